@@ -1,0 +1,201 @@
+//! Names of things: accounts, symbols, strategies, orders. Each is a small `Copy` value with its text inside, so that
+//! machines, messages and maps pass names around without allocating. Nothing here generates an id from a clock or a
+//! random source: whoever creates one passes in the epoch and the counter.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Why a text is not a valid name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    #[error("{kind} expected 1 to {max} characters, found {found} in {text:?}")]
+    Length { kind: &'static str, max: usize, found: usize, text: String },
+    #[error("{kind} expected only {allowed}, found {found:?} in {text:?}")]
+    Character { kind: &'static str, allowed: &'static str, found: char, text: String },
+}
+
+/// A short ASCII text kept inline.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Inline<const N: usize> {
+    bytes: [u8; N],
+    length: u8,
+}
+
+impl<const N: usize> Inline<N> {
+    fn new(kind: &'static str, text: &str, allowed: &'static str, valid: fn(char) -> bool) -> Result<Self, NameError> {
+        if text.is_empty() || text.len() > N {
+            return Err(NameError::Length { kind, max: N, found: text.len(), text: text.to_owned() });
+        }
+        if let Some(found) = text.chars().find(|c| !valid(*c)) {
+            return Err(NameError::Character { kind, allowed, found, text: text.to_owned() });
+        }
+        let mut bytes = [0; N];
+        bytes[..text.len()].copy_from_slice(text.as_bytes());
+        Ok(Self { bytes, length: text.len() as u8 })
+    }
+
+    fn as_str(&self) -> &str {
+        // Invariant: `new` admitted ASCII only.
+        std::str::from_utf8(&self.bytes[..self.length as usize]).unwrap_or_default()
+    }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $max:literal, $allowed:literal, $valid:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Inline<$max>);
+
+        impl $name {
+            /// # Errors
+            /// When the text is empty, too long, or has a character that the name does not allow.
+            pub fn new(text: &str) -> Result<Self, NameError> {
+                Inline::new($kind, text, $allowed, $valid).map(Self)
+            }
+
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                self.0.as_str()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(self.as_str(), f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NameError;
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                Self::new(text)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                Self::new(&text).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+fn lower_name(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-')
+}
+
+fn upper_name(c: char) -> bool {
+    c.is_ascii_uppercase() || c.is_ascii_digit() || matches!(c, '_' | '-')
+}
+
+fn client_order_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '/' | '_' | '-')
+}
+
+name!(
+    /// A trading account, as the operator named it. Twelve characters, so that it fits into a client order id.
+    AccountId, "account id", 12, "a-z, 0-9, '_' and '-'", lower_name
+);
+name!(
+    /// One configured strategy instance.
+    StrategyId, "strategy id", 24, "a-z, 0-9, '_' and '-'", lower_name
+);
+name!(
+    /// A venue's symbol in the venue's spelling, upper case: `BTCUSDT`.
+    Symbol, "symbol", 20, "A-Z, 0-9, '_' and '-'", upper_name
+);
+name!(
+    /// The id we give an order: at most 36 characters of `[.A-Z:/a-z0-9_-]`, the USD-M rule
+    /// (<https://developers.binance.com/docs/derivatives/usds-margined-futures/trade/rest-api/New-Order>).
+    ClientOrderId, "client order id", 36, "A-Z, a-z, 0-9 and . : / _ -", client_order_char
+);
+
+/// How often this data directory was opened for trading. It makes ids unique across restarts and tells an old process
+/// from a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(pub u32);
+
+/// How often a supervised child was started in this process; the first start is 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Incarnation(pub u64);
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Names one decision of a strategy to trade. Unique over the life of a data directory: the epoch, the strategy's slot
+/// and incarnation-wide counter are all inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct IntentId(pub u64);
+
+impl IntentId {
+    /// 20 bits of epoch (a million restarts), 12 of the proposer's slot, 32 of its counter.
+    #[must_use]
+    pub fn compose(epoch: Epoch, slot: u16, counter: u32) -> Self {
+        Self((u64::from(epoch.0 & 0xF_FFFF) << 44) | (u64::from(slot & 0xFFF) << 32) | u64::from(counter))
+    }
+}
+
+impl fmt::Display for IntentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+impl ClientOrderId {
+    /// `rf-<account>-<epoch>-<intent>`, hexadecimal numbers: at most 3 + 12 + 1 + 8 + 1 + … characters. The epoch is also
+    /// inside the intent id; it is spelled out so that a foreign epoch is visible to a person reading the venue's page.
+    #[must_use]
+    pub fn compose(account: AccountId, epoch: Epoch, intent: IntentId) -> Self {
+        // Invariant: 3 + 12 + 1 + 5 + 1 + 11 = 33 ≤ 36, all characters allowed.
+        let text = format!("rf-{account}-{:x}-{:x}", epoch.0 & 0xF_FFFF, intent.0 & 0xFFF_FFFF_FFFF);
+        Self::new(&text).expect("a composed client order id is within the venue's rule")
+    }
+
+    /// Whether this id was made by Ringfence for that account.
+    #[must_use]
+    pub fn is_ours(&self, account: AccountId) -> bool {
+        self.as_str().strip_prefix("rf-").and_then(|rest| rest.strip_prefix(account.as_str())).is_some_and(|rest| rest.starts_with('-'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_composed_client_order_id_fits_the_venues_rule_at_its_largest() {
+        let account = AccountId::new("abcdefghijkl").unwrap();
+        let id = ClientOrderId::compose(account, Epoch(u32::MAX), IntentId(u64::MAX));
+        assert!(id.as_str().len() <= 36, "{id}");
+        assert!(id.is_ours(account));
+        assert!(!id.is_ours(AccountId::new("abc").unwrap()));
+    }
+
+    #[test]
+    fn a_bad_name_says_what_was_expected_and_found() {
+        assert_eq!(
+            AccountId::new("Main").unwrap_err().to_string(),
+            "account id expected only a-z, 0-9, '_' and '-', found 'M' in \"Main\""
+        );
+        assert_eq!(Symbol::new("").unwrap_err().to_string(), "symbol expected 1 to 20 characters, found 0 in \"\"");
+    }
+}

@@ -1,0 +1,22 @@
+//! Types and pure machines: no tokio, clock, random numbers or I/O. Everything that decides lives here.
+
+pub mod bars;
+pub mod book;
+pub mod ids;
+pub mod indicators;
+pub mod instrument;
+pub mod kill_switch;
+pub mod ladder;
+pub mod market;
+pub mod market_data;
+pub mod mode;
+pub mod money;
+pub mod order;
+pub mod order_manager;
+pub mod outbox;
+pub mod position;
+pub mod reconcile;
+pub mod record;
+pub mod restart;
+pub mod risk;
+pub mod time;

@@ -1,0 +1,368 @@
+//! The words of an order: what a strategy wants, what risk approved, what the venue is asked and what it answers. Types
+//! only; the life cycle is stepped by `order_manager`, approval by `risk`.
+
+use serde::{Deserialize, Serialize};
+use strum::Display;
+
+use super::ids::{AccountId, ClientOrderId, IntentId, StrategyId, Symbol};
+use super::money::{Money, Price, Quantity};
+use super::time::Timestamp;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Display)]
+#[serde(rename_all = "UPPERCASE")]
+#[strum(serialize_all = "UPPERCASE")]
+pub enum Side {
+    Buy,
+    Sell,
+}
+
+impl Side {
+    #[must_use]
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Buy => Self::Sell,
+            Self::Sell => Self::Buy,
+        }
+    }
+
+    /// `quantity` with the sign that it moves a position by.
+    #[must_use]
+    pub fn signed(self, quantity: Quantity) -> Quantity {
+        match self {
+            Self::Buy => quantity,
+            Self::Sell => -quantity,
+        }
+    }
+}
+
+/// Which leg of a position an order works on: `Both` in one-way mode, a leg in hedge mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, Display)]
+#[serde(rename_all = "UPPERCASE")]
+#[strum(serialize_all = "UPPERCASE")]
+pub enum PositionSide {
+    #[default]
+    Both,
+    Long,
+    Short,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, Display)]
+pub enum TimeInForce {
+    #[default]
+    #[serde(rename = "GTC")]
+    #[strum(serialize = "GTC")]
+    GoodTilCanceled,
+    #[serde(rename = "IOC")]
+    #[strum(serialize = "IOC")]
+    ImmediateOrCancel,
+    #[serde(rename = "FOK")]
+    #[strum(serialize = "FOK")]
+    FillOrKill,
+    /// Maker or nothing: GTX on USD-M, LIMIT_MAKER on spot.
+    #[serde(rename = "GTX")]
+    #[strum(serialize = "GTX")]
+    PostOnly,
+}
+
+/// What becomes of an order that would trade with another order of the same account or owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, Display)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
+pub enum SelfTradePrevention {
+    None,
+    ExpireTaker,
+    #[default]
+    ExpireMaker,
+    ExpireBoth,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderKind {
+    Market,
+    Limit { price: Price },
+    /// Becomes a market order when the trigger is reached: a buy at or above it, a sell at or below it.
+    StopMarket { trigger: Price },
+    StopLimit { trigger: Price, price: Price },
+    /// Becomes a market order when the trigger is reached: a buy at or below it, a sell at or above it.
+    TakeProfitMarket { trigger: Price },
+    TakeProfitLimit { trigger: Price, price: Price },
+}
+
+impl OrderKind {
+    #[must_use]
+    pub const fn limit_price(&self) -> Option<Price> {
+        match *self {
+            Self::Limit { price } | Self::StopLimit { price, .. } | Self::TakeProfitLimit { price, .. } => Some(price),
+            Self::Market | Self::StopMarket { .. } | Self::TakeProfitMarket { .. } => None,
+        }
+    }
+
+    #[must_use]
+    pub const fn trigger(&self) -> Option<Price> {
+        match *self {
+            Self::StopMarket { trigger } | Self::StopLimit { trigger, .. } => Some(trigger),
+            Self::TakeProfitMarket { trigger } | Self::TakeProfitLimit { trigger, .. } => Some(trigger),
+            Self::Market | Self::Limit { .. } => None,
+        }
+    }
+}
+
+/// A W3C trace context as plain numbers, so that it can travel in messages and rows without a tracing library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceContext {
+    #[serde(with = "hex128")]
+    pub trace_id: u128,
+    pub span_id: u64,
+    pub sampled: bool,
+}
+
+mod hex128 {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(value: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{value:032x}"))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        u128::from_str_radix(&text, 16).map_err(serde::de::Error::custom)
+    }
+}
+
+/// What a strategy wants done. It binds nobody: only `risk` can turn it into an `Approved<OrderIntent>`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderIntent {
+    pub id: IntentId,
+    pub strategy: StrategyId,
+    pub account: AccountId,
+    pub symbol: Symbol,
+    pub side: Side,
+    #[serde(default)]
+    pub position_side: PositionSide,
+    pub kind: OrderKind,
+    #[serde(default)]
+    pub time_in_force: TimeInForce,
+    pub quantity: Quantity,
+    #[serde(default)]
+    pub reduce_only: bool,
+    pub decided_at: Timestamp,
+    /// Why, in a word or two, for the journal: `cross_up`, `stop_loss`.
+    pub reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceContext>,
+}
+
+/// An order as the venue is asked for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewOrder {
+    pub client_order_id: ClientOrderId,
+    pub symbol: Symbol,
+    pub side: Side,
+    #[serde(default)]
+    pub position_side: PositionSide,
+    pub kind: OrderKind,
+    #[serde(default)]
+    pub time_in_force: TimeInForce,
+    pub quantity: Quantity,
+    #[serde(default)]
+    pub reduce_only: bool,
+    #[serde(default)]
+    pub self_trade_prevention: SelfTradePrevention,
+}
+
+/// Where an order stands. `Unknown` is not a failure: its whole exposure stays reserved until the venue's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum OrderStatus {
+    /// Approved and handed to the journal; not yet sent.
+    Persisting,
+    /// Sent, no answer yet.
+    Submitted,
+    /// Sent, and the answer was lost or said nothing definite.
+    Unknown,
+    /// Open at the venue, nothing filled or some.
+    Working,
+    /// A cancel was sent; it may still fill.
+    PendingCancel,
+    Filled,
+    Canceled,
+    Expired,
+    Rejected,
+    /// Never sent: the journal or the halt gate refused it.
+    NotSent,
+}
+
+impl OrderStatus {
+    #[must_use]
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Filled | Self::Canceled | Self::Expired | Self::Rejected | Self::NotSent)
+    }
+}
+
+/// One execution. Unique by (account, symbol, order id, trade id).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fill {
+    pub account: AccountId,
+    pub symbol: Symbol,
+    pub client_order_id: ClientOrderId,
+    pub venue_order_id: u64,
+    pub trade_id: u64,
+    pub side: Side,
+    #[serde(default)]
+    pub position_side: PositionSide,
+    pub price: Price,
+    pub quantity: Quantity,
+    /// In the settlement currency; negative is a rebate.
+    pub fee: Money,
+    pub maker: bool,
+    pub at: Timestamp,
+}
+
+/// What an executor asks of its venue.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VenueCommand {
+    Place(NewOrder),
+    Cancel { symbol: Symbol, client_order_id: ClientOrderId },
+    /// Every open order of the account on that symbol, or on all of them.
+    CancelAll { symbol: Option<Symbol> },
+    Query { symbol: Symbol, client_order_id: ClientOrderId },
+    /// Open orders, positions, balance, and the trades after a trade id: what reconciliation needs.
+    Snapshot { trades_after: u64 },
+    SetLeverage { symbol: Symbol, leverage: u8 },
+}
+
+/// Why the venue ended an order that did not fill whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum EndReason {
+    Canceled,
+    /// IOC or FOK remainder, or a post-only order that would have taken.
+    Expired,
+    SelfTradePrevented,
+}
+
+/// An order as the venue shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VenueOrder {
+    pub client_order_id: ClientOrderId,
+    pub venue_order_id: u64,
+    pub symbol: Symbol,
+    pub side: Side,
+    #[serde(default)]
+    pub position_side: PositionSide,
+    pub kind: OrderKind,
+    pub status: OrderStatus,
+    pub quantity: Quantity,
+    pub filled: Quantity,
+    #[serde(default)]
+    pub reduce_only: bool,
+    pub updated_at: Timestamp,
+}
+
+/// A position as the venue shows it; `quantity` is signed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VenuePosition {
+    pub symbol: Symbol,
+    #[serde(default)]
+    pub position_side: PositionSide,
+    pub quantity: Quantity,
+    pub entry_price: Price,
+}
+
+/// One account at one moment, as the venue shows it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct VenueSnapshot {
+    pub open_orders: Vec<VenueOrder>,
+    pub positions: Vec<VenuePosition>,
+    /// Wallet balance in the settlement currency, realised profit and fees included, open profit not.
+    pub wallet: Money,
+    /// Ascending by trade id.
+    pub trades: Vec<Fill>,
+}
+
+/// What a venue answers or tells. Every one names the order that it is about; none is an answer to a caller's stack.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VenueEvent {
+    Accepted { client_order_id: ClientOrderId, venue_order_id: u64, at: Timestamp },
+    /// The venue's definite no.
+    Rejected { client_order_id: ClientOrderId, code: i32, message: String, at: Timestamp },
+    /// No definite answer: time-out, 5xx, broken connection.
+    OutcomeUnknown { client_order_id: ClientOrderId, why: String },
+    Filled(Fill),
+    Ended { client_order_id: ClientOrderId, reason: EndReason, filled: Quantity, at: Timestamp },
+    CancelRefused { client_order_id: ClientOrderId, code: i32, message: String },
+    /// The answer to `Query`: `None` when the venue does not know the order.
+    OrderIs { client_order_id: ClientOrderId, order: Option<VenueOrder> },
+    /// The answer to `Snapshot`.
+    SnapshotIs(VenueSnapshot),
+    LeverageIs { symbol: Symbol, leverage: u8 },
+    /// A command that failed as a whole (a snapshot, a leverage change).
+    CommandFailed { command: String, why: String },
+}
+
+/// One order's standing after a change, as the executor tells risk, strategies and views. Each report is complete: a
+/// reader that missed one is right again with the next.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderReport {
+    pub account: AccountId,
+    /// `None` for an order or a fill that was not ours (a person's hand, a liquidation).
+    pub strategy: Option<StrategyId>,
+    pub intent: Option<IntentId>,
+    pub symbol: Symbol,
+    pub client_order_id: ClientOrderId,
+    pub side: Side,
+    pub position_side: PositionSide,
+    pub kind: OrderKind,
+    pub reduce_only: bool,
+    pub quantity: Quantity,
+    /// Cumulative; never falls.
+    pub filled: Quantity,
+    pub status: OrderStatus,
+    /// The execution that caused this report, told once per trade id.
+    pub fill: Option<Fill>,
+    pub detail: Option<String>,
+    pub at: Timestamp,
+    pub trace: Option<TraceContext>,
+}
+
+/// An account at one moment, from our own books.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AccountView {
+    pub account: AccountId,
+    pub wallet: Money,
+    /// Wallet plus open profit at the mark price.
+    pub equity: Money,
+    /// Equity now less equity at the start of the UTC day.
+    pub day_pnl: Money,
+    pub positions: Vec<PositionView>,
+    pub at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PositionView {
+    pub symbol: Symbol,
+    pub position_side: PositionSide,
+    /// Signed.
+    pub quantity: Quantity,
+    pub entry_price: Price,
+    pub unrealized: Money,
+}
+
+/// Risk's no: which control, its limit, the value that broke it. All three are for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{control}: limit {limit}, found {value}")]
+pub struct Refusal {
+    pub intent: IntentId,
+    pub account: AccountId,
+    pub strategy: StrategyId,
+    pub symbol: Symbol,
+    /// The control's name in the control matrix: `price_collar`, `order_value`, …
+    pub control: String,
+    pub limit: String,
+    pub value: String,
+}

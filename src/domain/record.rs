@@ -1,0 +1,88 @@
+//! The rows of the journal: every fact that a restart needs or an auditor asks for. Plain data with a stable JSON form;
+//! hashing, ordering and durability belong to `store`.
+
+use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
+
+use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId, StrategyId, Symbol};
+use super::mode::{FaultClass, Mode, Scope};
+use super::money::{Money, Quantity};
+use super::order::{Fill, NewOrder, OrderIntent, OrderStatus};
+use super::time::Timestamp;
+
+/// One fact. `kind()` names it in the journal's index.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, IntoStaticStr)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Record {
+    /// The daemon opened this journal. The epoch grows by one each time.
+    DaemonStarted { epoch: Epoch, version: String, config_hash: String },
+    /// The daemon closed it in order.
+    DaemonStopped { epoch: Epoch, reason: String },
+    /// An approved order, durable before it is sent.
+    OrderIntended { intent: OrderIntent, order: NewOrder, risk_incarnation: Incarnation },
+    /// Risk said no. Kept for the audit; a replay ignores it.
+    OrderRefused { intent: OrderIntent, control: String, limit: String, value: String },
+    OrderChanged {
+        account: AccountId,
+        client_order_id: ClientOrderId,
+        intent: IntentId,
+        status: OrderStatus,
+        filled: Quantity,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        venue_order_id: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
+    },
+    Filled { fill: Fill, intent: Option<IntentId>, strategy: Option<StrategyId> },
+    /// The venue's own figures that day's profit and loss is counted from.
+    DayOpened { account: AccountId, utc_day: i64, equity: Money },
+    /// Wallet and positions taken over from the venue by reconciliation.
+    Reconciled { account: AccountId, findings: Vec<String>, wallet: Money },
+    ModeChanged { scope: Scope, from: Mode, to: Mode, cause: String, by: Option<String>, reason: Option<String> },
+    OperatorCommand { verb: String, scope: Scope, by: String, reason: String, outcome: String },
+    ConfigChanged { changes: Vec<String>, config_hash: String },
+    Supervision { child: String, incarnation: Incarnation, event: String, class: Option<FaultClass>, detail: String },
+    KillSwitch { scope: Scope, event: String, detail: String },
+    SymbolNote { symbol: Symbol, note: String },
+}
+
+impl Record {
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.into()
+    }
+
+    /// The account that the row is about, for the journal's index.
+    #[must_use]
+    pub fn account(&self) -> Option<AccountId> {
+        match self {
+            Self::OrderIntended { intent, .. } | Self::OrderRefused { intent, .. } => Some(intent.account),
+            Self::OrderChanged { account, .. } | Self::DayOpened { account, .. } | Self::Reconciled { account, .. } => Some(*account),
+            Self::Filled { fill, .. } => Some(fill.account),
+            Self::ModeChanged { scope, .. } | Self::OperatorCommand { scope, .. } | Self::KillSwitch { scope, .. } => match scope {
+                Scope::Account(account) => Some(*account),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The order that the row is about, for the journal's index.
+    #[must_use]
+    pub fn client_order_id(&self) -> Option<ClientOrderId> {
+        match self {
+            Self::OrderIntended { order, .. } => Some(order.client_order_id),
+            Self::OrderChanged { client_order_id, .. } => Some(*client_order_id),
+            Self::Filled { fill, .. } => Some(fill.client_order_id),
+            _ => None,
+        }
+    }
+}
+
+/// A fact and when it happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    pub at: Timestamp,
+    pub record: Record,
+}
