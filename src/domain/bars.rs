@@ -246,3 +246,166 @@ impl TradeBars {
         self.late
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::ids::Symbol;
+    use crate::domain::instrument::InstrumentKind;
+    use crate::domain::money::{Price, Quantity, Ratio};
+
+    const MINUTE: i64 = 60_000;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn minutes() -> TimeBars {
+        TimeBars::new(Duration::from_secs(60)).unwrap()
+    }
+
+    /// Feeds (milliseconds, price, quantity) and gives what closed.
+    fn feed(bars: &mut TimeBars, trades: &[(i64, i64, i64)]) -> Vec<GridBar> {
+        let mut closed = Vec::new();
+        for (millis, price, quantity) in trades {
+            bars.on_trade(at(*millis), Ticks(*price), Lots(*quantity), &mut closed);
+        }
+        closed
+    }
+
+    #[test]
+    fn a_minute_bar_opens_on_the_minute_and_ends_at_its_last_nanosecond() {
+        let closed = feed(&mut minutes(), &[(90_000, 10, 1), (100_000, 14, 2), (110_000, 8, 3), (119_999, 9, 4), (120_000, 11, 1)]);
+        let [bar] = closed[..] else { panic!("one bar expected, found {closed:?}") };
+        assert_eq!((bar.open_time, bar.close_time), (at(MINUTE), Timestamp(120_000_000_000 - 1)));
+        assert_eq!((bar.open.0, bar.high.0, bar.low.0, bar.close.0), (10, 14, 8, 9));
+        assert_eq!((bar.volume.0, bar.turnover, bar.trades), (10, 10 + 28 + 24 + 36, 4));
+    }
+
+    #[test]
+    fn silence_gives_flat_bars_at_the_close_before_it() {
+        let mut bars = minutes();
+        let closed = feed(&mut bars, &[(0, 10, 5), (3 * MINUTE, 20, 1)]);
+        let shape: Vec<_> =
+            closed.iter().map(|bar| (bar.open_time.as_millis(), bar.open.0, bar.close.0, bar.volume.0, bar.trades)).collect();
+        assert_eq!(shape, [(0, 10, 10, 5, 1), (MINUTE, 10, 10, 0, 0), (2 * MINUTE, 10, 10, 0, 0)]);
+        assert_eq!(bars.open().unwrap().low, Ticks(20), "the price before does not leak into a bar that has traded");
+    }
+
+    #[test]
+    fn the_clock_closes_a_bar_without_a_trade_and_a_trade_after_it_opens_the_next() {
+        let mut bars = minutes();
+        let mut closed = feed(&mut bars, &[(10, 10, 1)]);
+        bars.on_time(at(MINUTE - 1), &mut closed);
+        assert_eq!(closed.len(), 0);
+        bars.on_time(at(MINUTE), &mut closed);
+        bars.on_time(at(MINUTE), &mut closed);
+        assert_eq!(closed.len(), 1);
+        bars.on_trade(at(MINUTE + 5), Ticks(13), Lots(1), &mut closed);
+        bars.on_time(at(2 * MINUTE), &mut closed);
+        assert_eq!((closed.len(), closed[1].open, closed[1].trades), (2, Ticks(13), 1));
+    }
+
+    #[test]
+    fn a_late_trade_is_counted_and_changes_nothing() {
+        let mut bars = minutes();
+        let mut closed = feed(&mut bars, &[(10, 10, 1), (MINUTE, 11, 1)]);
+        let before = bars.open().copied();
+        bars.on_trade(at(MINUTE - 1), Ticks(99), Lots(9), &mut closed);
+        assert_eq!((bars.late(), bars.open().copied(), closed.len()), (1, before, 1));
+        bars.on_trade(at(MINUTE + 500), Ticks(12), Lots(1), &mut closed);
+        bars.on_trade(at(MINUTE + 400), Ticks(13), Lots(1), &mut closed);
+        assert_eq!((bars.late(), bars.open().unwrap().close), (1, Ticks(13)), "order inside the open bar is order of arrival");
+    }
+
+    #[test]
+    fn a_gap_longer_than_the_bound_is_not_filled() {
+        let mut bars = minutes();
+        let after = (FILLED_GAP_MAX + 2) * MINUTE;
+        let closed = feed(&mut bars, &[(0, 10, 1), (after, 20, 1), (after - 1, 15, 1)]);
+        assert_eq!((closed.len(), bars.late()), (1, 1));
+        assert_eq!(bars.open().unwrap().open_time, at(after));
+        let filled = feed(&mut minutes(), &[(0, 10, 1), (after - MINUTE, 20, 1)]);
+        assert_eq!(filled.len() as i64, FILLED_GAP_MAX + 1);
+    }
+
+    #[test]
+    fn times_at_both_ends_do_not_overflow() {
+        let mut bars = minutes();
+        let mut closed = Vec::new();
+        for time in [i64::MIN, 0, i64::MAX] {
+            bars.on_time(Timestamp(time), &mut closed);
+            bars.on_trade(Timestamp(time), Ticks(i64::MAX), Lots(i64::MAX), &mut closed);
+        }
+    }
+
+    #[test]
+    fn an_interval_of_nothing_is_refused_with_what_was_expected() {
+        let error = TimeBars::new(Duration::ZERO).unwrap_err();
+        assert_eq!(error.to_string(), "bar interval expected from 1 ms to 30 days, found 0ns");
+        assert_eq!(TradeBars::by_volume(Lots(0)).unwrap_err(), BarError::Volume { found: 0 });
+    }
+
+    #[test]
+    fn trade_bars_close_on_count_or_volume_and_never_split_a_trade() {
+        let mut count = TradeBars::by_trades(NonZeroU32::new(2).unwrap());
+        assert_eq!(count.on_trade(at(1), Ticks(10), Lots(1)), None);
+        let bar = count.on_trade(at(4), Ticks(12), Lots(1)).unwrap();
+        assert_eq!((bar.open_time, bar.close_time, bar.trades), (at(1), at(4), 2));
+        assert_eq!(count.on_trade(at(3), Ticks(50), Lots(1)), None);
+        assert_eq!((count.late(), count.open()), (1, None));
+
+        let mut volume = TradeBars::by_volume(Lots(10)).unwrap();
+        assert_eq!(volume.on_trade(at(1), Ticks(10), Lots(9)), None);
+        assert_eq!(volume.on_trade(at(1), Ticks(11), Lots(30)).unwrap().volume, Lots(39));
+    }
+
+    fn instrument() -> Instrument {
+        let decimal = |text: &str| text.parse::<Decimal>().unwrap();
+        Instrument {
+            symbol: Symbol::new("BTCUSDT").unwrap(),
+            kind: InstrumentKind::Perpetual,
+            base: "BTC".to_owned(),
+            quote: "USDT".to_owned(),
+            price_step: Price(decimal("0.1")),
+            quantity_step: Quantity(decimal("0.001")),
+            min_quantity: Quantity(decimal("0.001")),
+            max_quantity: Quantity(decimal("1000")),
+            min_notional: Money(decimal("5")),
+            price_band: Ratio(decimal("0.05")),
+            maker_fee: Ratio::ZERO,
+            taker_fee: Ratio::ZERO,
+            max_leverage: 20,
+        }
+    }
+
+    #[test]
+    fn a_candle_has_the_instruments_decimals() {
+        let closed = feed(&mut minutes(), &[(0, 618_001, 3), (1, 617_995, 2), (MINUTE, 1, 1)]);
+        let candle = closed[0].candle(&instrument());
+        let texts = [candle.open.to_string(), candle.low.to_string(), candle.volume.to_string(), candle.quote_volume.to_string()];
+        assert_eq!(texts, ["61800.1", "61799.5", "0.005", "308.9993"]);
+    }
+
+    proptest! {
+        /// Whatever arrives in whatever order: bars follow each other without gap or overlap (but for the bounded silence),
+        /// and every trade is in exactly one bar or counted as late.
+        #[test]
+        fn bars_tile_time_and_lose_no_trade(trades in proptest::collection::vec((0_i64..20 * MINUTE, 1_i64..100, 1_i64..10), 1..200)) {
+            let mut bars = minutes();
+            let mut closed = feed(&mut bars, &trades);
+            closed.extend(bars.open().copied());
+            for pair in closed.windows(2) {
+                prop_assert_eq!(pair[0].close_time.0 + 1, pair[1].open_time.0);
+                prop_assert!(pair[1].trades > 0 || pair[1].close == pair[0].close);
+            }
+            for bar in &closed {
+                prop_assert!(bar.low <= bar.open.min(bar.close) && bar.high >= bar.open.max(bar.close));
+            }
+            let kept: u64 = closed.iter().map(|bar| u64::from(bar.trades)).sum();
+            prop_assert_eq!(kept + bars.late(), trades.len() as u64);
+        }
+    }
+}
