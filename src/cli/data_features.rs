@@ -100,7 +100,10 @@ impl<'a> Candles<'a> {
     fn open(path: &'a Path) -> Result<Self, FeaturesError> {
         let source = open_plain_or_gzip(path).map_err(|source| FeaturesError::Open { path: path.to_owned(), source })?;
         // Flexible: a short row is reported by the column that it lacks, and extra cells are as unread as extra columns.
-        let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(source);
+        // Lines end in a line feed, a carriage return before it is trimmed as a blank: so lines are counted right in both
+        // conventions.
+        let mut reader =
+            csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).terminator(csv::Terminator::Any(b'\n')).from_reader(source);
         let header = reader.headers().map_err(|error| read_error(path, 1, &error))?;
         let mut positions = [0; 5];
         for (position, column) in positions.iter_mut().zip(INPUT_COLUMNS) {
@@ -111,10 +114,15 @@ impl<'a> Candles<'a> {
 
     /// The next candle, and its close as it is written in the file.
     fn next(&mut self) -> Result<Option<(Bar, &str)>, FeaturesError> {
-        let line = self.reader.position().line();
-        let more = self.reader.read_record(&mut self.record).map_err(|error| read_error(self.path, line, &error))?;
-        if !more {
-            return Ok(None);
+        loop {
+            let more = self.reader.read_record(&mut self.record);
+            if !more.map_err(|error| read_error(self.path, self.reader.position().line(), &error))? {
+                return Ok(None);
+            }
+            // The reader skips empty lines, but for those that end in a carriage return too.
+            if self.record.len() > 1 || self.record.get(0) != Some("") {
+                break;
+            }
         }
         let mut values = [0.0; 5];
         for (index, value) in values.iter_mut().enumerate() {
@@ -130,7 +138,8 @@ impl<'a> Candles<'a> {
         // Rust reads "nan" and "inf" as numbers, and 1e999 as infinity; a candle has none of them.
         found.parse().ok().filter(|value: &f64| value.is_finite()).ok_or_else(|| FeaturesError::Number {
             path: self.path.to_owned(),
-            line: self.record.position().map_or(0, csv::Position::line),
+            // The reader stands behind the line that it has read.
+            line: self.reader.position().line() - 1,
             column: INPUT_COLUMNS[index],
             found: found.to_owned(),
         })
@@ -141,7 +150,9 @@ fn open_plain_or_gzip(path: &Path) -> io::Result<Box<dyn Read>> {
     let mut file = BufReader::new(File::open(path)?);
     // By content, not by name: a renamed file still reads.
     let gzip = file.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-    Ok(if gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
+    // So that the last line ends as every other does; an empty line more is skipped.
+    let end = &b"\n"[..];
+    Ok(if gzip { Box::new(MultiGzDecoder::new(file).chain(end)) } else { Box::new(file.chain(end)) })
 }
 
 fn position_of(path: &Path, header: &StringRecord, column: &'static str) -> Result<usize, FeaturesError> {
@@ -157,12 +168,12 @@ fn position_of(path: &Path, header: &StringRecord, column: &'static str) -> Resu
     }
 }
 
+/// `line` is where the reader stands: in the line that it could not read, or behind the one that it could not decode.
 fn read_error(path: &Path, line: u64, error: &csv::Error) -> FeaturesError {
-    let line = error.position().map_or(line, csv::Position::line);
-    let why = match error.kind() {
-        csv::ErrorKind::Io(error) => error.to_string(),
-        csv::ErrorKind::Utf8 { .. } => "expected text in UTF-8, found other bytes".to_owned(),
-        _ => error.to_string(),
+    let (line, why) = match error.kind() {
+        csv::ErrorKind::Io(error) => (line, error.to_string()),
+        csv::ErrorKind::Utf8 { .. } => (line.saturating_sub(1).max(1), "expected text in UTF-8, found other bytes".to_owned()),
+        _ => (line, error.to_string()),
     };
     FeaturesError::Read { path: path.to_owned(), line, why }
 }
