@@ -1,0 +1,273 @@
+//! What only shows when sections are seen together: a name used twice, a name that nothing has, a limit that is missing where
+//! a strategy would trade. Turns the raw sections into `Settings`, or adds to the problems.
+
+use std::collections::BTreeMap;
+
+use crate::domain::ids::{AccountId, Symbol};
+
+use super::layers::Node;
+use super::origin::{Origin, Row};
+use super::problem::Problem;
+use super::reader::nearest;
+use super::sections::{Placed, Raw, RawRisk, RawStrategy};
+use super::shape::{
+    AccountSpec, Exchange, Limits, MarketSource, Settings, StrategySpec, Supervision, SymbolSelection, SymbolSpec, Symbols,
+};
+use super::value::{describe, show_duration};
+
+/// Judges a strategy kind and its settings: `Ok`, or pairs of a path within the settings and what is wrong there. An empty
+/// path is the kind itself.
+pub type StrategyValidator<'v> = dyn Fn(&str, &serde_json::Value) -> Result<(), Vec<(String, String)>> + 'v;
+
+/// For callers that have no strategies at hand: every kind passes.
+pub fn any_strategy(_kind: &str, _settings: &serde_json::Value) -> Result<(), Vec<(String, String)>> {
+    Ok(())
+}
+
+/// All problems, or the settings.
+pub fn resolve(raw: Raw, rows: Vec<Row>, validator: &StrategyValidator<'_>, problems: &mut Vec<Problem>) -> Option<Settings> {
+    let accounts = unique("an account id", &raw.accounts, |account| account.id.to_string(), problems);
+    let symbols = raw.symbols.as_ref().map(|symbols| unique("a symbol", symbols, |symbol| symbol.name.to_string(), problems));
+    unique("a strategy id", &raw.strategies, |strategy| strategy.id.to_string(), problems);
+    let names = Names { accounts, symbols, unread: &raw.unread };
+    if let Some(risk) = &raw.risk {
+        names.check_overrides(risk, problems);
+    }
+    let everyone: Vec<AccountId> = enabled_accounts(&raw.accounts);
+    let mut strategies = Vec::new();
+    for placed in raw.strategies {
+        names.check_strategy(&placed, problems);
+        judge(&placed, validator, problems);
+        strategies.push((strategy_spec(&placed.value, &everyone), placed));
+    }
+    if let Some(risk) = &raw.risk {
+        missing_limits(risk, &strategies, raw.symbols.as_deref(), problems);
+    }
+    check_backoff(raw.supervision.as_ref(), &rows, problems);
+    check_market(raw.exchange.as_ref(), &rows, problems);
+    if !problems.is_empty() {
+        return None;
+    }
+    Some(Settings {
+        daemon: raw.daemon?,
+        telemetry: raw.telemetry?,
+        exchange: raw.exchange?,
+        accounts: raw.accounts.into_iter().map(|placed| placed.value).collect(),
+        symbols: raw.symbols.map_or(Symbols::FromData, |listed| Symbols::Listed(listed.into_iter().map(|placed| placed.value).collect())),
+        risk: raw.risk?.risk,
+        supervision: raw.supervision?,
+        strategies: strategies.into_iter().map(|(spec, _)| spec).collect(),
+        backtest: raw.backtest?,
+        rows,
+    })
+}
+
+fn enabled_accounts(accounts: &[Placed<AccountSpec>]) -> Vec<AccountId> {
+    accounts.iter().filter(|placed| placed.value.enabled).map(|placed| placed.value.id).collect()
+}
+
+/// The names of a list; a name that comes again is a problem at its second place.
+fn unique<T>(what: &str, list: &[Placed<T>], name: impl Fn(&T) -> String, problems: &mut Vec<Problem>) -> Vec<String> {
+    let mut first: BTreeMap<String, &Origin> = BTreeMap::new();
+    for placed in list {
+        let name = name(&placed.value);
+        if let Some(before) = first.get(&name) {
+            let expected = format!("{what} that no other entry has");
+            let help = Some(format!("{name:?} is already at {before}: rename one of them or take it out"));
+            problems.push(problem(&placed.path, &expected, &format!("{name:?} again"), help, placed.origin.clone()));
+        } else {
+            first.insert(name, &placed.origin);
+        }
+    }
+    first.into_keys().collect()
+}
+
+/// Every name that a reference may use.
+struct Names<'r> {
+    accounts: Vec<String>,
+    /// `None` when they come from the data, and any may.
+    symbols: Option<Vec<String>>,
+    unread: &'r [String],
+}
+
+impl Names<'_> {
+    fn check_overrides(&self, risk: &RawRisk, problems: &mut Vec<Problem>) {
+        for placed in &risk.accounts {
+            problems.extend(self.unknown("account", &placed.path, &placed.value.to_string(), Some(&self.accounts), &placed.origin));
+        }
+        for placed in &risk.symbols {
+            problems.extend(self.unknown("symbol", &placed.path, &placed.value.to_string(), self.symbols.as_ref(), &placed.origin));
+        }
+    }
+
+    fn check_strategy(&self, placed: &Placed<RawStrategy>, problems: &mut Vec<Problem>) {
+        let RawStrategy { accounts, accounts_origin, symbols, symbols_origin, .. } = &placed.value;
+        for name in accounts.iter().filter(|name| *name != "*") {
+            problems.extend(self.unknown("account", &format!("{}.accounts", placed.path), name, Some(&self.accounts), accounts_origin));
+        }
+        for name in symbols.iter().filter(|name| *name != "*") {
+            let key = format!("{}.symbols", placed.path);
+            if let Err(error) = Symbol::new(name) {
+                problems.push(problem(
+                    &key,
+                    "symbols in a venue's spelling",
+                    &format!("{name:?}"),
+                    Some(error.to_string()),
+                    symbols_origin.clone(),
+                ));
+            } else {
+                problems.extend(self.unknown("symbol", &key, name, self.symbols.as_ref(), symbols_origin));
+            }
+        }
+    }
+
+    fn unknown(&self, what: &str, key: &str, name: &str, known: Option<&Vec<String>>, origin: &Origin) -> Option<Problem> {
+        let known = known?;
+        if known.iter().chain(self.unread).any(|known| known == name) {
+            return None;
+        }
+        let help = match nearest(name, known) {
+            Some(meant) => format!("did you mean {meant:?}?"),
+            None if known.is_empty() => format!("no {what} is configured: add [[{what}s]]"),
+            None => format!("configured: {}", known.join(", ")),
+        };
+        Some(problem(key, &format!("{what}s that are configured"), &format!("{name:?}"), Some(help), origin.clone()))
+    }
+}
+
+fn strategy_spec(raw: &RawStrategy, everyone: &[AccountId]) -> StrategySpec {
+    let accounts = if raw.accounts.iter().any(|name| name == "*") {
+        everyone.to_vec()
+    } else {
+        raw.accounts.iter().filter_map(|name| AccountId::new(name).ok()).filter(|id| everyone.contains(id)).collect()
+    };
+    let symbols = if raw.symbols.iter().any(|name| name == "*") {
+        SymbolSelection::All
+    } else {
+        SymbolSelection::Named(raw.symbols.iter().filter_map(|name| Symbol::new(name).ok()).collect())
+    };
+    StrategySpec {
+        id: raw.id,
+        kind: raw.kind.clone(),
+        enabled: raw.enabled,
+        accounts,
+        symbols,
+        interval: raw.interval,
+        settings: settings_json(raw),
+    }
+}
+
+fn settings_json(raw: &RawStrategy) -> serde_json::Value {
+    raw.settings.as_ref().map_or_else(|| serde_json::Value::Object(serde_json::Map::new()), Node::to_json)
+}
+
+/// Lets the strategy's kind judge its own settings.
+fn judge(placed: &Placed<RawStrategy>, validator: &StrategyValidator<'_>, problems: &mut Vec<Problem>) {
+    let raw = &placed.value;
+    let Err(complaints) = validator(&raw.kind, &settings_json(raw)) else { return };
+    for (path, message) in complaints {
+        let (key, found, origin) = match &raw.settings {
+            _ if path.is_empty() => (format!("{}.kind", placed.path), format!("{:?}", raw.kind), raw.kind_origin.clone()),
+            Some(settings) => {
+                let node = settings.descend(&path);
+                (format!("{}.settings.{path}", placed.path), describe(node), node.origin.clone())
+            }
+            None => (format!("{}.settings.{path}", placed.path), "nothing".to_owned(), placed.origin.clone()),
+        };
+        problems.push(problem(&key, &message, &found, None, origin));
+    }
+}
+
+/// Fail closed, and say so early: risk refuses an order without its limits, so a strategy that would trade without them is a
+/// mistake of the configuration.
+fn missing_limits(
+    risk: &RawRisk,
+    strategies: &[(StrategySpec, Placed<RawStrategy>)],
+    listed: Option<&[Placed<SymbolSpec>]>,
+    problems: &mut Vec<Problem>,
+) {
+    let enabled: Vec<Symbol> =
+        listed.unwrap_or_default().iter().filter(|placed| placed.value.enabled).map(|placed| placed.value.name).collect();
+    let mut lacking: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+    for (spec, _) in strategies.iter().filter(|(spec, _)| spec.enabled) {
+        for account in &spec.accounts {
+            for (symbol, limits) in limits_of(risk, *account, &spec.symbols, listed.is_some(), &enabled) {
+                for name in limits.missing() {
+                    let pair = format!("{account} on {symbol}");
+                    let pairs = lacking.entry(name).or_default();
+                    if !pairs.contains(&pair) {
+                        pairs.push(pair);
+                    }
+                }
+            }
+        }
+    }
+    let trades = strategies.iter().any(|(spec, _)| spec.enabled && !spec.accounts.is_empty());
+    if trades && risk.risk.max_capital.is_none() {
+        lacking.entry("max_capital").or_default().push("all accounts".to_owned());
+    }
+    for (name, pairs) in lacking {
+        let key = format!("risk.{name}");
+        // A limit that is there but cannot be read is noted already, and is not missing on top.
+        if problems.iter().any(|noted| noted.key.starts_with("risk") && noted.key.contains(name)) {
+            continue;
+        }
+        let more = if pairs.len() > 1 { format!(" and {} more", pairs.len() - 1) } else { String::new() };
+        let expected = format!("a limit for {}{more}, which a strategy trades", pairs[0]);
+        let help = Some(format!("without it no order passes: add {name} to [risk], or to [risk.accounts.…] or [risk.symbols.…]"));
+        problems.push(problem(&key, &expected, "nothing", help, risk.origin.clone()));
+    }
+}
+
+/// The limits of each symbol of a selection. Where symbols come from the data, the defaults stand for all of them.
+fn limits_of(risk: &RawRisk, account: AccountId, selection: &SymbolSelection, listed: bool, enabled: &[Symbol]) -> Vec<(String, Limits)> {
+    let symbols = match selection {
+        SymbolSelection::Named(symbols) if !listed => symbols.clone(),
+        selection => selection.resolve(enabled),
+    };
+    if symbols.is_empty() && !listed {
+        // No symbol of a recording can have this name, so only defaults and the account's own values answer.
+        let any = Symbol::new("_").map(|any| risk.risk.limits_for(account, any));
+        return any.map(|limits| vec![("every symbol of the data".to_owned(), limits)]).unwrap_or_default();
+    }
+    symbols.into_iter().map(|symbol| (symbol.to_string(), risk.risk.limits_for(account, symbol))).collect()
+}
+
+impl Limits {
+    /// The limits that risk will not pass an order without.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&'static str> {
+        let all = [
+            ("price_collar", self.price_collar.is_none()),
+            ("max_order_value", self.max_order_value.is_none()),
+            ("max_order_quantity", self.max_order_quantity.is_none()),
+            ("max_position_value", self.max_position_value.is_none()),
+            ("max_messages", self.max_messages.is_none()),
+            ("max_daily_loss", self.max_daily_loss.is_none()),
+        ];
+        all.into_iter().filter(|(_, missing)| *missing).map(|(name, _)| name).collect()
+    }
+}
+
+fn check_backoff(supervision: Option<&Supervision>, rows: &[Row], problems: &mut Vec<Problem>) {
+    let Some(Supervision { backoff_min, backoff_max, .. }) = supervision else { return };
+    if backoff_min > backoff_max {
+        let key = "supervision.backoff_max";
+        let origin = rows.iter().find(|row| row.key == key).map_or(Origin::Unset, |row| row.origin.clone());
+        let expected = format!("a time not below supervision.backoff_min, which is {}", show_duration(*backoff_min));
+        problems.push(problem(key, &expected, &show_duration(*backoff_max), None, origin));
+    }
+}
+
+fn check_market(exchange: Option<&Exchange>, rows: &[Row], problems: &mut Vec<Problem>) {
+    let from_data = rows.iter().find(|row| row.key == "symbols" && row.value == "from-data");
+    if let (Some(Exchange { market: MarketSource::Synthetic, .. }), Some(row)) = (exchange, from_data) {
+        let expected = "[[symbols]] tables, because a synthetic market has no data to take them from";
+        let help = Some("list [[symbols]], or set exchange.market = \"recording\"".to_owned());
+        problems.push(problem("symbols", expected, "\"from-data\"", help, row.origin.clone()));
+    }
+}
+
+fn problem(key: &str, expected: &str, found: &str, help: Option<String>, origin: Origin) -> Problem {
+    Problem { key: key.to_owned(), expected: expected.to_owned(), found: found.to_owned(), help, origin }
+}

@@ -1,0 +1,383 @@
+//! The raw shape: which keys there are, of which type and range, section by section. What a value means together with
+//! another is `check`'s.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::domain::ids::{AccountId, Symbol};
+use crate::domain::mode::FaultClass;
+use crate::domain::money::{Money, Quantity, Ratio};
+use strum::IntoEnumIterator;
+
+use super::layers::{Node, Value};
+use super::origin::Origin;
+use super::reader::{Notes, Section};
+use super::shape::{
+    AccountSpec, Backtest, Daemon, Exchange, InstrumentOverride, Limits, MarketSource, OnKill, Rate, Risk, Supervision, SymbolSpec,
+    Telemetry, Venue,
+};
+use super::value::{Setting, describe};
+
+/// The sections as they read, before cross-checks. `None` stands for what has a problem noted.
+pub struct Raw {
+    pub daemon: Option<Daemon>,
+    pub telemetry: Option<Telemetry>,
+    pub exchange: Option<Exchange>,
+    pub accounts: Vec<Placed<AccountSpec>>,
+    /// `None` is `"from-data"`.
+    pub symbols: Option<Vec<Placed<SymbolSpec>>>,
+    pub risk: Option<RawRisk>,
+    pub supervision: Option<Supervision>,
+    pub strategies: Vec<Placed<RawStrategy>>,
+    pub backtest: Option<Backtest>,
+    /// Entries of lists that could not be read; their names are known all the same, so that no reference to them is called
+    /// unknown on top.
+    pub unread: Vec<String>,
+}
+
+/// A thing and where its name stands.
+pub struct Placed<T> {
+    pub value: T,
+    pub path: String,
+    pub origin: Origin,
+}
+
+pub struct RawRisk {
+    pub risk: Risk,
+    pub origin: Origin,
+    pub accounts: Vec<Placed<AccountId>>,
+    pub symbols: Vec<Placed<Symbol>>,
+}
+
+pub struct RawStrategy {
+    pub id: crate::domain::ids::StrategyId,
+    pub kind: String,
+    pub kind_origin: Origin,
+    pub enabled: bool,
+    pub accounts: Vec<String>,
+    pub accounts_origin: Origin,
+    pub symbols: Vec<String>,
+    pub symbols_origin: Origin,
+    pub interval: Duration,
+    pub settings: Option<Node>,
+}
+
+const ABOVE_ZERO: &str = "an amount above zero in quotes such as \"1000\"";
+const SHARE: &str = "a ratio above \"0\" and up to \"1\", in quotes";
+const COUNT: &str = "a whole number of at least 1";
+const SOME_TIME: &str = "a time above zero such as \"500ms\" or \"15s\"";
+
+pub fn read(root: &Node, notes: &Notes) -> Raw {
+    let mut top = Section::root(root, notes);
+    extends(&mut top);
+    let daemon = daemon(top.section("daemon"));
+    let telemetry = telemetry(top.section("telemetry"));
+    let exchange = exchange(top.section("exchange"));
+    let mut unread = Vec::new();
+    let accounts = top.entries("accounts", "id").into_iter().filter_map(|entry| placed(entry, account, &mut unread)).collect();
+    let symbols = symbols(&mut top, &mut unread);
+    let risk = risk(top.section("risk"), &top);
+    let supervision = supervision(top.section("supervision"));
+    let strategies = top.entries("strategies", "id").into_iter().filter_map(|entry| placed(entry, strategy, &mut unread)).collect();
+    let backtest = backtest(top.section("backtest"));
+    top.finish();
+    Raw { daemon, telemetry, exchange, accounts, symbols, risk, supervision, strategies, backtest, unread }
+}
+
+fn extends(top: &mut Section<'_>) {
+    let known = "\"built-in\" or \"nothing\"";
+    top.key::<String>("extends").that(known, |word| matches!(word.as_str(), "built-in" | "nothing")).optional();
+}
+
+fn placed<T>(entry: Section<'_>, read: fn(Section<'_>) -> Option<T>, unread: &mut Vec<String>) -> Option<Placed<T>> {
+    let name_key = if entry.has("id") { "id" } else { "name" };
+    let (path, origin, name) = (entry.path(""), entry.origin_of(name_key), entry.text_of(name_key));
+    let value = read(entry);
+    if value.is_none() {
+        unread.extend(name);
+    }
+    value.map(|value| Placed { value, path: path.trim_end_matches('.').to_owned(), origin })
+}
+
+fn daemon(mut section: Section<'_>) -> Option<Daemon> {
+    let data_dir = section.key("data_dir").required();
+    let http_bind = section.key("http_bind").required();
+    let log = section.key("log").that("a log filter such as \"info\" or \"info,ringfence::venues=debug\"", is_log_filter).required();
+    let on_shutdown = section.key("on_shutdown").required();
+    let shutdown_deadline = section.key("shutdown_deadline").that(SOME_TIME, is_some_time).required();
+    let fault_injection = section.key("fault_injection").or(false);
+    section.finish();
+    Some(Daemon {
+        data_dir: data_dir?,
+        http_bind: http_bind?,
+        log: log?,
+        on_shutdown: on_shutdown?,
+        shutdown_deadline: shutdown_deadline?,
+        fault_injection,
+    })
+}
+
+fn telemetry(mut section: Section<'_>) -> Option<Telemetry> {
+    let endpoint = "\"\" for off, or a URL such as \"http://127.0.0.1:4317\"";
+    let otlp_endpoint: Option<String> =
+        section.key("otlp_endpoint").that(endpoint, |url: &String| url.is_empty() || is_url(url)).required();
+    let service_name = section.key("service_name").that("a name of at least one character", |name: &String| !name.is_empty()).required();
+    let sample_ratio = section.key("sample_ratio").that("a ratio from \"0\" to \"1\", in quotes", is_ratio).required();
+    let log_format = section.key("log_format").required();
+    section.finish();
+    Some(Telemetry {
+        log_format: log_format?,
+        otlp_endpoint: Some(otlp_endpoint?).filter(|url| !url.is_empty()),
+        service_name: service_name?,
+        sample_ratio: sample_ratio?,
+    })
+}
+
+fn exchange(mut section: Section<'_>) -> Option<Exchange> {
+    let market: Option<MarketSource> = section.key("market").required();
+    let seed = section.key("seed").required();
+    // A hundred thousand a second is ten times what a busy real symbol sends.
+    let rate = "a whole number from 1 to 100000";
+    let events_per_second = section.key("events_per_second").that(rate, |rate| (1..=100_000).contains(rate)).required();
+    let files = section.key("files").or(Vec::new());
+    let order_latency = section.key("order_latency").required();
+    section.finish();
+    Some(Exchange { market: market?, seed: seed?, events_per_second: events_per_second?, files, order_latency: order_latency? })
+}
+
+fn account(mut section: Section<'_>) -> Option<AccountSpec> {
+    let id = section.key("id").required();
+    let venue = section.key("venue").or(Venue::Embedded);
+    let enabled = section.key("enabled").or(true);
+    let starting_funds = section.key("starting_funds").that(ABOVE_ZERO, |funds: &Money| funds.is_positive()).required();
+    let hedge_mode = section.key("hedge_mode").or(false);
+    let on_kill = section.key("on_kill").or(OnKill::Cancel);
+    section.finish();
+    Some(AccountSpec { id: id?, venue, enabled, starting_funds: starting_funds?, hedge_mode, on_kill })
+}
+
+fn symbols(top: &mut Section<'_>, unread: &mut Vec<String>) -> Option<Vec<Placed<SymbolSpec>>> {
+    let origin = top.origin_of("symbols");
+    match top.text_of("symbols").as_deref() {
+        None => Some(top.entries("symbols", "name").into_iter().filter_map(|entry| placed(entry, symbol, unread)).collect()),
+        Some("from-data") => {
+            top.raw("symbols");
+            top.row("symbols", "from-data".to_owned(), origin);
+            None
+        }
+        Some(other) => {
+            top.raw("symbols");
+            top.note("symbols", "[[symbols]] tables, or the text \"from-data\"", &format!("{other:?}"), None, origin);
+            None
+        }
+    }
+}
+
+fn symbol(mut section: Section<'_>) -> Option<SymbolSpec> {
+    let name = section.key("name").required();
+    let enabled = section.key("enabled").or(true);
+    let start_price = section.key("start_price").that("a price above zero, in quotes", |price| is_above_zero(price)).optional();
+    let instrument = instrument(section.section("instrument"));
+    section.finish();
+    Some(SymbolSpec { name: name?, enabled, start_price, instrument })
+}
+
+fn is_above_zero(price: &crate::domain::money::Price) -> bool {
+    price.is_positive()
+}
+
+fn instrument(mut section: Section<'_>) -> InstrumentOverride {
+    let above = "a number above zero, in quotes";
+    let instrument = InstrumentOverride {
+        kind: section.key("kind").optional(),
+        price_step: section.key("price_step").that(above, is_above_zero).optional(),
+        quantity_step: section.key("quantity_step").that(above, |step: &Quantity| step.is_positive()).optional(),
+        min_quantity: section.key("min_quantity").that(above, |least: &Quantity| least.is_positive()).optional(),
+        max_quantity: section.key("max_quantity").that(above, |most: &Quantity| most.is_positive()).optional(),
+        min_notional: section.key("min_notional").that("zero or more, in quotes", |least: &Money| !least.is_negative()).optional(),
+        price_band: section.key("price_band").that(SHARE, is_share).optional(),
+        maker_fee: section.key("maker_fee").that("a ratio from \"-1\" to \"1\", in quotes", is_fee).optional(),
+        taker_fee: section.key("taker_fee").that("a ratio from \"-1\" to \"1\", in quotes", is_fee).optional(),
+        // 125 is the most that any venue gives.
+        max_leverage: section.key("max_leverage").that("a whole number from 1 to 125", |most| (1..=125).contains(most)).optional(),
+    };
+    section.finish();
+    instrument
+}
+
+/// Which limits a table may have: a limit by account says nothing in a table by symbol.
+#[derive(Clone, Copy, PartialEq)]
+enum Covers {
+    Everything,
+    OneAccount,
+    OneSymbol,
+}
+
+fn limits(section: &mut Section<'_>, covers: Covers) -> Limits {
+    let price_collar = section.key("price_collar").that(SHARE, is_share).optional();
+    let max_order_value = section.key("max_order_value").that(ABOVE_ZERO, |most: &Money| most.is_positive()).optional();
+    let max_position_value = section.key("max_position_value").that(ABOVE_ZERO, |most: &Money| most.is_positive()).optional();
+    let mut limits = Limits { price_collar, max_order_value, max_position_value, ..Limits::default() };
+    if covers != Covers::OneAccount {
+        let quantity = "a quantity above zero in quotes such as \"0.5\"";
+        limits.max_order_quantity = section.key("max_order_quantity").that(quantity, |most: &Quantity| most.is_positive()).optional();
+    }
+    if covers != Covers::OneSymbol {
+        limits.max_messages = rate(section.section("max_messages"));
+        limits.max_daily_loss = section.key("max_daily_loss").that(ABOVE_ZERO, |most: &Money| most.is_positive()).optional();
+    }
+    limits
+}
+
+fn rate(mut section: Section<'_>) -> Option<Rate> {
+    let count = section.key("count").that(COUNT, |count: &u32| *count > 0).required();
+    let period = section.key("period").that(SOME_TIME, is_some_time).required();
+    section.finish();
+    Some(Rate { count: count?, period: period? })
+}
+
+fn risk(mut section: Section<'_>, top: &Section<'_>) -> Option<RawRisk> {
+    if !section.is_present() {
+        let help = Some("without limits no order passes: add [risk], as in config/default.toml".to_owned());
+        top.note("risk", "a section with the limits", "nothing", help, top.origin());
+        return None;
+    }
+    let origin = section.origin();
+    let defaults = limits(&mut section, Covers::Everything);
+    let max_capital = section.key("max_capital").that(ABOVE_ZERO, |most: &Money| most.is_positive()).optional();
+    let duplicate_window = section.key("duplicate_window").required();
+    let stale_after = section.key("stale_after").that(SOME_TIME, is_some_time).required();
+    let (accounts, by_account) = overrides(&mut section, "accounts", Covers::OneAccount);
+    let (symbols, by_symbol) = overrides(&mut section, "symbols", Covers::OneSymbol);
+    section.finish();
+    let risk = Risk {
+        defaults,
+        accounts: by_account,
+        symbols: by_symbol,
+        max_capital,
+        duplicate_window: duplicate_window?,
+        stale_after: stale_after?,
+    };
+    Some(RawRisk { risk, origin, accounts, symbols })
+}
+
+fn overrides<Id>(section: &mut Section<'_>, name: &'static str, covers: Covers) -> (Vec<Placed<Id>>, BTreeMap<Id, Limits>)
+where
+    Id: Setting + Ord + Copy + std::str::FromStr<Err: std::fmt::Display>,
+{
+    let (mut places, mut by_name) = (Vec::new(), BTreeMap::new());
+    for (key, mut table) in section.named(name) {
+        let limits = limits(&mut table, covers);
+        match key.parse::<Id>() {
+            Ok(id) => {
+                places.push(Placed { value: id, path: table.path("").trim_end_matches('.').to_owned(), origin: table.origin() });
+                by_name.insert(id, limits);
+            }
+            Err(error) => table.note(&table.path(""), &Id::expected(), &format!("`{key}`"), Some(error.to_string()), table.origin()),
+        }
+        table.finish();
+    }
+    (places, by_name)
+}
+
+fn supervision(mut section: Section<'_>) -> Option<Supervision> {
+    let intensity = section.key("intensity").that(COUNT, |count: &u32| *count > 0).required();
+    let [period, backoff_min, backoff_max, stable_after, heartbeat_deadline, thread_deadline] =
+        ["period", "backoff_min", "backoff_max", "stable_after", "heartbeat_deadline", "thread_deadline"]
+            .map(|name| section.key(name).that(SOME_TIME, is_some_time).required());
+    let mut budgets = section.section("fault_budgets");
+    let mut fault_budgets = BTreeMap::new();
+    for class in FaultClass::iter().filter(|class| !class.has_no_budget()) {
+        if let Some(budget) = rate(budgets.section(class.into())) {
+            fault_budgets.insert(class, budget);
+        }
+    }
+    budgets.finish();
+    section.finish();
+    Some(Supervision {
+        intensity: intensity?,
+        period: period?,
+        backoff_min: backoff_min?,
+        backoff_max: backoff_max?,
+        stable_after: stable_after?,
+        heartbeat_deadline: heartbeat_deadline?,
+        thread_deadline: thread_deadline?,
+        fault_budgets,
+    })
+}
+
+fn strategy(mut section: Section<'_>) -> Option<RawStrategy> {
+    let id = section.key("id").required();
+    let kind_origin = section.origin_of("kind");
+    let kind = section.key("kind").required();
+    let enabled = section.key("enabled").or(true);
+    let accounts_origin = section.origin_of("accounts");
+    let some = "a list of names, or [\"*\"] for all of them";
+    let accounts = section.key("accounts").that(some, |names: &Vec<String>| !names.is_empty()).required();
+    let symbols_origin = section.origin_of("symbols");
+    let symbols = section.key("symbols").that(some, |names: &Vec<String>| !names.is_empty()).required();
+    let interval = section.key("interval").that(SOME_TIME, is_some_time).required();
+    let settings = section.raw("settings").cloned();
+    if let Some(node) = &settings {
+        settings_rows(&section, &section.path("settings"), node);
+    }
+    section.finish();
+    Some(RawStrategy {
+        id: id?,
+        kind: kind?,
+        kind_origin,
+        enabled,
+        accounts: accounts?,
+        accounts_origin,
+        symbols: symbols?,
+        symbols_origin,
+        interval: interval?,
+        settings,
+    })
+}
+
+/// A kind's own settings are its own business: here they are only written down.
+fn settings_rows(section: &Section<'_>, path: &str, node: &Node) {
+    match &node.value {
+        Value::Table(table) => table.iter().for_each(|(key, node)| settings_rows(section, &format!("{path}.{key}"), node)),
+        Value::List(items) => {
+            items.iter().enumerate().for_each(|(at, node)| settings_rows(section, &format!("{path}[{at}]"), node));
+        }
+        Value::Other => {
+            let expected = "text, a number, true, false, a list or a table";
+            section.note(path, expected, &describe(node), None, node.origin.clone());
+        }
+        _ => section.row(path, node.to_json().to_string(), node.origin.clone()),
+    }
+}
+
+fn backtest(mut section: Section<'_>) -> Option<Backtest> {
+    let strict = section.key("strict").required();
+    let order_latency = section.key("order_latency").required();
+    section.finish();
+    Some(Backtest { strict: strict?, order_latency: order_latency? })
+}
+
+fn is_log_filter(filter: &String) -> bool {
+    tracing_subscriber::EnvFilter::try_new(filter).is_ok()
+}
+
+fn is_url(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
+fn is_some_time(time: &Duration) -> bool {
+    !time.is_zero()
+}
+
+fn is_ratio(ratio: &Ratio) -> bool {
+    !ratio.is_negative() && ratio.0 <= rust_decimal::Decimal::ONE
+}
+
+fn is_share(ratio: &Ratio) -> bool {
+    ratio.is_positive() && is_ratio(ratio)
+}
+
+fn is_fee(ratio: &Ratio) -> bool {
+    is_ratio(&ratio.abs())
+}
