@@ -9,7 +9,7 @@ use super::bars::{BarError, GridBar, TimeBars};
 use super::book::{BookSync, SequenceRule, SyncOutcome, SyncState};
 use super::ids::Symbol;
 use super::instrument::{Instrument, InstrumentKind, Lots, Ticks};
-use super::market_data::{BookTicker, Candle, DepthSnapshot, DepthUpdate, Level, MarketEvent};
+use super::market_data::{BookTicker, Candle, DepthSnapshot, DepthUpdate, Level, MarketEventRef};
 use super::money::{Price, Quantity};
 use super::time::Timestamp;
 
@@ -133,25 +133,25 @@ impl MarketMachine {
     }
 
     /// `heard` is when the frame came in by the driver's clock; the view's time is the venue's.
-    pub fn frame(&mut self, heard: Timestamp, venue_time: Timestamp, event: &MarketEvent) -> Changed {
+    pub fn frame(&mut self, heard: Timestamp, venue_time: Timestamp, event: MarketEventRef<'_>) -> Changed {
         self.heard_at = self.heard_at.max(heard);
         self.at = self.at.max(venue_time);
         self.silent = false;
         self.sequence += 1;
         match event {
-            MarketEvent::Ticker(ticker) => self.ticker(ticker),
-            MarketEvent::Trade(trade) => {
+            MarketEventRef::Ticker(ticker) => self.ticker(&ticker),
+            MarketEventRef::Trade(trade) => {
                 self.last = Some(trade.price);
                 self.add_to_bars(venue_time, trade.price, trade.quantity);
                 Changed { view: true, ..Changed::default() }
             }
-            MarketEvent::Depth(update) => self.depth(update),
-            MarketEvent::Snapshot(snapshot) => self.snapshot(snapshot),
-            MarketEvent::Mark(mark) => {
-                self.mark = Some(*mark);
+            MarketEventRef::Depth(update) => self.depth(update),
+            MarketEventRef::Snapshot(snapshot) => self.snapshot(snapshot),
+            MarketEventRef::Mark(mark) => {
+                self.mark = Some(mark);
                 Changed { view: true, ..Changed::default() }
             }
-            MarketEvent::Candle(candle) => self.candle(candle),
+            MarketEventRef::Candle(candle) => self.candle(&candle),
         }
     }
 
