@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{AccountId, ClientOrderId, Epoch};
+use super::ids::{AccountId, ClientOrderId, Epoch, StrategyId, Symbol};
 use super::ladder::ModeTable;
 use super::money::{Money, Quantity};
-use super::order::{NewOrder, OrderIntent, OrderStatus};
-use super::position::Positions;
+use super::order::{Fill, NewOrder, OrderIntent, OrderStatus};
+use super::position::{Position, Positions};
 use super::record::{Entry, Record};
 
 /// An order whose end is not in the journal.
@@ -36,6 +36,8 @@ pub struct AccountState {
     /// The highest trade id booked: where the venue is asked to go on.
     pub last_trade_id: u64,
     pub day: Option<DayOpen>,
+    /// What each strategy's own fills came to, for strategies that share a symbol on the account.
+    pub own: Vec<(StrategyId, Symbol, Position)>,
     /// Orders and fills since the journal began, for the status page.
     pub orders: u64,
     pub fills: u64,
@@ -45,7 +47,19 @@ impl AccountState {
     #[must_use]
     pub fn new(account: AccountId) -> Self {
         let positions = Positions::new(account, Money::ZERO);
-        Self { open: BTreeMap::new(), positions, last_trade_id: 0, day: None, orders: 0, fills: 0 }
+        Self { open: BTreeMap::new(), positions, last_trade_id: 0, day: None, own: Vec::new(), orders: 0, fills: 0 }
+    }
+}
+
+impl AccountState {
+    fn book_own(&mut self, strategy: Option<StrategyId>, fill: &Fill) {
+        let Some(strategy) = strategy else { return };
+        let at = self.own.iter().position(|(id, symbol, _)| (*id, *symbol) == (strategy, fill.symbol));
+        let at = at.unwrap_or_else(|| {
+            self.own.push((strategy, fill.symbol, Position::default()));
+            self.own.len() - 1
+        });
+        self.own[at].2.apply(fill.side, fill.price, fill.quantity, fill.fee);
     }
 }
 
@@ -70,11 +84,12 @@ impl DaemonState {
             Record::OrderChanged { account, client_order_id, status, filled, venue_order_id, .. } => {
                 self.changed(*account, *client_order_id, *status, *filled, *venue_order_id);
             }
-            Record::Filled { fill, .. } => {
+            Record::Filled { fill, strategy, .. } => {
                 let account = self.account(fill.account);
                 account.last_trade_id = account.last_trade_id.max(fill.trade_id);
                 if account.positions.apply(fill).booked().is_some() {
                     account.fills += 1;
+                    account.book_own(*strategy, fill);
                 }
             }
             Record::DayOpened { account, utc_day, equity } => {

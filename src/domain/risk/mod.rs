@@ -83,7 +83,7 @@ pub struct AccountBook {
 pub enum Input {
     Propose(OrderIntent),
     /// A cancel reduces risk: it is never refused, but it is counted.
-    Cancel { account: AccountId, symbol: Symbol, client_order_id: ClientOrderId, strategy: StrategyId, reason: String },
+    Cancel { account: AccountId, symbol: Symbol, client_order_id: ClientOrderId, reason: String },
     SetLeverage { account: AccountId, symbol: Symbol, leverage: u8 },
     Report(OrderReport),
     Market(MarketView),
@@ -165,7 +165,7 @@ impl RiskMachine {
     pub fn on(&mut self, now: Timestamp, input: Input, out: &mut Outbox<Record, Effect>) {
         match input {
             Input::Propose(intent) => self.propose(now, intent, out),
-            Input::Cancel { account, symbol, client_order_id, reason, .. } => {
+            Input::Cancel { account, symbol, client_order_id, reason } => {
                 self.count_message(now, account);
                 out.push(Effect::Cancel { account, symbol, client_order_id, reason });
             }

@@ -296,7 +296,7 @@ fn the_message_rate_counts_new_orders_and_cancels_and_forgives_after_its_period(
     }
     for _ in 0..2 {
         let id = ClientOrderId::new("x").unwrap();
-        let cancel = Input::Cancel { account: account(), symbol: symbol(), client_order_id: id, strategy: strategy(), reason: "t".into() };
+        let cancel = Input::Cancel { account: account(), symbol: symbol(), client_order_id: id, reason: "t".into() };
         machine.on(at(500), cancel, &mut Outbox::new());
     }
     assert_eq!(propose(&mut machine, 900, intent(10, Side::Buy, "2")).as_deref(), Some("message_rate"));
@@ -309,7 +309,7 @@ fn a_cancel_is_never_refused() {
     let mut machine = RiskMachine::new(Incarnation(1), RiskLimits::default(), ModeTable::default());
     let id = ClientOrderId::new("x").unwrap();
     let mut out = Outbox::new();
-    let cancel = Input::Cancel { account: account(), symbol: symbol(), client_order_id: id, strategy: strategy(), reason: "t".into() };
+    let cancel = Input::Cancel { account: account(), symbol: symbol(), client_order_id: id, reason: "t".into() };
     machine.on(at(0), cancel, &mut out);
     assert!(matches!(out.steps()[0], Step::Do(Effect::Cancel { .. })));
 }
