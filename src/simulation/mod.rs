@@ -1,5 +1,6 @@
 //! The system without the world around it: virtual time, the exchange called directly, the same machines as in the daemon.
 
+pub mod report;
 pub mod tally;
 pub mod trace;
 pub mod world;
