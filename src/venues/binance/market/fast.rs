@@ -5,6 +5,7 @@ use super::scan::Cursor;
 use super::{Decoder, Parsed, Shape, StreamName, time_of};
 use crate::domain::instrument::{Lots, Ticks};
 use crate::domain::market_data::{BookTicker, Level, TradePrint};
+use crate::domain::time::Timestamp;
 use crate::venues::grid::Grid;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,7 +65,7 @@ mod field {
     pub const ALL_ASKS: u32 = 1 << 21;
 }
 
-pub(super) fn parse(decoder: &mut Decoder, unnamed: Option<usize>, text: &[u8]) -> Option<Parsed> {
+pub(super) fn parse(decoder: &mut Decoder, unnamed: Option<usize>, text: &[u8], received_at: Timestamp) -> Option<Parsed> {
     let mut cursor = Cursor::new(text);
     let mut stream = StreamName::default();
     let combined = cursor.expect(b"{\"stream\":\"").is_some();
@@ -84,7 +85,8 @@ pub(super) fn parse(decoder: &mut Decoder, unnamed: Option<usize>, text: &[u8]) 
     if !cursor.is_at_end() {
         return None;
     }
-    finish(decoder, &fields, stream, unnamed)
+    let (shape, venue_time) = finish(decoder, &fields, stream, unnamed)?;
+    Some(Parsed { entry: fields.entry, venue_time, received_at, shape })
 }
 
 fn from_stream(decoder: &mut Decoder, name: &[u8]) -> Option<usize> {
@@ -251,7 +253,7 @@ fn levels(cursor: &mut Cursor<'_>, grid: Grid, into: &mut Vec<Level>) -> Option<
 }
 
 /// Checks that a kind has its fields, and puts them together.
-fn finish(decoder: &mut Decoder, fields: &Fields, stream: StreamName, unnamed: Option<usize>) -> Option<Parsed> {
+fn finish(decoder: &mut Decoder, fields: &Fields, stream: StreamName, unnamed: Option<usize>) -> Option<(Shape, Option<Timestamp>)> {
     use field::*;
     let has = |bits: u32| fields.seen & bits == bits;
     let ticker = FINAL_ID | SYMBOL | BID_PRICE | BID_QUANTITY | ASK_PRICE | ASK_QUANTITY;
@@ -279,7 +281,7 @@ fn finish(decoder: &mut Decoder, fields: &Fields, stream: StreamName, unnamed: O
         _ => return None,
     };
     let venue_time = if has(EVENT_TIME) { Some(time_of(fields.event_time)?) } else { None };
-    Some(Parsed { entry: fields.entry, venue_time, shape })
+    Some((shape, venue_time))
 }
 
 fn trade(fields: &Fields, id: u64) -> Shape {

@@ -97,7 +97,7 @@ struct Kline<'a> {
 
 type Outcome = Result<Result<Parsed, Other>, DecodeError>;
 
-pub(super) fn parse(decoder: &mut Decoder, unnamed: Option<usize>, text: &[u8]) -> Outcome {
+pub(super) fn parse(decoder: &mut Decoder, unnamed: Option<usize>, text: &[u8], received_at: Timestamp) -> Outcome {
     let text = std::str::from_utf8(text).map_err(|error| DecodeError::Json { found: format!("{error}") })?;
     if text.trim_start().starts_with('[') {
         return whole(text).map(|_: &RawValue| Err(Other::UnknownStream));
@@ -113,7 +113,7 @@ pub(super) fn parse(decoder: &mut Decoder, unnamed: Option<usize>, text: &[u8]) 
     }
     let payload: Payload<'_> = whole(body)?;
     let frame = Frame { symbol: symbol_of(decoder, unnamed, &stream, &payload), payload };
-    frame.parse(decoder, StreamName::of(stream.as_bytes()))
+    frame.parse(decoder, StreamName::of(stream.as_bytes()), received_at)
 }
 
 fn whole<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, DecodeError> {
@@ -147,7 +147,7 @@ struct Context {
 }
 
 impl Frame<'_> {
-    fn parse(&self, decoder: &mut Decoder, stream: StreamName) -> Outcome {
+    fn parse(&self, decoder: &mut Decoder, stream: StreamName, received_at: Timestamp) -> Outcome {
         let payload = &self.payload;
         let kind = match payload.e {
             Some(raw) => text_of("frame", "e", raw)?,
@@ -170,7 +170,7 @@ impl Frame<'_> {
             },
             _ => return Ok(Err(Other::UnknownStream)),
         };
-        Ok(Ok(Parsed { entry: self.symbol.clone()?, venue_time: self.venue_time(&kind, &shape)?, shape }))
+        Ok(Ok(Parsed { entry: self.symbol.clone()?, venue_time: self.venue_time(&kind, &shape)?, received_at, shape }))
     }
 
     /// Only spot's bookTicker and snapshots may be without a time.

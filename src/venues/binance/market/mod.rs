@@ -69,6 +69,7 @@ pub struct Decoder {
     recent: usize,
     depth: DepthUpdate,
     snapshot: DepthSnapshot,
+    current: Option<Parsed>,
 }
 
 /// A decoded frame before its buffers are lent out.
@@ -77,6 +78,7 @@ struct Parsed {
     entry: usize,
     /// The venue's own event time, if the frame has one.
     venue_time: Option<Timestamp>,
+    received_at: Timestamp,
     shape: Shape,
 }
 
@@ -102,6 +104,7 @@ impl Decoder {
             recent: 0,
             depth: DepthUpdate::default(),
             snapshot: DepthSnapshot::default(),
+            current: None,
         };
         for instrument in instruments {
             let entry = Entry { symbol: instrument.symbol, grid: Grid::of(instrument)? };
@@ -132,19 +135,51 @@ impl Decoder {
         self.decode_from(unnamed, text, received_at)
     }
 
+    /// Decodes without lending: `None` when [`Decoder::current`] has a frame now. For callers that look at the frame later.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
     #[inline]
-    fn decode_from(&mut self, unnamed: Option<usize>, text: &[u8], received_at: Timestamp) -> Result<Decoded<'_>, DecodeError> {
-        let parsed = match fast::parse(self, unnamed, text) {
-            Some(parsed) => parsed,
-            None => match json::parse(self, unnamed, text)? {
-                Ok(parsed) => parsed,
-                Err(other) => return Ok(Decoded::Other(other)),
-            },
+    pub fn advance(&mut self, symbol: Option<Symbol>, text: &[u8], received_at: Timestamp) -> Result<Option<Other>, DecodeError> {
+        let unnamed = match symbol {
+            Some(symbol) => self.index.get(&symbol).copied(),
+            None => (self.entries.len() == 1).then_some(0),
         };
-        Ok(Decoded::Frame(self.lend(parsed, received_at)))
+        self.advance_from(unnamed, text, received_at)
     }
 
-    fn lend(&self, parsed: Parsed, received_at: Timestamp) -> MarketFrameRef<'_> {
+    /// The frame that was decoded last, unless that was none.
+    #[must_use]
+    #[inline]
+    pub fn current(&self) -> Option<MarketFrameRef<'_>> {
+        self.current.as_ref().map(|parsed| self.lend(parsed))
+    }
+
+    #[inline]
+    fn decode_from(&mut self, unnamed: Option<usize>, text: &[u8], received_at: Timestamp) -> Result<Decoded<'_>, DecodeError> {
+        let other = self.advance_from(unnamed, text, received_at)?;
+        Ok(match self.current() {
+            Some(frame) => Decoded::Frame(frame),
+            None => Decoded::Other(other.unwrap_or(Other::UnknownStream)),
+        })
+    }
+
+    #[inline]
+    fn advance_from(&mut self, unnamed: Option<usize>, text: &[u8], received_at: Timestamp) -> Result<Option<Other>, DecodeError> {
+        self.current = None;
+        let parsed = match fast::parse(self, unnamed, text, received_at) {
+            Some(parsed) => parsed,
+            None => match json::parse(self, unnamed, text, received_at)? {
+                Ok(parsed) => parsed,
+                Err(other) => return Ok(Some(other)),
+            },
+        };
+        self.current = Some(parsed);
+        Ok(None)
+    }
+
+    #[inline]
+    fn lend(&self, parsed: &Parsed) -> MarketFrameRef<'_> {
         let event = match parsed.shape {
             Shape::Depth => MarketEventRef::Depth(&self.depth),
             Shape::Snapshot => MarketEventRef::Snapshot(&self.snapshot),
@@ -154,6 +189,7 @@ impl Decoder {
             Shape::Candle(candle) => MarketEventRef::Candle(candle),
         };
         let symbol = self.entries[parsed.entry].symbol;
+        let received_at = parsed.received_at;
         MarketFrameRef { symbol, venue_time: parsed.venue_time.unwrap_or(received_at), received_at, event }
     }
 

@@ -79,9 +79,9 @@ fn the_scanner_takes_every_common_shape_itself() {
     let aggregate = r#"{"e":"aggTrade","E":123456789,"s":"BTCUSDT","a":5933014,"p":"0.1","q":"100","nq":"100","f":100,"l":105,"T":123456785,"m":true,"st":1}"#;
     let rest = r#"{"lastUpdateId":160,"E":1,"T":1,"bids":[["0.1","10"]],"asks":[["0.2","100"]]}"#;
     for text in [USDM_TICKER, USDM_DEPTH, USDM_TRADE, &newer, aggregate, rest] {
-        assert!(fast::parse(&mut decoder, Some(0), text.as_bytes()).is_some(), "{text}");
+        assert!(fast::parse(&mut decoder, Some(0), text.as_bytes(), RECEIVED).is_some(), "{text}");
     }
-    assert!(fast::parse(&mut Decoder::new([&btc_spot()]).unwrap(), Some(0), SPOT_TICKER.as_bytes()).is_some());
+    assert!(fast::parse(&mut Decoder::new([&btc_spot()]).unwrap(), Some(0), SPOT_TICKER.as_bytes(), RECEIVED).is_some());
 }
 
 #[test]
@@ -232,8 +232,8 @@ fn frame() -> impl Strategy<Value = (Instrument, MarketFrame)> {
 
 /// What the parser alone makes of a text.
 fn by_json(decoder: &mut Decoder, text: &[u8]) -> Option<MarketFrame> {
-    let parsed = json::parse(decoder, Some(0), text).ok()?.ok()?;
-    Some(decoder.lend(parsed, RECEIVED).to_owned())
+    let parsed = json::parse(decoder, Some(0), text, RECEIVED).ok()?.ok()?;
+    Some(decoder.lend(&parsed).to_owned())
 }
 
 proptest! {
@@ -262,8 +262,8 @@ proptest! {
             }
         }
         let mut decoder = Decoder::new([&instrument]).unwrap();
-        if let Some(parsed) = fast::parse(&mut decoder, Some(0), &text) {
-            let by_scanner = decoder.lend(parsed, RECEIVED).to_owned();
+        if let Some(parsed) = fast::parse(&mut decoder, Some(0), &text, RECEIVED) {
+            let by_scanner = decoder.lend(&parsed).to_owned();
             prop_assert_eq!(Some(by_scanner), by_json(&mut decoder, &text), "{}", String::from_utf8_lossy(&text));
         }
     }
