@@ -1,0 +1,210 @@
+//! Operator commands as they arrive: the body's shape and its checks. What a command does is the daemon's work.
+
+use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
+
+use super::ApiProblem;
+use crate::domain::ids::StrategyId;
+use crate::domain::mode::Scope;
+
+/// Names and reasons are for the journal and a person's eye: a few lines at most.
+const TEXT_MAX: usize = 500;
+
+/// A person's wish, checked for form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorCommand {
+    pub verb: Verb,
+    pub scope: Scope,
+    /// Who asks. Always a name when something goes up again.
+    pub by: String,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Verb {
+    /// Trip the kill switch.
+    EmergencyStop,
+    /// No openings; reducing goes on.
+    Halt,
+    /// Up again, by a named person with a reason.
+    Resume,
+    /// Cancel every open order within the scope.
+    Cancel,
+    /// Close every position within the scope and stop opening.
+    Flatten,
+    Restart {
+        child: String,
+    },
+    StartStrategy(StrategyId),
+    StopStrategy(StrategyId),
+    /// For drills; only where the configuration allows fault injection.
+    Inject {
+        child: String,
+        fault: InjectedFault,
+    },
+}
+
+impl Verb {
+    /// `emergency_stop`, `halt`, …: as the journal names it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.into()
+    }
+}
+
+/// How an injected fault shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum InjectedFault {
+    Panic,
+    /// Waits for ever at an `.await`.
+    Wedge,
+    /// Never comes back from a handler.
+    Spin,
+}
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandOutcome {
+    pub verb: String,
+    pub scope: Scope,
+    /// For people: `2 of 3 accounts show no open order; a3 is still being asked`.
+    pub outcome: String,
+    /// Whether everything asked for is already so; else it goes on.
+    pub complete: bool,
+}
+
+/// The body of every command. A field that is not known is refused: a mistyped `scope` would mean everything.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    scope: Option<Scope>,
+    by: Option<String>,
+    reason: Option<String>,
+    fault: Option<InjectedFault>,
+}
+
+const EXPECTED: &str = "expected a JSON object such as {\"scope\": {\"account\": \"a1\"}, \"by\": \"ann\", \"reason\": \"maintenance over\"}; scope is \
+                        \"global\" or one of {\"account\": …}, {\"strategy\": …}, {\"symbol\": …}";
+
+/// What a route knows about its verb before it has read the body.
+pub(super) enum Asked {
+    Plain(Verb),
+    Inject { child: String },
+}
+
+/// Reads a body. An empty one is the whole daemon, by nobody in particular, except where a person must answer for it.
+pub(super) fn parse(asked: Asked, body: &[u8]) -> Result<OperatorCommand, ApiProblem> {
+    let body = read(body)?;
+    let verb = match asked {
+        Asked::Plain(_) if body.fault.is_some() => {
+            return Err(ApiProblem::unprocessable("expected no \"fault\", which only /admin/inject/{name} takes"));
+        }
+        Asked::Plain(verb) => verb,
+        Asked::Inject { child } => Verb::Inject { child, fault: body.fault.ok_or_else(fault_missing)? },
+    };
+    let (by, reason) = (text("by", body.by)?, text("reason", body.reason)?);
+    if verb == Verb::Resume && (by.is_none() || reason.is_none()) {
+        let missing = if by.is_none() { "by" } else { "reason" };
+        return Err(ApiProblem::unprocessable(format!(
+            "resume expected a named person and a reason, found no {missing:?}; send {{\"by\": \"ann\", \"reason\": \"positions checked at the venue\"}}"
+        )));
+    }
+    let reason = reason.unwrap_or_else(|| format!("{} over the API", verb.name()));
+    Ok(OperatorCommand { verb, scope: body.scope.unwrap_or(Scope::Global), by: by.unwrap_or_else(|| "api".to_owned()), reason })
+}
+
+fn read(body: &[u8]) -> Result<Body, ApiProblem> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Body::default());
+    }
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    serde_path_to_error::deserialize(&mut reader)
+        .and_then(|value: Body| Ok((value, reader.end())))
+        .map_err(|error| {
+            let at = error.path().to_string();
+            let detail = format!("{EXPECTED}; found at {at}: {}", error.inner());
+            match error.inner().classify() {
+                serde_json::error::Category::Data => ApiProblem::unprocessable(detail),
+                _ => ApiProblem::bad_request(detail),
+            }
+        })
+        .and_then(|(value, end)| {
+            end.map(|()| value).map_err(|error| ApiProblem::bad_request(format!("{EXPECTED}; found more behind it: {error}")))
+        })
+}
+
+fn fault_missing() -> ApiProblem {
+    ApiProblem::unprocessable("expected {\"fault\": \"panic\" | \"wedge\" | \"spin\"}, found no fault")
+}
+
+/// A text that is there has something in it and fits.
+fn text(field: &str, value: Option<String>) -> Result<Option<String>, ApiProblem> {
+    let Some(value) = value else { return Ok(None) };
+    let trimmed = value.trim();
+    if trimmed.is_empty() || trimmed.chars().count() > TEXT_MAX || trimmed.chars().any(char::is_control) {
+        return Err(ApiProblem::unprocessable(format!(
+            "{field} expected 1 to {TEXT_MAX} characters on one line, found {} characters: {trimmed:.40?}",
+            trimmed.chars().count()
+        )));
+    }
+    Ok(Some(trimmed.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::AccountId;
+
+    fn resume(body: &str) -> Result<OperatorCommand, ApiProblem> {
+        parse(Asked::Plain(Verb::Resume), body.as_bytes())
+    }
+
+    #[test]
+    fn an_emergency_stop_needs_no_body_at_all() {
+        let command = parse(Asked::Plain(Verb::EmergencyStop), b"").unwrap();
+        assert_eq!((command.scope, command.by.as_str()), (Scope::Global, "api"));
+    }
+
+    #[test]
+    fn a_scope_is_read_as_documented() {
+        let command = resume(r#"{"scope": {"account": "a1"}, "by": " ann ", "reason": "checked"}"#).unwrap();
+        assert_eq!((command.scope, command.by.as_str()), (Scope::Account(AccountId::new("a1").unwrap()), "ann"));
+        assert_eq!(resume(r#"{"scope": "global", "by": "ann", "reason": "x"}"#).unwrap().scope, Scope::Global);
+    }
+
+    #[test]
+    fn a_resume_without_a_person_or_a_reason_says_what_is_expected() {
+        for body in ["", "{}", r#"{"by": "ann"}"#, r#"{"reason": "x"}"#, r#"{"by": "  ", "reason": "x"}"#] {
+            let problem = resume(body).unwrap_err();
+            assert_eq!(problem.status, 422, "{body}");
+            assert!(problem.detail.contains("expected"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_field_is_refused_and_never_means_everything() {
+        let problem = parse(Asked::Plain(Verb::Flatten), br#"{"scpoe": {"account": "a1"}}"#).unwrap_err();
+        assert_eq!(problem.status, 422);
+        assert!(problem.detail.contains("scpoe"), "{problem}");
+    }
+
+    #[test]
+    fn what_is_no_json_is_a_400_and_a_bad_name_a_422_with_its_place() {
+        assert_eq!(resume("{").unwrap_err().status, 400);
+        assert_eq!(resume("{} {}").unwrap_err().status, 400);
+        let problem = resume(r#"{"scope": {"account": "A1"}}"#).unwrap_err();
+        assert_eq!(problem.status, 422);
+        assert!(problem.detail.contains("scope") && problem.detail.contains("a-z"), "{problem}");
+    }
+
+    #[test]
+    fn an_injection_names_its_fault() {
+        let asked = || Asked::Inject { child: "feed/1".to_owned() };
+        assert_eq!(parse(asked(), b"{}").unwrap_err().status, 422);
+        let command = parse(asked(), br#"{"fault": "spin"}"#).unwrap();
+        assert_eq!(command.verb, Verb::Inject { child: "feed/1".to_owned(), fault: InjectedFault::Spin });
+    }
+}

@@ -1,0 +1,160 @@
+//! Metrics: one recorder for the process, rendered on request in Prometheus' text form. No listener of its own; the API
+//! serves it. Gauges that only the process knows (memory, file descriptors, uptime) are read when it is rendered.
+
+use std::time::{Duration, Instant};
+
+use ::metrics::{describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+use super::TelemetryError;
+use crate::domain::ids::AccountId;
+use crate::domain::money::Money;
+
+/// Seconds. From an actor hop (a microsecond) over a durable append (some hundred) to a venue's bad day.
+const SECONDS_BUCKETS: [f64; 14] = [1e-6, 2.5e-6, 5e-6, 1e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.1, 1.0, 10.0];
+
+/// Renders what was counted.
+#[derive(Clone)]
+pub struct MetricsHandle {
+    prometheus: PrometheusHandle,
+    started: Instant,
+}
+
+impl std::fmt::Debug for MetricsHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MetricsHandle")
+    }
+}
+
+impl MetricsHandle {
+    /// Prometheus' text form, `text/plain; version=0.0.4`.
+    #[must_use]
+    pub fn render(&self) -> String {
+        gauge!("ringfence_uptime_seconds").set(self.started.elapsed().as_secs_f64());
+        if let Some(bytes) = process::resident_bytes() {
+            gauge!("ringfence_process_resident_bytes").set(bytes as f64);
+        }
+        if let Some(count) = process::open_files() {
+            gauge!("ringfence_process_open_fds").set(count as f64);
+        }
+        self.prometheus.run_upkeep();
+        self.prometheus.render()
+    }
+}
+
+pub(super) fn install() -> Result<MetricsHandle, TelemetryError> {
+    let prometheus = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)
+        .map_err(|error| TelemetryError::Metrics(error.to_string()))?
+        .install_recorder()
+        .map_err(|error| match error {
+            BuildError::FailedToSetGlobalRecorder(_) => TelemetryError::AlreadySetUp { what: "the metrics recorder" },
+            other => TelemetryError::Metrics(other.to_string()),
+        })?;
+    describe();
+    gauge!("ringfence_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(MetricsHandle { prometheus, started: Instant::now() })
+}
+
+fn describe() {
+    describe_gauge!("ringfence_build_info", "always 1; the version is in the label");
+    describe_gauge!("ringfence_uptime_seconds", "time since start");
+    describe_gauge!("ringfence_process_resident_bytes", "memory in use");
+    describe_gauge!("ringfence_process_open_fds", "open file descriptors");
+    describe_gauge!("ringfence_mailbox_depth", "messages waiting for a child");
+    describe_gauge!("ringfence_account_equity", "wallet plus open profit, settlement currency");
+    describe_gauge!("ringfence_account_day_pnl", "equity less equity at the start of the UTC day");
+    describe_gauge!("ringfence_mode", "0 Normal, 1 ReduceOnly, 2 CancelOnly, 3 Halted, by scope");
+    describe_histogram!("ringfence_decision_seconds", "market update to order in the executor's outbox");
+    describe_histogram!("ringfence_order_ack_seconds", "order sent to the venue's word on it");
+    describe_histogram!("ringfence_journal_commit_seconds", "one durable group commit");
+    describe_histogram!("ringfence_http_request_seconds", "API request to response");
+    describe_counter!("ringfence_orders_sent_total", "orders handed to the venue");
+    describe_counter!("ringfence_orders_refused_total", "intents that risk refused, by control");
+    describe_counter!("ringfence_orders_rejected_total", "orders that the venue refused");
+    describe_counter!("ringfence_orders_unknown_total", "orders whose outcome was lost");
+    describe_counter!("ringfence_fills_total", "executions");
+    describe_counter!("ringfence_child_restarts_total", "restarts, by child and fault class");
+    describe_counter!("ringfence_kill_switch_trips_total", "kill switch trips");
+    describe_counter!("ringfence_mailbox_alarms_total", "mailboxes found past their bound");
+    describe_counter!("ringfence_journal_failures_total", "journal faults");
+    describe_counter!("ringfence_reloads_total", "configuration reloads, by outcome");
+    describe_counter!("ringfence_feed_gaps_total", "gaps found in a market stream");
+    describe_counter!("ringfence_feed_disconnects_total", "market streams lost");
+    describe_counter!("ringfence_spans_lost_total", "spans that never reached the collector, by reason");
+    describe_counter!("ringfence_spans_sent_total", "spans that the collector took");
+    describe_counter!("ringfence_log_lines_lost_total", "log lines lost to a slow sink");
+}
+
+/// Messages waiting for a child.
+pub fn mailbox_depth(child: &str, depth: usize) {
+    gauge!("ringfence_mailbox_depth", "child" => child.to_owned()).set(depth as f64);
+}
+
+/// An account's books. A gauge is a statistic: the exact amounts are in `/status` and in the journal.
+pub fn account_books(account: AccountId, equity: Money, day_pnl: Money) {
+    gauge!("ringfence_account_equity", "account" => account.to_string()).set(statistic(equity));
+    gauge!("ringfence_account_day_pnl", "account" => account.to_string()).set(statistic(day_pnl));
+}
+
+/// Market update to order in the executor's outbox.
+pub fn decision_took(time: Duration) {
+    histogram!("ringfence_decision_seconds").record(time.as_secs_f64());
+}
+
+/// Order sent to the venue's word on it.
+pub fn order_ack_took(account: AccountId, time: Duration) {
+    histogram!("ringfence_order_ack_seconds", "account" => account.to_string()).record(time.as_secs_f64());
+}
+
+/// One durable group commit.
+pub fn journal_commit_took(time: Duration, rows: usize) {
+    histogram!("ringfence_journal_commit_seconds").record(time.as_secs_f64());
+    ::metrics::counter!("ringfence_journal_rows_total").increment(rows as u64);
+}
+
+/// API request to response.
+pub fn http_request_took(route: &str, status: u16, time: Duration) {
+    histogram!("ringfence_http_request_seconds", "route" => route.to_owned(), "status" => status.to_string()).record(time.as_secs_f64());
+}
+
+fn statistic(amount: Money) -> f64 {
+    use rust_decimal::prelude::ToPrimitive as _;
+    amount.0.to_f64().unwrap_or(f64::NAN)
+}
+
+/// What the operating system knows about this process. Linux keeps it in /proc; elsewhere the gauges are absent.
+mod process {
+    pub(super) fn resident_bytes() -> Option<u64> {
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kibibytes * 1024)
+    }
+
+    pub(super) fn open_files() -> Option<usize> {
+        // One of them is the directory being read.
+        Some(std::fs::read_dir("/proc/self/fd").ok()?.count().saturating_sub(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_render_has_the_process_and_what_was_counted() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = MetricsHandle { prometheus: recorder.handle(), started: Instant::now() };
+        let text = ::metrics::with_local_recorder(&recorder, || {
+            mailbox_depth("executor/a1", 3);
+            account_books(AccountId::new("a1").unwrap(), Money("1000.5".parse().unwrap()), Money("-0.5".parse().unwrap()));
+            handle.render()
+        });
+        assert!(text.contains("ringfence_mailbox_depth{child=\"executor/a1\"} 3"), "{text}");
+        assert!(text.contains("ringfence_account_equity{account=\"a1\"} 1000.5"), "{text}");
+        assert!(text.contains("ringfence_uptime_seconds"), "{text}");
+        #[cfg(target_os = "linux")]
+        assert!(text.contains("ringfence_process_resident_bytes") && text.contains("ringfence_process_open_fds"), "{text}");
+    }
+}
