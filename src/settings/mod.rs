@@ -56,7 +56,9 @@ impl Settings {
         let raw = sections::read(&tree.root, &notes);
         let reader::Findings { problems: found, rows, .. } = notes.into_inner();
         let mut problems = tree.problems;
-        problems.extend(found);
+        // A line that is no TOML reads as nonsense: one report of it is enough.
+        let unreadable: Vec<(String, usize)> = problems.iter().filter_map(|problem| problem.origin.line()).collect();
+        problems.extend(found.into_iter().filter(|problem| problem.origin.line().is_none_or(|line| !unreadable.contains(&line))));
         let settings = check::resolve(raw, rows, validator, &mut problems);
         // Invariant: no settings means that a section noted why.
         settings.ok_or_else(|| Problems::sorted(problems))

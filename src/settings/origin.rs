@@ -47,13 +47,18 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// Whether a person set the value, in a file or in the environment.
+    /// Whether the value stands in the built-in default.
     #[must_use]
-    pub fn is_explicit(&self) -> bool {
+    pub fn is_built_in(&self) -> bool {
+        matches!(self, Self::Text { source, .. } if source.built_in)
+    }
+
+    /// The source's name and the line.
+    #[must_use]
+    pub fn line(&self) -> Option<(String, usize)> {
         match self {
-            Self::Text { source, .. } => !source.built_in,
-            Self::Environment { .. } => true,
-            Self::Unset => false,
+            Self::Text { source, span } => Some((source.name.clone(), source.line_of(span.start))),
+            Self::Environment { .. } | Self::Unset => None,
         }
     }
 
