@@ -42,6 +42,10 @@ pub enum Origin {
     Environment {
         variable: String,
     },
+    /// `--data-dir` and the like.
+    CommandLine {
+        flag: &'static str,
+    },
     /// Not written anywhere: the key was left out and has a fixed default, or has no value.
     Unset,
 }
@@ -58,7 +62,7 @@ impl Origin {
     pub fn line(&self) -> Option<(String, usize)> {
         match self {
             Self::Text { source, span } => Some((source.name.clone(), source.line_of(span.start))),
-            Self::Environment { .. } | Self::Unset => None,
+            Self::Environment { .. } | Self::CommandLine { .. } | Self::Unset => None,
         }
     }
 
@@ -66,7 +70,7 @@ impl Origin {
         match self {
             Self::Text { source, span } => (u8::from(source.built_in) * 2, source.name.clone(), span.start),
             Self::Environment { variable } => (1, variable.clone(), 0),
-            Self::Unset => (3, String::new(), 0),
+            Self::CommandLine { .. } | Self::Unset => (3, String::new(), 0),
         }
     }
 }
@@ -77,6 +81,7 @@ impl fmt::Display for Origin {
             Self::Text { source, span } if source.built_in => write!(f, "built-in default, line {}", source.line_of(span.start)),
             Self::Text { source, span } => write!(f, "{}:{}", source.name, source.line_of(span.start)),
             Self::Environment { variable } => write!(f, "environment {variable}"),
+            Self::CommandLine { flag } => write!(f, "command line {flag}"),
             Self::Unset => f.write_str("not set"),
         }
     }

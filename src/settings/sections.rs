@@ -99,6 +99,7 @@ fn placed<T>(entry: Section<'_>, name: &str, read: fn(Section<'_>) -> Option<T>)
 fn daemon(mut section: Section<'_>) -> Option<Daemon> {
     let data_dir = section.key("data_dir").required();
     let http_bind = section.key("http_bind").required();
+    let http_allowed_hosts = section.key("http_allowed_hosts").or(Vec::new());
     let log = section.key("log").that("a log filter such as \"info\" or \"info,ringfence::venues=debug\"", is_log_filter).required();
     let on_shutdown = section.key("on_shutdown").required();
     let shutdown_deadline = section.key("shutdown_deadline").that(SOME_TIME, is_some_time).required();
@@ -107,6 +108,7 @@ fn daemon(mut section: Section<'_>) -> Option<Daemon> {
     Some(Daemon {
         data_dir: data_dir?,
         http_bind: http_bind?,
+        http_allowed_hosts,
         log: log?,
         on_shutdown: on_shutdown?,
         shutdown_deadline: shutdown_deadline?,
