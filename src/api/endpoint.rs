@@ -41,7 +41,15 @@ impl Endpoint {
         let refuse = |why: String| EndpointError::Address { path: path.clone(), why };
         let text = std::fs::read_to_string(&path).map_err(|error| refuse(error.to_string()))?;
         let Address { url } = serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))?;
-        Ok(Self { url, token: token::read_text(data_dir)? })
+        Self::at(url, data_dir)
+    }
+
+    /// A daemon at a known address, with the token of that data directory.
+    ///
+    /// # Errors
+    /// When the token cannot be read.
+    pub fn at(url: String, data_dir: &Path) -> Result<Self, EndpointError> {
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), token: token::read_text(data_dir)? })
     }
 }
 

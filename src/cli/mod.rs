@@ -1,1 +1,121 @@
+//! The command line: one file per command. A command reads its arguments and settings, asks a part of the program, and
+//! prints; what is decided is decided there. Tables and JSON go to stdout, everything else to stderr.
+//!
+//! Exit codes: 0 done, 1 failed, 2 bad usage or configuration.
+
+mod backtest;
+mod cancel;
+mod check;
+mod client;
 pub mod data_features;
+mod failure;
+mod flatten;
+mod halt;
+mod inject;
+mod output;
+mod restart;
+mod resume;
+mod run;
+mod status;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::settings::StrategyValidator;
+
+pub use backtest::BacktestOptions;
+pub use failure::Failure;
+pub use run::RunOptions;
+
+/// What the commands hand over to: the parts of the program that lie above them.
+pub struct Parts<'p> {
+    pub run: &'p dyn Fn(RunOptions) -> Result<(), Failure>,
+    pub backtest: &'p dyn Fn(BacktestOptions) -> Result<(), Failure>,
+    /// Judges a strategy's kind and settings.
+    pub validator: &'p StrategyValidator<'p>,
+}
+
+#[derive(Debug, Parser)]
+#[command(name = "ringfence", version, about = "Trades many accounts on crypto exchanges and keeps each of them ring-fenced")]
+#[command(after_help = "Example: ringfence run\n\nExit codes: 0 done, 1 failed, 2 bad usage or configuration.")]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Arguments),
+    Check(check::Arguments),
+    Status(status::Arguments),
+    Halt(halt::Arguments),
+    Resume(resume::Arguments),
+    Cancel(cancel::Arguments),
+    Flatten(flatten::Arguments),
+    Restart(restart::Arguments),
+    Inject(inject::Arguments),
+    Backtest(backtest::Arguments),
+}
+
+/// Does what the command line asks and says how it went.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, parts: &Parts<'_>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are asked for and go to stdout; a closed pipe is nobody's failure.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match execute(cli.command, parts) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn execute(command: Command, parts: &Parts<'_>) -> Result<(), Failure> {
+    match command {
+        Command::Run(arguments) => run::execute(arguments, parts),
+        Command::Check(arguments) => check::execute(arguments, parts),
+        Command::Status(arguments) => status::execute(arguments),
+        Command::Halt(arguments) => halt::execute(arguments),
+        Command::Resume(arguments) => resume::execute(arguments),
+        Command::Cancel(arguments) => cancel::execute(arguments),
+        Command::Flatten(arguments) => flatten::execute(arguments),
+        Command::Restart(arguments) => restart::execute(arguments),
+        Command::Inject(arguments) => inject::execute(arguments),
+        Command::Backtest(arguments) => backtest::execute(arguments, parts),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn each(command: &clap::Command, path: &str, visit: &mut dyn FnMut(&str, &clap::Command)) {
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            let path = format!("{path} {}", sub.get_name());
+            visit(&path, sub);
+            each(sub, &path, visit);
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound_and_every_command_has_an_example() {
+        let command = Cli::command();
+        command.clone().debug_assert();
+        each(&command, "ringfence", &mut |path, sub| {
+            let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example: ringfence ") || sub.has_subcommands(), "{path} shows no example");
+            assert!(sub.get_about().is_some(), "{path} does not say what it does");
+        });
+    }
+}

@@ -8,7 +8,7 @@ use crate::domain::ids::{AccountId, Symbol};
 use super::layers::Node;
 use super::origin::{Origin, Row};
 use super::problem::Problem;
-use super::reader::nearest;
+use super::reader::{listing, nearest};
 use super::sections::{Placed, Raw, RawRisk, RawStrategy};
 use super::shape::{
     AccountSpec, Exchange, Limits, MarketSource, Settings, StrategySpec, Supervision, SymbolSelection, SymbolSpec, Symbols,
@@ -25,20 +25,23 @@ pub fn any_strategy(_kind: &str, _settings: &serde_json::Value) -> Result<(), Ve
 }
 
 /// All problems, or the settings.
-pub fn resolve(raw: Raw, rows: Vec<Row>, validator: &StrategyValidator<'_>, problems: &mut Vec<Problem>) -> Option<Settings> {
-    let accounts = unique("an account id", &raw.accounts, |account| account.id.to_string(), problems);
-    let symbols = raw.symbols.as_ref().map(|symbols| unique("a symbol", symbols, |symbol| symbol.name.to_string(), problems));
-    unique("a strategy id", &raw.strategies, |strategy| strategy.id.to_string(), problems);
-    let names = Names { accounts, symbols, unread: &raw.unread };
-    if let Some(risk) = &raw.risk {
+pub fn resolve(mut raw: Raw, mut rows: Vec<Row>, validator: &StrategyValidator<'_>, problems: &mut Vec<Problem>) -> Option<Settings> {
+    let accounts = unique("an account id", &raw.accounts, problems);
+    let symbols = raw.symbols.as_ref().map(|symbols| unique("a symbol", symbols, problems));
+    unique("a strategy id", &raw.strategies, problems);
+    let names = Names { accounts, symbols };
+    if let Some(risk) = &mut raw.risk {
+        names.drop_leftovers(risk, &mut rows);
         names.check_overrides(risk, problems);
     }
+    raw.strategies.iter_mut().filter_map(|placed| placed.value.as_mut()).for_each(|strategy| names.trim_leftovers(strategy));
     let everyone: Vec<AccountId> = enabled_accounts(&raw.accounts);
     let mut strategies = Vec::new();
-    for placed in raw.strategies {
-        names.check_strategy(&placed, problems);
-        judge(&placed, validator, problems);
-        strategies.push((strategy_spec(&placed.value, &everyone), placed));
+    for Placed { value, path, origin, .. } in &raw.strategies {
+        let Some(strategy) = value else { continue };
+        names.check_strategy(strategy, path, problems);
+        judge(strategy, path, origin, validator, problems);
+        strategies.extend(strategy_spec(strategy, &everyone));
     }
     if let Some(risk) = &raw.risk {
         missing_limits(risk, &strategies, raw.symbols.as_deref(), problems);
@@ -52,61 +55,91 @@ pub fn resolve(raw: Raw, rows: Vec<Row>, validator: &StrategyValidator<'_>, prob
         daemon: raw.daemon?,
         telemetry: raw.telemetry?,
         exchange: raw.exchange?,
-        accounts: raw.accounts.into_iter().map(|placed| placed.value).collect(),
-        symbols: raw.symbols.map_or(Symbols::FromData, |listed| Symbols::Listed(listed.into_iter().map(|placed| placed.value).collect())),
+        accounts: raw.accounts.into_iter().filter_map(|placed| placed.value).collect(),
+        symbols: raw
+            .symbols
+            .map_or(Symbols::FromData, |listed| Symbols::Listed(listed.into_iter().filter_map(|placed| placed.value).collect())),
         risk: raw.risk?.risk,
         supervision: raw.supervision?,
-        strategies: strategies.into_iter().map(|(spec, _)| spec).collect(),
+        strategies,
         backtest: raw.backtest?,
         rows,
     })
 }
 
 fn enabled_accounts(accounts: &[Placed<AccountSpec>]) -> Vec<AccountId> {
-    accounts.iter().filter(|placed| placed.value.enabled).map(|placed| placed.value.id).collect()
+    accounts.iter().filter_map(|placed| placed.value.as_ref()).filter(|account| account.enabled).map(|account| account.id).collect()
 }
 
 /// The names of a list; a name that comes again is a problem at its second place.
-fn unique<T>(what: &str, list: &[Placed<T>], name: impl Fn(&T) -> String, problems: &mut Vec<Problem>) -> Vec<String> {
-    let mut first: BTreeMap<String, &Origin> = BTreeMap::new();
-    for placed in list {
-        let name = name(&placed.value);
-        if let Some(before) = first.get(&name) {
+fn unique<T>(what: &str, list: &[Placed<T>], problems: &mut Vec<Problem>) -> Vec<String> {
+    let mut first: BTreeMap<&str, &Origin> = BTreeMap::new();
+    // A name that is missing is noted as such.
+    for Placed { name, path, origin, .. } in list.iter().filter(|placed| !placed.name.is_empty()) {
+        if let Some(before) = first.get(name.as_str()) {
             let expected = format!("{what} that no other entry has");
             let help = Some(format!("{name:?} is already at {before}: rename one of them or take it out"));
-            problems.push(problem(&placed.path, &expected, &format!("{name:?} again"), help, placed.origin.clone()));
+            problems.push(problem(path, &expected, &format!("{name:?} again"), help, origin.clone()));
         } else {
-            first.insert(name, &placed.origin);
+            first.insert(name, origin);
         }
     }
-    first.into_keys().collect()
+    first.into_keys().map(str::to_owned).collect()
 }
 
 /// Every name that a reference may use.
-struct Names<'r> {
+struct Names {
     accounts: Vec<String>,
     /// `None` when they come from the data, and any may.
     symbols: Option<Vec<String>>,
-    unread: &'r [String],
 }
 
-impl Names<'_> {
-    fn check_overrides(&self, risk: &RawRisk, problems: &mut Vec<Problem>) {
-        for placed in &risk.accounts {
-            problems.extend(self.unknown("account", &placed.path, &placed.value.to_string(), Some(&self.accounts), &placed.origin));
+impl Names {
+    fn has_account(&self, name: &str) -> bool {
+        self.accounts.iter().any(|known| known == name)
+    }
+
+    fn has_symbol(&self, name: &str) -> bool {
+        self.symbols.as_ref().is_none_or(|known| known.iter().any(|known| known == name))
+    }
+
+    /// A file that replaces the built-in accounts or symbols leaves built-in limits for names that are gone. Nobody wrote
+    /// those into the file, so they are no mistake; they go with their names.
+    fn drop_leftovers(&self, risk: &mut RawRisk, rows: &mut Vec<Row>) {
+        let mut gone = Vec::new();
+        risk.accounts.retain(|placed| keep(placed, self.has_account(&placed.name), &mut gone));
+        risk.symbols.retain(|placed| keep(placed, self.has_symbol(&placed.name), &mut gone));
+        risk.risk.accounts.retain(|id, _| !gone.contains(&format!("risk.accounts.{id}")));
+        risk.risk.symbols.retain(|name, _| !gone.contains(&format!("risk.symbols.{name}")));
+        rows.retain(|row| !gone.iter().any(|path| row.key.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('.'))));
+    }
+
+    /// The same for built-in strategies, as long as something is left for them to trade.
+    fn trim_leftovers(&self, strategy: &mut RawStrategy) {
+        if strategy.accounts_origin.is_built_in() && strategy.accounts.iter().any(|name| self.has_account(name)) {
+            strategy.accounts.retain(|name| name == "*" || self.has_account(name));
         }
-        for placed in &risk.symbols {
-            problems.extend(self.unknown("symbol", &placed.path, &placed.value.to_string(), self.symbols.as_ref(), &placed.origin));
+        if strategy.symbols_origin.is_built_in() && strategy.symbols.iter().any(|name| self.has_symbol(name)) {
+            strategy.symbols.retain(|name| name == "*" || self.has_symbol(name));
         }
     }
 
-    fn check_strategy(&self, placed: &Placed<RawStrategy>, problems: &mut Vec<Problem>) {
-        let RawStrategy { accounts, accounts_origin, symbols, symbols_origin, .. } = &placed.value;
+    fn check_overrides(&self, risk: &RawRisk, problems: &mut Vec<Problem>) {
+        for placed in &risk.accounts {
+            problems.extend(self.unknown("account", &placed.path, &placed.name, Some(&self.accounts), &placed.origin));
+        }
+        for placed in &risk.symbols {
+            problems.extend(self.unknown("symbol", &placed.path, &placed.name, self.symbols.as_ref(), &placed.origin));
+        }
+    }
+
+    fn check_strategy(&self, strategy: &RawStrategy, path: &str, problems: &mut Vec<Problem>) {
+        let RawStrategy { accounts, accounts_origin, symbols, symbols_origin, .. } = strategy;
         for name in accounts.iter().filter(|name| *name != "*") {
-            problems.extend(self.unknown("account", &format!("{}.accounts", placed.path), name, Some(&self.accounts), accounts_origin));
+            problems.extend(self.unknown("account", &format!("{path}.accounts"), name, Some(&self.accounts), accounts_origin));
         }
         for name in symbols.iter().filter(|name| *name != "*") {
-            let key = format!("{}.symbols", placed.path);
+            let key = format!("{path}.symbols");
             if let Err(error) = Symbol::new(name) {
                 problems.push(problem(
                     &key,
@@ -123,19 +156,28 @@ impl Names<'_> {
 
     fn unknown(&self, what: &str, key: &str, name: &str, known: Option<&Vec<String>>, origin: &Origin) -> Option<Problem> {
         let known = known?;
-        if known.iter().chain(self.unread).any(|known| known == name) {
+        if known.iter().any(|known| known == name) {
             return None;
         }
         let help = match nearest(name, known) {
+            _ if origin.is_built_in() => format!("the file replaces the built-in [[{what}s]]: give it [[strategies]] of its own too"),
             Some(meant) => format!("did you mean {meant:?}?"),
             None if known.is_empty() => format!("no {what} is configured: add [[{what}s]]"),
-            None => format!("configured: {}", known.join(", ")),
+            None => format!("configured: {}", listing(known)),
         };
         Some(problem(key, &format!("{what}s that are configured"), &format!("{name:?}"), Some(help), origin.clone()))
     }
 }
 
-fn strategy_spec(raw: &RawStrategy, everyone: &[AccountId]) -> StrategySpec {
+fn keep<T>(placed: &Placed<T>, known: bool, gone: &mut Vec<String>) -> bool {
+    let keep = known || !placed.origin.is_built_in();
+    if !keep {
+        gone.push(placed.path.clone());
+    }
+    keep
+}
+
+fn strategy_spec(raw: &RawStrategy, everyone: &[AccountId]) -> Option<StrategySpec> {
     let accounts = if raw.accounts.iter().any(|name| name == "*") {
         everyone.to_vec()
     } else {
@@ -146,15 +188,15 @@ fn strategy_spec(raw: &RawStrategy, everyone: &[AccountId]) -> StrategySpec {
     } else {
         SymbolSelection::Named(raw.symbols.iter().filter_map(|name| Symbol::new(name).ok()).collect())
     };
-    StrategySpec {
-        id: raw.id,
-        kind: raw.kind.clone(),
+    Some(StrategySpec {
+        id: raw.id?,
+        kind: raw.kind.clone()?,
         enabled: raw.enabled,
         accounts,
         symbols,
-        interval: raw.interval,
+        interval: raw.interval?,
         settings: settings_json(raw),
-    }
+    })
 }
 
 fn settings_json(raw: &RawStrategy) -> serde_json::Value {
@@ -162,17 +204,17 @@ fn settings_json(raw: &RawStrategy) -> serde_json::Value {
 }
 
 /// Lets the strategy's kind judge its own settings.
-fn judge(placed: &Placed<RawStrategy>, validator: &StrategyValidator<'_>, problems: &mut Vec<Problem>) {
-    let raw = &placed.value;
-    let Err(complaints) = validator(&raw.kind, &settings_json(raw)) else { return };
-    for (path, message) in complaints {
+fn judge(raw: &RawStrategy, path: &str, origin: &Origin, validator: &StrategyValidator<'_>, problems: &mut Vec<Problem>) {
+    let Some(kind) = &raw.kind else { return };
+    let Err(complaints) = validator(kind, &settings_json(raw)) else { return };
+    for (within, message) in complaints {
         let (key, found, origin) = match &raw.settings {
-            _ if path.is_empty() => (format!("{}.kind", placed.path), format!("{:?}", raw.kind), raw.kind_origin.clone()),
+            _ if within.is_empty() => (format!("{path}.kind"), format!("{kind:?}"), raw.kind_origin.clone()),
             Some(settings) => {
-                let node = settings.descend(&path);
-                (format!("{}.settings.{path}", placed.path), describe(node), node.origin.clone())
+                let node = settings.descend(&within);
+                (format!("{path}.settings.{within}"), describe(node), node.origin.clone())
             }
-            None => (format!("{}.settings.{path}", placed.path), "nothing".to_owned(), placed.origin.clone()),
+            None => (format!("{path}.settings.{within}"), "nothing".to_owned(), origin.clone()),
         };
         problems.push(problem(&key, &message, &found, None, origin));
     }
@@ -180,16 +222,11 @@ fn judge(placed: &Placed<RawStrategy>, validator: &StrategyValidator<'_>, proble
 
 /// Fail closed, and say so early: risk refuses an order without its limits, so a strategy that would trade without them is a
 /// mistake of the configuration.
-fn missing_limits(
-    risk: &RawRisk,
-    strategies: &[(StrategySpec, Placed<RawStrategy>)],
-    listed: Option<&[Placed<SymbolSpec>]>,
-    problems: &mut Vec<Problem>,
-) {
-    let enabled: Vec<Symbol> =
-        listed.unwrap_or_default().iter().filter(|placed| placed.value.enabled).map(|placed| placed.value.name).collect();
+fn missing_limits(risk: &RawRisk, strategies: &[StrategySpec], listed: Option<&[Placed<SymbolSpec>]>, problems: &mut Vec<Problem>) {
+    let entries = listed.unwrap_or_default().iter().filter_map(|placed| placed.value.as_ref());
+    let enabled: Vec<Symbol> = entries.filter(|symbol| symbol.enabled).map(|symbol| symbol.name).collect();
     let mut lacking: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
-    for (spec, _) in strategies.iter().filter(|(spec, _)| spec.enabled) {
+    for spec in strategies.iter().filter(|spec| spec.enabled) {
         for account in &spec.accounts {
             for (symbol, limits) in limits_of(risk, *account, &spec.symbols, listed.is_some(), &enabled) {
                 for name in limits.missing() {
@@ -202,7 +239,7 @@ fn missing_limits(
             }
         }
     }
-    let trades = strategies.iter().any(|(spec, _)| spec.enabled && !spec.accounts.is_empty());
+    let trades = strategies.iter().any(|spec| spec.enabled && !spec.accounts.is_empty());
     if trades && risk.risk.max_capital.is_none() {
         lacking.entry("max_capital").or_default().push("all accounts".to_owned());
     }
@@ -214,8 +251,18 @@ fn missing_limits(
         }
         let more = if pairs.len() > 1 { format!(" and {} more", pairs.len() - 1) } else { String::new() };
         let expected = format!("a limit for {}{more}, which a strategy trades", pairs[0]);
-        let help = Some(format!("without it no order passes: add {name} to [risk], or to [risk.accounts.…] or [risk.symbols.…]"));
+        let help = Some(format!("without it no order passes: add {name} to {}", home_of(name)));
         problems.push(problem(&key, &expected, "nothing", help, risk.origin.clone()));
+    }
+}
+
+/// The tables that may have the limit.
+fn home_of(limit: &str) -> &'static str {
+    match limit {
+        "max_capital" => "[risk]",
+        "max_order_quantity" => "[risk], or to [risk.symbols.…]",
+        "max_messages" | "max_daily_loss" => "[risk], or to [risk.accounts.…]",
+        _ => "[risk], or to [risk.accounts.…] or [risk.symbols.…]",
     }
 }
 

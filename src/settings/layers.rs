@@ -139,7 +139,9 @@ impl Reading {
             let span = error.span().unwrap_or(0..0);
             let found = excerpt(&source.text, &span);
             let origin = Origin::Text { source: source.clone(), span };
-            let help = Some("see https://toml.io for how a line is written".to_owned());
+            let word = found.trim_start_matches('`').starts_with(|c: char| c.is_alphabetic() || c == '/' || c == '.');
+            let help = if word { "text is written in quotes: key = \"text\"" } else { "see https://toml.io for how a line is written" };
+            let help = Some(help.to_owned());
             self.problems.push(problem("TOML", &format!("a readable line ({})", error.message()), &found, origin, help));
         }
         self.table(source, document.get_ref(), "")

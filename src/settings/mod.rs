@@ -16,7 +16,7 @@ mod sections;
 mod shape;
 mod value;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use check::{StrategyValidator, any_strategy};
@@ -30,19 +30,66 @@ pub use value::show_duration;
 pub const BUILT_IN: &str = include_str!("../../config/default.toml");
 const BUILT_IN_NAME: &str = "config/default.toml";
 
-impl Settings {
+/// Where the settings of a process are read from, at start and again on every reload.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SettingsSource {
+    /// `--config`.
+    pub file: Option<PathBuf>,
+    /// `--data-dir`, which lies over everything.
+    pub data_dir: Option<PathBuf>,
+}
+
+impl SettingsSource {
     /// Reads the file, if there is one, and this process's environment.
     ///
     /// # Errors
     /// Every mistake in them.
-    pub fn load(file: Option<&Path>, validator: &StrategyValidator<'_>) -> Result<Self, Problems> {
-        let source = file.map(read_file).transpose()?;
+    pub fn load(&self, validator: &StrategyValidator<'_>) -> Result<Settings, Problems> {
+        let source = self.file.as_deref().map(read_file).transpose()?;
         // Variables that are not Unicode cannot be ours.
         let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Self::read(source.as_ref(), variables, validator)
+        let mut settings = Settings::read(source.as_ref(), variables, validator)?;
+        if let Some(data_dir) = &self.data_dir {
+            settings.put_data_dir(data_dir);
+        }
+        Ok(settings)
+    }
+}
+
+impl Settings {
+    fn put_data_dir(&mut self, data_dir: &Path) {
+        self.daemon.data_dir = data_dir.to_owned();
+        for row in self.rows.iter_mut().filter(|row| row.key == "daemon.data_dir") {
+            row.value = data_dir.display().to_string();
+            row.origin = Origin::CommandLine { flag: "--data-dir" };
+        }
     }
 
-    /// The same without I/O.
+    /// What a daemon needs and a backtest does not.
+    ///
+    /// # Errors
+    /// What is missing, with the place to put it.
+    pub fn can_run(&self) -> Result<(), Problems> {
+        let place = |key: &str| self.rows.iter().find(|row| row.key == key).map_or(Origin::Unset, |row| row.origin.clone());
+        let lacking = |key: &str, expected: &str, help: &str| Problem {
+            key: key.to_owned(),
+            expected: expected.to_owned(),
+            found: "nothing".to_owned(),
+            help: Some(help.to_owned()),
+            origin: place(key),
+        };
+        let mut problems = Vec::new();
+        if self.exchange.market == MarketSource::Recording && self.exchange.files.is_empty() {
+            let help = "name recordings, or set exchange.market = \"synthetic\"";
+            problems.push(lacking("exchange.files", "at least one recording for the market to replay", help));
+        }
+        if self.enabled_accounts().next().is_none() {
+            problems.push(lacking("accounts", "at least one enabled account", "add [[accounts]], or enable one"));
+        }
+        if problems.is_empty() { Ok(()) } else { Err(Problems::sorted(problems)) }
+    }
+
+    /// The settings of a text and of variables, without I/O.
     ///
     /// # Errors
     /// Every mistake in the source and the variables.
@@ -57,7 +104,9 @@ impl Settings {
         let raw = sections::read(&tree.root, &notes);
         let reader::Findings { problems: found, rows, .. } = notes.into_inner();
         let mut problems = tree.problems;
-        problems.extend(found);
+        // A line that is no TOML reads as nonsense: one report of it is enough.
+        let unreadable: Vec<(String, usize)> = problems.iter().filter_map(|problem| problem.origin.line()).collect();
+        problems.extend(found.into_iter().filter(|problem| problem.origin.line().is_none_or(|line| !unreadable.contains(&line))));
         let settings = check::resolve(raw, rows, validator, &mut problems);
         // Invariant: no settings means that a section noted why.
         settings.ok_or_else(|| Problems::sorted(problems))

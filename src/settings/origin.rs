@@ -42,18 +42,27 @@ pub enum Origin {
     Environment {
         variable: String,
     },
+    /// `--data-dir` and the like.
+    CommandLine {
+        flag: &'static str,
+    },
     /// Not written anywhere: the key was left out and has a fixed default, or has no value.
     Unset,
 }
 
 impl Origin {
-    /// Whether a person set the value, in a file or in the environment.
+    /// Whether the value stands in the built-in default.
     #[must_use]
-    pub fn is_explicit(&self) -> bool {
+    pub fn is_built_in(&self) -> bool {
+        matches!(self, Self::Text { source, .. } if source.built_in)
+    }
+
+    /// The source's name and the line.
+    #[must_use]
+    pub fn line(&self) -> Option<(String, usize)> {
         match self {
-            Self::Text { source, .. } => !source.built_in,
-            Self::Environment { .. } => true,
-            Self::Unset => false,
+            Self::Text { source, span } => Some((source.name.clone(), source.line_of(span.start))),
+            Self::Environment { .. } | Self::CommandLine { .. } | Self::Unset => None,
         }
     }
 
@@ -61,7 +70,7 @@ impl Origin {
         match self {
             Self::Text { source, span } => (u8::from(source.built_in) * 2, source.name.clone(), span.start),
             Self::Environment { variable } => (1, variable.clone(), 0),
-            Self::Unset => (3, String::new(), 0),
+            Self::CommandLine { .. } | Self::Unset => (3, String::new(), 0),
         }
     }
 }
@@ -72,6 +81,7 @@ impl fmt::Display for Origin {
             Self::Text { source, span } if source.built_in => write!(f, "built-in default, line {}", source.line_of(span.start)),
             Self::Text { source, span } => write!(f, "{}:{}", source.name, source.line_of(span.start)),
             Self::Environment { variable } => write!(f, "environment {variable}"),
+            Self::CommandLine { flag } => write!(f, "command line {flag}"),
             Self::Unset => f.write_str("not set"),
         }
     }

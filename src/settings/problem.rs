@@ -72,7 +72,7 @@ impl Labelled {
                 let label = LabeledSpan::new_primary_with_span(Some(format!("found {found}")), to_span(source, span));
                 (Some(label), Some(NamedSource::new(display_name(source), source.text.clone())))
             }
-            Origin::Environment { .. } | Origin::Unset => (None, None),
+            Origin::Environment { .. } | Origin::CommandLine { .. } | Origin::Unset => (None, None),
         };
         let headline = match origin {
             Origin::Environment { variable } => format!("{variable}: {key}: expected {expected}, found {found}"),

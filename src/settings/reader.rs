@@ -56,6 +56,11 @@ impl<'t> Section<'t> {
         join(&self.path, key)
     }
 
+    /// The section as a person names it.
+    pub fn whole_path(&self) -> String {
+        self.path.clone()
+    }
+
     /// The place of the section itself.
     pub fn origin(&self) -> Origin {
         self.node.map_or(Origin::Unset, |node| node.key.clone())
@@ -64,10 +69,6 @@ impl<'t> Section<'t> {
     /// The place of a key, or of the section when the key is not there.
     pub fn origin_of(&self, key: &str) -> Origin {
         self.peek(key).map_or_else(|| self.origin(), |node| node.origin.clone())
-    }
-
-    pub fn has(&self, key: &str) -> bool {
-        self.peek(key).is_some()
     }
 
     /// A key's text, where it is text; it does not count as asked for.
@@ -161,7 +162,7 @@ impl<'t> Section<'t> {
             }
             let help = match nearest(key, &self.asked) {
                 Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("known here: {}", self.asked.join(", ")),
+                None => format!("known here: {}", listing(&self.asked)),
             };
             let expected = if self.path.is_empty() { "a known section".to_owned() } else { format!("a known key of [{}]", self.path) };
             self.note(&self.path(key), &expected, &format!("`{key}`"), Some(help), node.key.clone());
@@ -237,26 +238,35 @@ impl<T: Setting> Key<'_, T> {
 
 /// The known word that a person most likely meant.
 pub fn nearest<S: AsRef<str>>(found: &str, known: &[S]) -> Option<String> {
-    let distance = |word: &str| edit_distance(found, word);
-    let best = known.iter().map(AsRef::as_ref).min_by_key(|word| distance(word))?;
-    // A third of the word wrong is still a slip; more is another word.
-    (distance(best) <= (found.chars().count().max(3)) / 3).then(|| best.to_owned())
+    let (distance, best) = known.iter().map(|word| (edit_distance(found, word.as_ref()), word.as_ref())).min()?;
+    // A quarter of the word wrong is still a slip; more is another word.
+    (distance <= (found.chars().count() / 4).max(1)).then(|| best.to_owned())
 }
 
-/// Levenshtein: insertions, deletions and replacements.
+/// Insertions, deletions, replacements and swaps of neighbours (optimal string alignment).
 fn edit_distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
+    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=right.len()).collect()];
+    for (i, a) in left.iter().enumerate() {
+        let mut row = vec![i + 1];
         for (j, b) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+            let mut least = (rows[i][j] + usize::from(a != b)).min(rows[i][j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *a == right[j - 1] && left[i - 1] == *b {
+                least = least.min(rows[i - 1][j - 1] + 1);
+            }
+            row.push(least);
         }
+        rows.push(row);
     }
-    row[right.len()]
+    rows[left.len()][right.len()]
+}
+
+/// Names for a message: enough to see what kind they are.
+pub fn listing<S: AsRef<str>>(names: &[S]) -> String {
+    const SHOWN: usize = 12;
+    let shown: Vec<&str> = names.iter().take(SHOWN).map(AsRef::as_ref).collect();
+    let rest = names.len().saturating_sub(SHOWN);
+    if rest == 0 { shown.join(", ") } else { format!("{} and {rest} more", shown.join(", ")) }
 }
 
 #[cfg(test)]
@@ -269,5 +279,7 @@ mod tests {
         assert_eq!(nearest("max_ordr_value", &known).as_deref(), Some("max_order_value"));
         assert_eq!(nearest("prize_colar", &known).as_deref(), Some("price_collar"));
         assert_eq!(nearest("heartbeat", &known), None);
+        assert_eq!(nearest("alhpa", &["alpha", "gamma"]).as_deref(), Some("alpha"));
+        assert_eq!(nearest("ETHUSDT", &["BTCUSDT"]), None);
     }
 }

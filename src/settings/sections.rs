@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::ids::{AccountId, Symbol};
+use crate::domain::ids::{AccountId, StrategyId, Symbol};
 use crate::domain::mode::FaultClass;
 use crate::domain::money::{Money, Quantity, Ratio};
 use strum::IntoEnumIterator;
@@ -30,35 +30,38 @@ pub struct Raw {
     pub supervision: Option<Supervision>,
     pub strategies: Vec<Placed<RawStrategy>>,
     pub backtest: Option<Backtest>,
-    /// Entries of lists that could not be read; their names are known all the same, so that no reference to them is called
-    /// unknown on top.
-    pub unread: Vec<String>,
 }
 
-/// A thing and where its name stands.
+/// An entry with a name. The name is known even where the rest cannot be read, so that a reference to it is not called
+/// unknown on top.
 pub struct Placed<T> {
-    pub value: T,
+    pub name: String,
+    /// `None` has a problem noted.
+    pub value: Option<T>,
     pub path: String,
+    /// Where the name stands.
     pub origin: Origin,
 }
 
 pub struct RawRisk {
     pub risk: Risk,
     pub origin: Origin,
+    /// The names in `[risk.accounts]` and `[risk.symbols]`.
     pub accounts: Vec<Placed<AccountId>>,
     pub symbols: Vec<Placed<Symbol>>,
 }
 
+/// What could be read of a strategy: its references are checked even where the rest is wrong.
 pub struct RawStrategy {
-    pub id: crate::domain::ids::StrategyId,
-    pub kind: String,
+    pub id: Option<StrategyId>,
+    pub kind: Option<String>,
     pub kind_origin: Origin,
     pub enabled: bool,
     pub accounts: Vec<String>,
     pub accounts_origin: Origin,
     pub symbols: Vec<String>,
     pub symbols_origin: Origin,
-    pub interval: Duration,
+    pub interval: Option<Duration>,
     pub settings: Option<Node>,
 }
 
@@ -73,15 +76,14 @@ pub fn read(root: &Node, notes: &Notes) -> Raw {
     let daemon = daemon(top.section("daemon"));
     let telemetry = telemetry(top.section("telemetry"));
     let exchange = exchange(top.section("exchange"));
-    let mut unread = Vec::new();
-    let accounts = top.entries("accounts", "id").into_iter().filter_map(|entry| placed(entry, account, &mut unread)).collect();
-    let symbols = symbols(&mut top, &mut unread);
+    let accounts = top.entries("accounts", "id").into_iter().map(|entry| placed(entry, "id", account)).collect();
+    let symbols = symbols(&mut top);
     let risk = risk(top.section("risk"), &top);
     let supervision = supervision(top.section("supervision"));
-    let strategies = top.entries("strategies", "id").into_iter().filter_map(|entry| placed(entry, strategy, &mut unread)).collect();
+    let strategies = top.entries("strategies", "id").into_iter().map(|entry| placed(entry, "id", |entry| Some(strategy(entry)))).collect();
     let backtest = backtest(top.section("backtest"));
     top.finish();
-    Raw { daemon, telemetry, exchange, accounts, symbols, risk, supervision, strategies, backtest, unread }
+    Raw { daemon, telemetry, exchange, accounts, symbols, risk, supervision, strategies, backtest }
 }
 
 fn extends(top: &mut Section<'_>) {
@@ -89,19 +91,15 @@ fn extends(top: &mut Section<'_>) {
     top.key::<String>("extends").that(known, |word| matches!(word.as_str(), "built-in" | "nothing")).optional();
 }
 
-fn placed<T>(entry: Section<'_>, read: fn(Section<'_>) -> Option<T>, unread: &mut Vec<String>) -> Option<Placed<T>> {
-    let name_key = if entry.has("id") { "id" } else { "name" };
-    let (path, origin, name) = (entry.path(""), entry.origin_of(name_key), entry.text_of(name_key));
-    let value = read(entry);
-    if value.is_none() {
-        unread.extend(name);
-    }
-    value.map(|value| Placed { value, path: path.trim_end_matches('.').to_owned(), origin })
+fn placed<T>(entry: Section<'_>, name: &str, read: fn(Section<'_>) -> Option<T>) -> Placed<T> {
+    let (path, origin) = (entry.whole_path(), entry.origin_of(name));
+    Placed { name: entry.text_of(name).unwrap_or_default(), value: read(entry), path, origin }
 }
 
 fn daemon(mut section: Section<'_>) -> Option<Daemon> {
     let data_dir = section.key("data_dir").required();
     let http_bind = section.key("http_bind").required();
+    let http_allowed_hosts = section.key("http_allowed_hosts").or(Vec::new());
     let log = section.key("log").that("a log filter such as \"info\" or \"info,ringfence::venues=debug\"", is_log_filter).required();
     let on_shutdown = section.key("on_shutdown").required();
     let shutdown_deadline = section.key("shutdown_deadline").that(SOME_TIME, is_some_time).required();
@@ -110,6 +108,7 @@ fn daemon(mut section: Section<'_>) -> Option<Daemon> {
     Some(Daemon {
         data_dir: data_dir?,
         http_bind: http_bind?,
+        http_allowed_hosts,
         log: log?,
         on_shutdown: on_shutdown?,
         shutdown_deadline: shutdown_deadline?,
@@ -156,10 +155,10 @@ fn account(mut section: Section<'_>) -> Option<AccountSpec> {
     Some(AccountSpec { id: id?, venue, enabled, starting_funds: starting_funds?, hedge_mode, on_kill })
 }
 
-fn symbols(top: &mut Section<'_>, unread: &mut Vec<String>) -> Option<Vec<Placed<SymbolSpec>>> {
+fn symbols(top: &mut Section<'_>) -> Option<Vec<Placed<SymbolSpec>>> {
     let origin = top.origin_of("symbols");
     match top.text_of("symbols").as_deref() {
-        None => Some(top.entries("symbols", "name").into_iter().filter_map(|entry| placed(entry, symbol, unread)).collect()),
+        None => Some(top.entries("symbols", "name").into_iter().map(|entry| placed(entry, "name", symbol)).collect()),
         Some("from-data") => {
             top.raw("symbols");
             top.row("symbols", "from-data".to_owned(), origin);
@@ -270,10 +269,10 @@ where
         let limits = limits(&mut table, covers);
         match key.parse::<Id>() {
             Ok(id) => {
-                places.push(Placed { value: id, path: table.path("").trim_end_matches('.').to_owned(), origin: table.origin() });
+                places.push(Placed { name: key.to_owned(), value: Some(id), path: table.whole_path(), origin: table.origin() });
                 by_name.insert(id, limits);
             }
-            Err(error) => table.note(&table.path(""), &Id::expected(), &format!("`{key}`"), Some(error.to_string()), table.origin()),
+            Err(error) => table.note(&table.whole_path(), &Id::expected(), &format!("`{key}`"), Some(error.to_string()), table.origin()),
         }
         table.finish();
     }
@@ -306,7 +305,7 @@ fn supervision(mut section: Section<'_>) -> Option<Supervision> {
     })
 }
 
-fn strategy(mut section: Section<'_>) -> Option<RawStrategy> {
+fn strategy(mut section: Section<'_>) -> RawStrategy {
     let id = section.key("id").required();
     let kind_origin = section.origin_of("kind");
     let kind = section.key("kind").required();
@@ -322,18 +321,18 @@ fn strategy(mut section: Section<'_>) -> Option<RawStrategy> {
         settings_rows(&section, &section.path("settings"), node);
     }
     section.finish();
-    Some(RawStrategy {
-        id: id?,
-        kind: kind?,
+    RawStrategy {
+        id,
+        kind,
         kind_origin,
         enabled,
-        accounts: accounts?,
+        accounts: accounts.unwrap_or_default(),
         accounts_origin,
-        symbols: symbols?,
+        symbols: symbols.unwrap_or_default(),
         symbols_origin,
-        interval: interval?,
+        interval,
         settings,
-    })
+    }
 }
 
 /// A kind's own settings are its own business: here they are only written down.

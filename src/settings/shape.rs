@@ -38,6 +38,8 @@ pub struct Daemon {
     /// Journal, exchange record, token and lock file live here.
     pub data_dir: PathBuf,
     pub http_bind: SocketAddr,
+    /// Further names that the HTTP interface is called by, beside its address.
+    pub http_allowed_hosts: Vec<String>,
     /// A `tracing` filter: `info,ringfence::venues=debug`. The one key of this section that a reload applies.
     pub log: String,
     /// What an orderly stop does with open orders.

@@ -44,7 +44,8 @@ fn every_key_of_the_raw_shape_is_in_the_default_file_with_a_comment_above() {
         }
         let at = lines.iter().position(|line| {
             let line = line.trim_start_matches("# ");
-            line.starts_with(&format!("{name} =")) || line.starts_with('[') && line.trim_matches(['[', ']']).rsplit('.').any(|part| part == name)
+            line.starts_with(&format!("{name} ="))
+                || line.starts_with('[') && line.trim_matches(['[', ']']).rsplit('.').any(|part| part == name)
         });
         assert!(at.is_some(), "{key} is not in config/default.toml");
     }
@@ -61,4 +62,256 @@ fn a_file_lies_over_the_default_and_a_variable_over_both_and_each_is_named() {
     assert_eq!(origin(&settings, "risk.price_collar"), "environment RINGFENCE__RISK__PRICE_COLLAR");
     assert!(origin(&settings, "risk.max_capital").starts_with("built-in default, line "), "{}", origin(&settings, "risk.max_capital"));
     assert_eq!(origin(&settings, "accounts[beta].hedge_mode"), "not set");
+}
+
+/// Six kinds of mistakes; each must be found although the others are there.
+const MISTAKES: &str = r#"[daemon]
+http_bind = "localhost"
+data_dri = "./elsewhere"
+
+[risk]
+max_order_value = 5000.50
+price_collar = "2"
+
+[[accounts]]
+id = "alpha"
+starting_funds = "1000"
+
+[[accounts]]
+id = "alpha"
+starting_funds = "1000"
+
+[[strategies]]
+id = "trend"
+kind = "ema_cross"
+accounts = ["alhpa"]
+symbols = ["BTCUSDT", "DOGEUSDT"]
+interval = 5
+
+[risk.accounts.gamma]
+max_order_value = "100"
+"#;
+
+#[test]
+fn mistakes_of_every_kind_are_found_in_one_pass_each_with_its_line() {
+    insta::assert_snapshot!(problems(MISTAKES), @r##"
+    the configuration has 9 mistakes
+    ringfence.toml:2: daemon.http_bind: expected an address and a port such as "127.0.0.1:8080", found the text `"localhost"`
+    ringfence.toml:3: daemon.data_dri: expected a known key of [daemon], found `data_dri`; did you mean `data_dir`?
+    ringfence.toml:6: risk.max_order_value: expected an amount above zero in quotes such as "1000", found the float `5000.50`; write it in quotes, which keeps every digit: max_order_value = "5000.50"
+    ringfence.toml:7: risk.price_collar: expected a ratio above "0" and up to "1", in quotes, found the text `"2"`
+    ringfence.toml:14: accounts[alpha]: expected an account id that no other entry has, found "alpha" again; "alpha" is already at ringfence.toml:10: rename one of them or take it out
+    ringfence.toml:20: strategies[trend].accounts: expected accounts that are configured, found "alhpa"; did you mean "alpha"?
+    ringfence.toml:21: strategies[trend].symbols: expected symbols that are configured, found "DOGEUSDT"; configured: BTCUSDT, ETHUSDT, SOLUSDT
+    ringfence.toml:22: strategies[trend].interval: expected a time above zero such as "500ms" or "15s", found the number `5`; name the unit: interval = "5s"
+    ringfence.toml:24: risk.accounts.gamma: expected accounts that are configured, found "gamma"; configured: alpha
+    "##);
+}
+
+#[test]
+fn a_limit_that_is_missing_where_a_strategy_trades_is_one_problem_however_many_pairs_lack_it() {
+    let text = r#"extends = "nothing"
+[[accounts]]
+id = "a"
+starting_funds = "1000"
+[[accounts]]
+id = "b"
+starting_funds = "1000"
+[[symbols]]
+name = "BTCUSDT"
+[[strategies]]
+id = "s"
+kind = "any"
+accounts = ["*"]
+symbols = ["*"]
+interval = "1s"
+[risk]
+price_collar = "0.01"
+max_order_value = "100"
+max_position_value = "100"
+max_daily_loss = "100"
+max_capital = "100"
+duplicate_window = "0s"
+stale_after = "5s"
+[risk.symbols.BTCUSDT]
+max_order_quantity = "1"
+"#;
+    insta::assert_snapshot!(problems(text), @r##"
+    the configuration has 1 mistake
+    ringfence.toml:16: risk.max_messages: expected a limit for a on BTCUSDT and 1 more, which a strategy trades, found nothing; without it no order passes: add max_messages to [risk], or to [risk.accounts.…]
+    "##);
+    assert!(read(&text.replace("price_collar", "max_messages = { count = 1, period = \"1s\" }\nprice_collar")).is_ok());
+}
+
+#[test]
+fn without_limits_and_without_strategies_the_limits_stay_unset() {
+    let text = "extends = \"nothing\"\n[risk]\nduplicate_window = \"1s\"\nstale_after = \"5s\"\n[[accounts]]\nid = \"a\"\nstarting_funds = \"1\"\n";
+    let settings = read(text).unwrap();
+    let limits = settings.risk.limits_for(settings.accounts[0].id, crate::domain::ids::Symbol::new("BTCUSDT").unwrap());
+    assert_eq!(limits.missing().len(), 6);
+    assert_eq!(settings.risk.max_capital, None);
+}
+
+#[test]
+fn a_bare_number_for_money_is_refused_with_the_remedy() {
+    for bare in ["1000.50", "1000", "1e3"] {
+        let text = problems(&format!("[risk]\nmax_daily_loss = {bare}\n"));
+        assert!(text.contains("ringfence.toml:2") && text.contains(&format!("max_daily_loss = \"{bare}\"")), "{text}");
+    }
+    assert!(problems("[risk]\nmax_daily_loss = \"1e3\"\n").contains("ringfence.toml:2"));
+    assert!(problems("[risk]\nmax_daily_loss = \"-5\"\n").contains("above zero"));
+}
+
+#[test]
+fn a_wrong_variable_is_named_and_a_line_that_is_no_toml_does_not_hide_the_rest() {
+    let found = read_with("", &[("RINGFENCE__RISK__MAX_ORDR_VALUE", "1"), ("RINGFENCE__ACCOUNTS__0__ID", "x")]).unwrap_err().to_string();
+    insta::assert_snapshot!(found, @r##"
+    the configuration has 2 mistakes
+    environment RINGFENCE__ACCOUNTS__0__ID: accounts.0.id: expected no variable for an entry of a list, found "x"; give [[accounts]] in a file with --config; a variable sets single values only
+    environment RINGFENCE__RISK__MAX_ORDR_VALUE: risk.max_ordr_value: expected a known key of [risk], found `max_ordr_value`; did you mean `max_order_value`?
+    "##);
+    insta::assert_snapshot!(problems("[daemon]\nlog = info\nhttp_bind = \"nowhere\"\n"), @r##"
+    the configuration has 2 mistakes
+    ringfence.toml:2: TOML: expected a readable line (invalid float, expected `inf`), found `info`; text is written in quotes: key = "text"
+    ringfence.toml:3: daemon.http_bind: expected an address and a port such as "127.0.0.1:8080", found the text `"nowhere"`
+    "##);
+}
+
+#[test]
+fn a_variable_reaches_a_symbols_limit_and_a_list() {
+    let variables = [("RINGFENCE__RISK__SYMBOLS__BTCUSDT__MAX_ORDER_QUANTITY", "0.25"), ("RINGFENCE__EXCHANGE__FILES", "a.gz, b.gz")];
+    let settings = read_with("", &variables).unwrap();
+    let symbol = crate::domain::ids::Symbol::new("BTCUSDT").unwrap();
+    assert_eq!(settings.risk.symbols[&symbol].max_order_quantity.unwrap().to_string(), "0.25");
+    assert_eq!(settings.exchange.files.len(), 2);
+}
+
+#[test]
+fn a_strategy_kind_judges_its_own_settings_at_their_line() {
+    let text = "[[strategies]]\nid = \"s\"\nkind = \"ema_cross\"\naccounts = [\"*\"]\nsymbols = [\"*\"]\ninterval = \"1s\"\n[strategies.settings]\nfast = 50\nslow = 20\n";
+    let source = SourceText::new("ringfence.toml", text);
+    let validator = |kind: &str, settings: &serde_json::Value| match kind {
+        "ema_cross" if settings["fast"].as_u64() >= settings["slow"].as_u64() => {
+            Err(vec![("fast".to_owned(), "a span below slow".to_owned())])
+        }
+        _ => Ok(()),
+    };
+    let found = Settings::read(Some(&source), [], &validator).unwrap_err().to_string();
+    insta::assert_snapshot!(found, @r##"
+    the configuration has 1 mistake
+    ringfence.toml:8: strategies[s].settings.fast: expected a span below slow, found the number `50`
+    "##);
+}
+
+#[test]
+fn an_account_or_symbol_override_replaces_the_default_and_the_stricter_of_two_counts() {
+    let text = "[risk.accounts.alpha]\nmax_order_value = \"9000\"\n[risk.symbols.ETHUSDT]\nmax_order_value = \"8000\"\n";
+    let settings = read(text).unwrap();
+    let limit = |account: &str, symbol: &str| {
+        settings.risk.limits_for(account.parse().unwrap(), symbol.parse().unwrap()).max_order_value.unwrap().to_string()
+    };
+    assert_eq!(limit("beta", "BTCUSDT"), "5000");
+    assert_eq!(limit("alpha", "BTCUSDT"), "9000");
+    assert_eq!(limit("alpha", "ETHUSDT"), "8000");
+}
+
+#[test]
+fn the_hash_is_of_the_values_and_not_of_their_spelling_or_place() {
+    let plain = read("").unwrap();
+    assert_eq!(plain.config_hash(), read("[risk]\nmax_order_value = \"5000.00\"\nstale_after = \"5000ms\"\n").unwrap().config_hash());
+    assert_ne!(plain.config_hash(), read("[risk]\nmax_order_value = \"5000.01\"\n").unwrap().config_hash());
+}
+
+fn changes(new: &str) -> Vec<String> {
+    Settings::diff(&read("").unwrap(), &read(new).unwrap()).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_reload_that_changes_nothing_has_nothing_to_do() {
+    assert_eq!(changes("[risk]\nmax_order_value = \"5000\"\n"), Vec::<String>::new());
+}
+
+#[test]
+fn a_reload_names_limits_log_filter_and_what_needs_a_restart() {
+    let new = "[daemon]\nlog = \"debug\"\nhttp_bind = \"127.0.0.1:9\"\n[risk]\nmax_order_value = \"1\"\n[exchange]\nseed = 7\n[risk.accounts.beta]\nmax_daily_loss = \"5\"\n";
+    insta::assert_snapshot!(changes(new).join("\n"), @r##"
+    daemon.log: info → debug
+    risk.accounts.beta.max_daily_loss: not set → 5
+    risk.max_order_value: 5000 → 1
+    daemon.http_bind: 127.0.0.1:8080 → 127.0.0.1:9 needs a restart; the old value stays until then
+    exchange.seed: 42 → 7 needs a restart; the old value stays until then
+    "##);
+}
+
+#[test]
+fn a_reload_adds_removes_and_changes_accounts_symbols_and_strategies() {
+    let new = r#"
+[[accounts]]
+id = "alpha"
+starting_funds = "1"
+on_kill = "flatten"
+[[accounts]]
+id = "beta"
+enabled = false
+starting_funds = "50000"
+[[accounts]]
+id = "gamma"
+starting_funds = "25000"
+[[accounts]]
+id = "delta"
+starting_funds = "25000"
+[[symbols]]
+name = "BTCUSDT"
+start_price = "60000"
+[[symbols]]
+name = "ETHUSDT"
+start_price = "3000"
+[symbols.instrument]
+taker_fee = "0"
+[[symbols]]
+name = "XRPUSDT"
+start_price = "1"
+[[strategies]]
+id = "trend"
+kind = "ema_cross"
+accounts = ["*"]
+symbols = ["BTCUSDT"]
+interval = "1s"
+[[strategies]]
+id = "other"
+kind = "ema_cross"
+accounts = ["*"]
+symbols = ["XRPUSDT"]
+interval = "1s"
+"#;
+    insta::assert_snapshot!(changes(new).join("\n"), @r##"
+    strategy score removed
+    account beta removed
+    symbol SOLUSDT removed
+    account alpha changed: on_kill
+    account delta added
+    symbol XRPUSDT added
+    strategy trend changed: symbols
+    strategy other added
+    accounts[alpha].starting_funds: 100000 → 1 needs a restart; the old value stays until then
+    symbols[ETHUSDT].instrument.taker_fee: not set → 0 needs a restart; the old value stays until then
+    "##);
+}
+
+#[test]
+fn a_file_that_replaces_symbols_or_accounts_need_not_know_the_built_in_ones() {
+    let two = "[[symbols]]\nname = \"BTCUSDT\"\n[[symbols]]\nname = \"ETHUSDT\"\n[[accounts]]\nid = \"main\"\nstarting_funds = \"1000\"\n";
+    let settings = read(two).unwrap();
+    assert!(settings.risk.accounts.is_empty());
+    assert_eq!(settings.strategies[0].symbols.resolve(&["BTCUSDT".parse().unwrap(), "SOLUSDT".parse().unwrap()]).len(), 1);
+    let none = problems("[[symbols]]\nname = \"XRPUSDT\"\n");
+    assert!(none.contains("strategies[score].symbols") && none.contains("of its own"), "{none}");
+}
+
+#[test]
+fn the_other_files_in_config_are_valid() {
+    for text in [include_str!("../../config/backtest.toml"), include_str!("../../config/paper-recording.toml")] {
+        let settings = read(text).unwrap_or_else(|problems| panic!("{problems}"));
+        assert!(settings.enabled_strategies().next().is_some());
+    }
 }

@@ -42,7 +42,7 @@ pub trait Setting: Sized {
 pub fn describe(node: &Node) -> String {
     let written = match &node.origin {
         Origin::Text { source, span } => excerpt(&source.text, span),
-        Origin::Environment { .. } | Origin::Unset => match &node.value {
+        _ => match &node.value {
             Value::Text(text) => format!("{text:?}"),
             _ => String::new(),
         },

@@ -1,0 +1,45 @@
+//! `ringfence run`: the daemon. Reads the settings, refuses them whole if anything is wrong, and hands over to the
+//! application.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::settings::{Settings, SettingsSource};
+
+use super::Parts;
+use super::failure::Failure;
+
+/// Run the daemon in the foreground; Ctrl-C stops it in order, a second one at once
+#[derive(Debug, Args)]
+#[command(after_help = "Example: ringfence run --config ringfence.toml --data-dir /var/lib/ringfence\n\n\
+    Without --config it trades the exchange that it carries inside.\n\
+    SIGHUP has it read its configuration again.")]
+pub(super) struct Arguments {
+    /// The configuration, laid over the built-in default [default: none]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where journal, token and records are kept [default: as configured, ./data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Plain log lines, even on a terminal
+    #[arg(long)]
+    plain: bool,
+}
+
+/// What the application is started with.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    pub settings: Settings,
+    /// Where a reload reads them again.
+    pub source: SettingsSource,
+    /// No live summary, even on a terminal.
+    pub plain: bool,
+}
+
+pub(super) fn execute(arguments: Arguments, parts: &Parts<'_>) -> Result<(), Failure> {
+    let source = SettingsSource { file: arguments.config, data_dir: arguments.data_dir };
+    let settings = source.load(parts.validator)?;
+    settings.can_run().map_err(Failure::Configuration)?;
+    (parts.run)(RunOptions { settings, source, plain: arguments.plain })
+}
