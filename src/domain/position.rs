@@ -100,6 +100,12 @@ impl Position {
         Realised { pnl, fee, closed, opened }
     }
 
+    /// Takes over a quantity and its average entry that our fills do not explain. Profit and fees so far stay.
+    pub fn adopt(&mut self, quantity: Quantity, entry_price: Price) {
+        self.quantity = quantity;
+        self.cost = entry_price * quantity;
+    }
+
     /// Removes from the cost the part that belongs to `closed` and gives it, signed like the cost.
     fn take_cost_of(&mut self, closed: Quantity) -> Money {
         if closed.is_zero() {
@@ -280,8 +286,7 @@ impl Positions {
     /// Takes over a position that the venue shows and our fills do not explain. Profit and fees so far stay.
     pub fn adopt_position(&mut self, position: &VenuePosition) {
         let leg = self.legs.entry((position.symbol, position.position_side)).or_default();
-        leg.quantity = position.quantity;
-        leg.cost = position.entry_price * position.quantity;
+        leg.adopt(position.quantity, position.entry_price);
     }
 
     /// Fills of different orders may arrive in any order, so a leg may be on the wrong side for a moment; once everything
