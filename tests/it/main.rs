@@ -1,1 +1,5 @@
 //! One binary for all integration tests, one file per behaviour: links stay few.
+
+mod api;
+mod support;
+mod traces;
