@@ -16,6 +16,7 @@ mod output;
 mod restart;
 mod resume;
 mod run;
+pub mod screen;
 mod status;
 
 use std::ffi::OsString;

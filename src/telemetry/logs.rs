@@ -2,6 +2,7 @@
 //! queue to a thread of their own, because a stuck terminal or pipe must not stall the trading thread; when the queue is
 //! full the line is lost and counted.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
@@ -204,6 +205,20 @@ impl Drop for LineBuffer<'_> {
             self.queue.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// Makes a panic a log line like any other. Supervised actors panic and are restarted: their last words belong into the
+/// log with their fields, not raw across the live summary.
+pub(super) fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let location = panic.location().map(ToString::to_string);
+        let backtrace = Backtrace::capture();
+        let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+        let message = panic.payload_as_str().unwrap_or("no text");
+        ::metrics::counter!("ringfence_panics_total").increment(1);
+        tracing::error!(target: "ringfence::supervision", thread = thread.name(), location, message, backtrace, "panicked");
+    }));
 }
 
 #[cfg(test)]

@@ -1,3 +1,6 @@
 //! One binary for all integration tests, one file per behaviour: links stay few.
 
 mod data_features;
+mod api;
+mod support;
+mod traces;
