@@ -203,7 +203,8 @@ impl MarketMachine {
         }
     }
 
-    /// A candle is a bar already where its length is asked for; longer bars are made from its four prices.
+    /// A candle is a bar already where bars of its length or shorter ones are asked for: a recording of candles knows
+    /// nothing finer. Longer bars are made from its four prices.
     fn candle(&mut self, candle: &Candle) -> Changed {
         let grid = |price: Price| self.instrument.ticks(self.instrument.price_down(price));
         self.last = grid(candle.close).or(self.last);
@@ -218,7 +219,7 @@ impl MarketMachine {
         let path: SmallVec<[Ticks; 4]> = path.into_iter().filter_map(grid).collect();
         for bars in &mut self.bars {
             let interval = bars.interval();
-            if interval == length {
+            if interval <= length {
                 self.closed.push(ClosedBar { interval, candle: *candle });
                 continue;
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::ids::Symbol;
 use crate::domain::money::{Money, Price, Quantity};
-use crate::domain::order::{Fill, Side, VenueEvent};
+use crate::domain::order::{Fill, VenueEvent};
 use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
 
@@ -57,7 +57,8 @@ pub struct SymbolTally {
     pub fills: u64,
     pub rejected: u64,
     pub refused: u64,
-    /// Executed value.
+    /// Executed, in units of the symbol and as value.
+    pub quantity: Quantity,
     pub volume: Money,
     pub fees: Money,
     pub realized: Money,
@@ -117,6 +118,7 @@ impl Tally {
     pub fn fill(&mut self, fill: &Fill) {
         let tally = self.symbols.entry(fill.symbol).or_default();
         tally.fills += 1;
+        tally.quantity += fill.quantity;
         tally.volume += fill.price * fill.quantity;
         tally.fees += fill.fee;
         let position = self.positions.entry((fill.account, fill.symbol, fill.position_side)).or_default();
@@ -141,11 +143,5 @@ impl Tally {
     #[must_use]
     pub fn total<T: std::iter::Sum>(&self, of: impl Fn(&SymbolTally) -> T) -> T {
         self.symbols.values().map(of).sum()
-    }
-
-    /// Fills of a symbol for the picture, with their side.
-    pub fn fills_of(&self, symbol: Symbol) -> impl Iterator<Item = (Timestamp, Side, Price, Quantity)> + '_ {
-        let fills = self.fills.iter().filter(move |fill| fill.symbol == symbol);
-        fills.map(|fill| (fill.at, fill.side, fill.price, fill.quantity))
     }
 }
