@@ -8,6 +8,7 @@ mod cancel;
 mod check;
 mod client;
 pub mod data_features;
+pub mod data_inspect;
 mod failure;
 mod flatten;
 mod halt;

@@ -4,3 +4,4 @@ mod data_features;
 mod api;
 mod support;
 mod traces;
+mod recorded_market;
