@@ -7,6 +7,7 @@ mod backtest;
 mod cancel;
 mod check;
 mod client;
+pub mod data_features;
 mod failure;
 mod flatten;
 mod halt;

@@ -1,3 +1,5 @@
 //! One binary for all integration tests, one file per behaviour: links stay few.
+
 mod cli;
+mod data_features;
 mod settings;
