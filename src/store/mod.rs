@@ -1,0 +1,38 @@
+//! What must outlive the process. The journal is local and the source of truth: hash-chained rows in SQLite, durable before
+//! anything acts on them. Beside it stand what a sick disk must not delay (the emergency log) and what must survive an
+//! unusable database (the ladder's latch). This module knows the domain's rows and never an actor, and it never decides:
+//! it stores, proves and hands back.
+
+pub mod audit;
+pub mod emergency;
+mod error;
+pub mod journal;
+pub mod latch;
+mod lock;
+
+pub use audit::{Audit, AuditFilter, AuditRow, VerifyOutcome, VerifyReport, verify};
+pub use emergency::Emergency;
+pub use error::{AppendRefused, JournalError, JournalFault, RefusedBecause};
+pub use journal::{
+    Ack, AckReceiver, AckResult, AckSender, Checkpoint, Durable, FaultPlan, InjectedFault, Journal, JournalHandle, JournalOptions,
+    Recovery, Repair, RepairReport, Replay, StoredEntry, TokenAck, repair,
+};
+pub use latch::{HaltedScope, Latch, LatchError, LatchHome, LatchState};
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::domain::time::Timestamp;
+
+/// The wall clock, the default of every `clock` option here; a test passes its own.
+#[must_use]
+pub fn wall_clock() -> Timestamp {
+    // Invariant: a clock before 1970 is a clock that is wrong; zero is the honest answer to it.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// Makes a created, renamed or removed name in `directory` durable: a file's own sync does not cover its name.
+fn sync_directory(directory: &Path) -> std::io::Result<()> {
+    std::fs::File::open(directory)?.sync_all()
+}

@@ -1,0 +1,360 @@
+//! How the rest of the daemon reaches the journal: a handle that queues rows and never blocks, and the answers to them.
+//! Every append that was taken is answered exactly once, also when the writer dies. It knows nothing of the database.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::domain::ids::Epoch;
+use crate::domain::record::Entry;
+use crate::domain::time::Timestamp;
+use crate::store::error::{AppendRefused, JournalFault, RefusedBecause};
+
+/// Rows that are on the disk. An append of no rows is a barrier: it is answered when all rows before it are durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Durable {
+    pub first_seq: u64,
+    pub last_seq: u64,
+    pub durable_at: Timestamp,
+}
+
+pub type AckResult = Result<Durable, JournalFault>;
+
+/// How an append is answered. Answers come in the order of the appends, on the writer's thread: a callback must be short.
+pub enum Ack {
+    /// Nobody waits. A fault is still seen through `JournalHandle::failure`.
+    None,
+    Callback(Box<dyn FnOnce(AckResult) + Send>),
+    Oneshot(oneshot::Sender<AckResult>),
+    /// Answered through a channel that carries one message for each group commit: one wake-up for all its appends.
+    Token {
+        token: u64,
+        to: AckSender,
+    },
+}
+
+impl Ack {
+    /// An answer to `.await`.
+    #[must_use]
+    pub fn oneshot() -> (Self, oneshot::Receiver<AckResult>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self::Oneshot(sender), receiver)
+    }
+
+    /// A channel for tokens. It needs no bound of its own: an answer in it still counts as in flight.
+    #[must_use]
+    pub fn channel() -> (AckSender, AckReceiver) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (AckSender(sender), AckReceiver(receiver))
+    }
+}
+
+/// The answer to the append that carried `token`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenAck {
+    pub token: u64,
+    pub result: AckResult,
+}
+
+#[derive(Debug, Clone)]
+pub struct AckSender(mpsc::UnboundedSender<Answers>);
+
+#[derive(Debug)]
+pub struct AckReceiver(mpsc::UnboundedReceiver<Answers>);
+
+impl AckReceiver {
+    /// The answers of the next group commit, in the order of their appends; `None` when every sender is gone.
+    pub async fn recv(&mut self) -> Option<Vec<TokenAck>> {
+        self.0.recv().await.map(|answers| answers.acks)
+    }
+
+    /// The same without waiting.
+    pub fn try_recv(&mut self) -> Option<Vec<TokenAck>> {
+        self.0.try_recv().ok().map(|answers| answers.acks)
+    }
+
+    /// The same from a thread outside the runtime.
+    pub fn blocking_recv(&mut self) -> Option<Vec<TokenAck>> {
+        self.0.blocking_recv().map(|answers| answers.acks)
+    }
+}
+
+#[derive(Debug)]
+struct Answers {
+    acks: Vec<TokenAck>,
+    /// Given back when the receiver takes the message, so that an owner that stops reading is refused, not buffered for.
+    _credits: Vec<Credit>,
+}
+
+/// Rows in flight, given back when dropped.
+#[derive(Debug)]
+struct Credit {
+    rows: usize,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Credit {
+    fn drop(&mut self) {
+        self.shared.in_flight.fetch_sub(self.rows, Ordering::Relaxed);
+    }
+}
+
+/// An append's right to an answer. Dropped unanswered (the writer panicked, or was closed before its turn), it answers
+/// that the rows were not stored as far as anybody knows.
+pub(crate) struct Pending {
+    ack: Ack,
+    credit: Option<Credit>,
+}
+
+impl Pending {
+    fn answer(mut self, result: AckResult) {
+        match std::mem::replace(&mut self.ack, Ack::None) {
+            Ack::None => {}
+            Ack::Callback(call) => call(result),
+            Ack::Oneshot(sender) => drop(sender.send(result)),
+            Ack::Token { token, to } => {
+                let answers = Answers { acks: vec![TokenAck { token, result }], _credits: self.credit.take().into_iter().collect() };
+                drop(to.0.send(answers));
+            }
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if matches!(self.ack, Ack::None) {
+            return;
+        }
+        let fault = self.credit.as_ref().and_then(|credit| credit.shared.failure()).unwrap_or_else(JournalFault::closed);
+        Self { ack: std::mem::replace(&mut self.ack, Ack::None), credit: self.credit.take() }.answer(Err(fault));
+    }
+}
+
+/// Answers the appends of one group commit in their order; tokens of one channel travel together.
+pub(crate) fn answer_all(answers: impl Iterator<Item = (Pending, AckResult)>) {
+    let mut run: Option<(AckSender, Answers)> = None;
+    for (mut pending, result) in answers {
+        let same = matches!((&pending.ack, &run), (Ack::Token { to, .. }, Some((channel, _))) if to.0.same_channel(&channel.0));
+        if !same && let Some((channel, answers)) = run.take() {
+            drop(channel.0.send(answers));
+        }
+        match std::mem::replace(&mut pending.ack, Ack::None) {
+            Ack::Token { token, to } => {
+                let (_, answers) = run.get_or_insert_with(|| (to, Answers { acks: Vec::new(), _credits: Vec::new() }));
+                answers.acks.push(TokenAck { token, result });
+                answers._credits.extend(pending.credit.take());
+            }
+            other => {
+                pending.ack = other;
+                pending.answer(result);
+            }
+        }
+    }
+    if let Some((channel, answers)) = run {
+        drop(channel.0.send(answers));
+    }
+}
+
+/// What the queue carries.
+pub(crate) enum Command {
+    Append {
+        content: Content,
+        pending: Pending,
+    },
+    Inject(InjectedFault),
+    /// End, with a last row when there is a reason to write one.
+    Stop {
+        reason: Option<String>,
+    },
+}
+
+pub(crate) enum Content {
+    Entries(Vec<Entry>),
+    Checkpoint { state: String, at: Timestamp },
+}
+
+/// A fault made on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InjectedFault {
+    /// The next commit is refused before anything is written.
+    CommitRefused,
+    /// The next commit is written, and its sync reports an error: whether the rows are on the disk, nobody knows.
+    SyncFailed,
+    /// The writer hangs for so long before its next commit.
+    Stall(Duration),
+}
+
+const OPEN: u8 = 0;
+const FAILED: u8 = 1;
+const CLOSED: u8 = 2;
+
+/// What the writer and the handles both see.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub epoch: Epoch,
+    pub limit: usize,
+    in_flight: AtomicUsize,
+    state: AtomicU8,
+    pub rows_since_checkpoint: AtomicU64,
+    /// When the commit that is running began, 0 when none is.
+    commit_began: AtomicI64,
+    failure: watch::Sender<Option<JournalFault>>,
+}
+
+impl Shared {
+    pub(crate) fn new(epoch: Epoch, limit: usize) -> Self {
+        Self {
+            epoch,
+            limit,
+            in_flight: AtomicUsize::new(0),
+            state: AtomicU8::new(OPEN),
+            rows_since_checkpoint: AtomicU64::new(0),
+            commit_began: AtomicI64::new(0),
+            failure: watch::Sender::new(None),
+        }
+    }
+
+    /// The first fault stands; there is no way back.
+    pub(crate) fn fail(&self, fault: JournalFault) {
+        self.failure.send_if_modified(|current| {
+            let first = current.is_none();
+            if first {
+                *current = Some(fault);
+            }
+            first
+        });
+        self.state.store(FAILED, Ordering::Release);
+    }
+
+    pub(crate) fn close(&self) {
+        // A failure is not covered up by an end.
+        let _ = self.state.compare_exchange(OPEN, CLOSED, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    pub(crate) fn failure(&self) -> Option<JournalFault> {
+        (self.state.load(Ordering::Acquire) == FAILED).then(|| self.failure.borrow().clone()).flatten()
+    }
+
+    pub(crate) fn commit_began(&self, at: Option<Timestamp>) {
+        self.commit_began.store(at.map_or(0, |at| at.0), Ordering::Relaxed);
+    }
+
+    fn refusal(&self) -> Option<RefusedBecause> {
+        match self.state.load(Ordering::Acquire) {
+            OPEN => None,
+            _ => Some(RefusedBecause::Failed(self.failure().unwrap_or_else(JournalFault::closed))),
+        }
+    }
+}
+
+/// Queues rows. Cheap to clone; never blocks; may be used from any thread.
+#[derive(Debug, Clone)]
+pub struct JournalHandle {
+    pub(crate) queue: Sender<Command>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl JournalHandle {
+    /// Queues the entries as one unit: all of them become durable together, or none.
+    ///
+    /// # Errors
+    /// When the queue is full or the journal has failed or was closed; `ack` is then not called and the entries come back.
+    pub fn append(&self, entries: Vec<Entry>, ack: Ack) -> Result<(), AppendRefused> {
+        let rows = entries.len();
+        self.submit(Content::Entries(entries), rows, ack)
+    }
+
+    /// Queues a state that the next start begins from. It covers every row that was appended before it, so it must be made
+    /// by whoever appended them, after they were applied.
+    ///
+    /// # Errors
+    /// As `append`.
+    pub fn append_checkpoint(&self, at: Timestamp, state: String, ack: Ack) -> Result<(), AppendRefused> {
+        self.submit(Content::Checkpoint { state, at }, 1, ack)
+    }
+
+    fn submit(&self, content: Content, rows: usize, ack: Ack) -> Result<(), AppendRefused> {
+        let because = match self.shared.refusal() {
+            Some(because) => because,
+            None => match self.take_credit(rows) {
+                Ok(credit) => {
+                    let pending = Pending { ack, credit: Some(credit) };
+                    // A writer that is gone dropped the queue; the command that comes back answers itself as it is dropped.
+                    drop(self.queue.send(Command::Append { content, pending }));
+                    return Ok(());
+                }
+                Err(because) => because,
+            },
+        };
+        let entries = match content {
+            Content::Entries(entries) => entries,
+            Content::Checkpoint { .. } => Vec::new(),
+        };
+        Err(AppendRefused { entries, because })
+    }
+
+    fn take_credit(&self, rows: usize) -> Result<Credit, RefusedBecause> {
+        let limit = self.shared.limit;
+        let in_flight = self.shared.in_flight.fetch_add(rows, Ordering::Relaxed);
+        let credit = Credit { rows, shared: Arc::clone(&self.shared) };
+        if in_flight.saturating_add(rows) > limit {
+            return Err(RefusedBecause::Full { rows, in_flight, limit });
+        }
+        Ok(credit)
+    }
+
+    /// The fault that ended this journal, if one did. One atomic read when none did.
+    #[must_use]
+    pub fn failure(&self) -> Option<JournalFault> {
+        self.shared.failure()
+    }
+
+    /// Changes once, from `None` to the fault. For whoever has to halt everything.
+    #[must_use]
+    pub fn failures(&self) -> watch::Receiver<Option<JournalFault>> {
+        self.shared.failure.subscribe()
+    }
+
+    /// How long the commit that is running has been running, zero when none is. A disk that hangs reports no error; this
+    /// is how it shows.
+    #[must_use]
+    pub fn stalled_for(&self, now: Timestamp) -> Duration {
+        match self.shared.commit_began.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            began => now.since(Timestamp(began)),
+        }
+    }
+
+    /// Rows queued, or answered and not yet taken by their owner.
+    #[must_use]
+    pub fn rows_in_flight(&self) -> usize {
+        self.shared.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Durable rows that a restart would have to replay. Whoever writes checkpoints reads it.
+    #[must_use]
+    pub fn rows_since_checkpoint(&self) -> u64 {
+        self.shared.rows_since_checkpoint.load(Ordering::Relaxed)
+    }
+
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.shared.epoch
+    }
+
+    /// Makes the journal fail as a broken disk would, for the daemon's fault injection.
+    pub fn inject_failure(&self) {
+        self.inject(InjectedFault::CommitRefused);
+        // A barrier, so that an idle journal fails too. Refused means that it failed already.
+        let _ = self.append(Vec::new(), Ack::None);
+    }
+
+    /// Arms a fault for the next commit.
+    pub fn inject(&self, fault: InjectedFault) {
+        // A writer that is gone cannot fail any more.
+        let _ = self.queue.send(Command::Inject(fault));
+    }
+}

@@ -1,0 +1,344 @@
+//! The writer thread: takes everything that is queued, makes it one transaction with one sync, then answers. It is the only
+//! writer of the database. After any error it writes nothing more: what a failed write or sync left behind is unknown, so
+//! it is never retried as if it had worked; each later append is told the fault.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, TryRecvError};
+
+use rusqlite::TransactionBehavior;
+
+use super::chain::Link;
+use super::handle::{AckResult, Command, Content, Durable, InjectedFault, Pending, Shared, answer_all};
+use super::head::Head;
+use super::row::{CHECKPOINT, Columns, Encoder, Hash};
+use super::segment::{Segment, signed};
+use super::{FaultPlan, JournalOptions};
+use crate::domain::ids::Epoch;
+use crate::domain::record::{Entry, Record};
+use crate::domain::time::Timestamp;
+use crate::store::error::{JournalError, JournalFault};
+
+/// Rows of one commit: at 500 k rows/s it is 8 ms, so a single append behind a flood waits no longer than that.
+const ROWS_PER_COMMIT_MAX: usize = 4096;
+/// When the queue is empty, the log is copied into the database from this size on: before it outgrows what was written ahead.
+const LOG_PAGES_IDLE: u64 = 900;
+/// 64 MiB: a flood that never lets the queue run empty copies the log now and then all the same, or it would fill the disk.
+const LOG_PAGES_MAX: u64 = 8192;
+
+/// Writes rows and knows where the chain stands.
+pub(super) struct Writer {
+    pub directory: PathBuf,
+    pub segment: Segment,
+    pub head: Head,
+    pub last: Link,
+    pub epoch: Epoch,
+    pub rows_in_segment: u64,
+    pub rows_per_segment: u64,
+    pub clock: fn() -> Timestamp,
+    log_pages: u64,
+    commits: u64,
+    plan: FaultPlan,
+    encoder: Encoder,
+}
+
+/// One append on its way through a commit.
+struct Request {
+    content: Content,
+    pending: Pending,
+}
+
+/// What the queue gave.
+struct Batch {
+    requests: Vec<Request>,
+    stop: Option<Option<String>>,
+    queue_is_empty: bool,
+}
+
+impl Writer {
+    pub(super) fn new(directory: PathBuf, segment: Segment, head: Head, last: Link, epoch: Epoch, options: &JournalOptions) -> Self {
+        let first = segment.header().map_or(last.seq, |header| header.seq);
+        Self {
+            directory,
+            rows_in_segment: last.seq - first,
+            segment,
+            head,
+            last,
+            epoch,
+            rows_per_segment: options.rows_per_segment,
+            clock: options.clock,
+            log_pages: 0,
+            commits: 0,
+            plan: options.faults.clone(),
+            encoder: Encoder::default(),
+        }
+    }
+
+    /// The thread's whole life: until `Stop`, or until every handle is gone.
+    pub(super) fn run(mut self, queue: &Receiver<Command>, shared: &Arc<Shared>) -> Result<(), JournalFault> {
+        let _exit = Exit(Arc::clone(shared));
+        let mut deferred = None;
+        loop {
+            let batch = self.collect(queue, &mut deferred);
+            if !batch.requests.is_empty() {
+                self.commit_and_answer(batch.requests, shared);
+            }
+            if let Some(reason) = batch.stop {
+                return self.finish(reason, shared);
+            }
+            if shared.failure().is_none() && self.log_is_due(batch.queue_is_empty) {
+                self.empty_log(false).unwrap_or_else(|fault| shared.fail(fault));
+            }
+        }
+    }
+
+    /// Waits for one command, then takes what else is there. A checkpoint that opens a new segment waits for a commit of
+    /// its own.
+    fn collect(&mut self, queue: &Receiver<Command>, deferred: &mut Option<Request>) -> Batch {
+        let mut batch = Batch { requests: deferred.take().into_iter().collect(), stop: None, queue_is_empty: false };
+        let mut rows = 0;
+        while rows < ROWS_PER_COMMIT_MAX {
+            let command = if batch.requests.is_empty() { queue.recv().map_err(|_| TryRecvError::Disconnected) } else { queue.try_recv() };
+            match command {
+                Ok(Command::Append { content, pending }) => {
+                    rows += content.rows();
+                    let request = Request { content, pending };
+                    if self.rotates(&request, rows) && !batch.requests.is_empty() {
+                        *deferred = Some(request);
+                        return batch;
+                    }
+                    batch.requests.push(request);
+                }
+                Ok(Command::Inject(fault)) => self.plan.arm(self.commits + 1, fault),
+                Ok(Command::Stop { reason }) => {
+                    batch.stop = Some(reason);
+                    return batch;
+                }
+                Err(TryRecvError::Empty) => {
+                    batch.queue_is_empty = true;
+                    return batch;
+                }
+                Err(TryRecvError::Disconnected) => {
+                    batch.stop = Some(None);
+                    return batch;
+                }
+            }
+        }
+        batch
+    }
+
+    fn rotates(&self, request: &Request, rows_before: usize) -> bool {
+        matches!(request.content, Content::Checkpoint { .. }) && self.rows_in_segment + rows_before as u64 > self.rows_per_segment
+    }
+
+    fn commit_and_answer(&mut self, requests: Vec<Request>, shared: &Shared) {
+        shared.commit_began(Some((self.clock)()));
+        let result = match shared.failure() {
+            Some(fault) => Err(fault),
+            None => self.commit(&requests).inspect_err(|fault| shared.fail(fault.clone())),
+        };
+        shared.commit_began(None);
+        if result.is_ok() {
+            count_since_checkpoint(&requests, shared);
+        }
+        let pending = requests.into_iter().map(|request| request.pending);
+        match result {
+            Ok(durable) => answer_all(pending.zip(durable.into_iter().map(AckResult::Ok))),
+            Err(fault) => answer_all(pending.map(|pending| (pending, Err(fault.clone())))),
+        }
+    }
+
+    /// One transaction, one sync. `self.last` moves only when all of it is durable.
+    fn commit(&mut self, requests: &[Request]) -> Result<Vec<Durable>, JournalFault> {
+        if requests.first().is_some_and(|request| self.rotates(request, 1)) {
+            self.rotate()?;
+        }
+        self.commits += 1;
+        let injected = self.plan.take(self.commits);
+        if let Some(InjectedFault::Stall(time)) = injected {
+            std::thread::sleep(time);
+        }
+        let contents = requests.iter().map(|request| &request.content);
+        let mut ranges = self.write(contents, injected)?;
+        let durable_at = (self.clock)();
+        ranges.iter_mut().for_each(|range| range.durable_at = durable_at);
+        Ok(ranges)
+    }
+
+    /// Writes the contents behind the last row and makes them durable.
+    fn write<'a>(
+        &mut self,
+        contents: impl Iterator<Item = &'a Content>,
+        injected: Option<InjectedFault>,
+    ) -> Result<Vec<Durable>, JournalFault> {
+        let transaction = self.segment.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fault("begin"))?;
+        let mut rows = Insert { encoder: &mut self.encoder, last: self.last, epoch: self.epoch, bytes: 0 };
+        let mut ranges = Vec::new();
+        for content in contents {
+            let first_seq = rows.last.seq + 1;
+            rows.content(&transaction, content)?;
+            ranges.push(Durable { first_seq, last_seq: rows.last.seq, durable_at: Timestamp::ZERO });
+        }
+        let (last, bytes) = (rows.last, rows.bytes);
+        if injected == Some(InjectedFault::CommitRefused) {
+            return Err(JournalFault::new("a commit", "an injected refusal of it"));
+        }
+        transaction.commit().map_err(fault("commit"))?;
+        if injected == Some(InjectedFault::SyncFailed) {
+            return Err(JournalFault::new("a durable commit", "an injected error of its sync"));
+        }
+        self.log_pages += Segment::log_pages(bytes);
+        self.rows_in_segment += last.seq - self.last.seq;
+        self.last = last;
+        self.head.write(last, self.epoch).map_err(|error| JournalFault::new("the head to be written", error.to_string()))?;
+        Ok(ranges)
+    }
+
+    /// Writes entries before the thread runs: what the emergency log held, and that the daemon started.
+    pub(super) fn write_now(&mut self, entries: Vec<Entry>) -> Result<(), JournalFault> {
+        self.write(std::iter::once(&Content::Entries(entries)), None).map(drop)
+    }
+
+    /// Ends this segment and begins the next one, which a checkpoint opens: a restart then reads the last file only.
+    fn rotate(&mut self) -> Result<(), JournalFault> {
+        self.empty_log(true)?;
+        // One file without a log beside it is easier to keep; a reader that holds it open only puts that off.
+        let _ = self.segment.connection.execute_batch("PRAGMA journal_mode = DELETE");
+        let next = Segment::create(&self.directory, self.segment.number + 1, self.last).map_err(cause("a new segment"))?;
+        self.segment = next;
+        self.plan.limit_pages(&self.segment).map_err(fault("limit"))?;
+        self.rows_in_segment = 0;
+        self.log_pages = 0;
+        Ok(())
+    }
+
+    fn log_is_due(&self, queue_is_empty: bool) -> bool {
+        self.log_pages >= if queue_is_empty { LOG_PAGES_IDLE } else { LOG_PAGES_MAX }
+    }
+
+    fn empty_log(&mut self, truncate: bool) -> Result<(), JournalFault> {
+        let left = self.segment.empty_log(truncate).map_err(fault("copy the log of"))?;
+        // What a reader holds back is tried again a whole measure later, not after every commit.
+        self.log_pages = left.min(LOG_PAGES_IDLE / 2);
+        Ok(())
+    }
+
+    /// The orderly end: a last row, the log copied, the head synced.
+    fn finish(&mut self, reason: Option<String>, shared: &Shared) -> Result<(), JournalFault> {
+        if let Some(fault) = shared.failure() {
+            return Err(fault);
+        }
+        let Some(reason) = reason else { return Ok(()) };
+        let stopped = Entry { at: (self.clock)(), record: Record::DaemonStopped { epoch: self.epoch, reason } };
+        let ended = self.write_now(vec![stopped]).and_then(|()| self.empty_log(true));
+        ended.and_then(|()| self.head.sync().map_err(cause("a durable head"))).inspect_err(|fault| shared.fail(fault.clone()))
+    }
+}
+
+/// The rows of one transaction.
+struct Insert<'a> {
+    encoder: &'a mut Encoder,
+    last: Link,
+    epoch: Epoch,
+    bytes: u64,
+}
+
+impl Insert<'_> {
+    fn content(&mut self, connection: &rusqlite::Connection, content: &Content) -> Result<(), JournalFault> {
+        match content {
+            Content::Entries(entries) => entries.iter().try_for_each(|entry| self.entry(connection, entry)),
+            Content::Checkpoint { state, at } => {
+                let columns =
+                    Columns { seq: self.last.seq + 1, at: *at, epoch: self.epoch, kind: CHECKPOINT, account: None, client_order_id: None };
+                self.row(connection, &columns, |buffer| {
+                    buffer.extend_from_slice(state.as_bytes());
+                    Ok(())
+                })?;
+                let pointed = connection.execute("INSERT INTO checkpoints VALUES (?1)", [signed(columns.seq)]);
+                pointed.map(drop).map_err(fault("write"))
+            }
+        }
+    }
+
+    fn entry(&mut self, connection: &rusqlite::Connection, entry: &Entry) -> Result<(), JournalFault> {
+        let (account, order) = (entry.record.account(), entry.record.client_order_id());
+        let columns = Columns {
+            seq: self.last.seq + 1,
+            at: entry.at,
+            epoch: self.epoch,
+            kind: entry.record.kind(),
+            account: account.as_ref().map(|id| id.as_str()),
+            client_order_id: order.as_ref().map(|id| id.as_str()),
+        };
+        self.row(connection, &columns, |buffer| serde_json::to_writer(buffer, &entry.record))
+    }
+
+    fn row(
+        &mut self,
+        connection: &rusqlite::Connection,
+        columns: &Columns<'_>,
+        payload: impl FnOnce(&mut Vec<u8>) -> Result<(), serde_json::Error>,
+    ) -> Result<(), JournalFault> {
+        let hash: Hash = self
+            .encoder
+            .encode(self.last.hash, columns, payload)
+            .map_err(|error| JournalFault::new(format!("a {} record that is JSON", columns.kind), error.to_string()))?;
+        // Invariant: serde_json writes UTF-8, and a checkpoint's state is a `str`.
+        let text = std::str::from_utf8(self.encoder.payload()).unwrap_or_default();
+        let mut insert = connection.prepare_cached("INSERT INTO rows VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)").map_err(fault("write"))?;
+        insert
+            .execute(rusqlite::params![
+                signed(columns.seq),
+                columns.at.0,
+                columns.epoch.0,
+                columns.kind,
+                columns.account,
+                columns.client_order_id,
+                &hash.0[..],
+                text
+            ])
+            .map_err(fault("write"))?;
+        self.bytes += text.len() as u64 + 128;
+        self.last = Link { seq: columns.seq, hash };
+        Ok(())
+    }
+}
+
+impl Content {
+    fn rows(&self) -> usize {
+        match self {
+            Self::Entries(entries) => entries.len(),
+            Self::Checkpoint { .. } => 1,
+        }
+    }
+}
+
+fn count_since_checkpoint(requests: &[Request], shared: &Shared) {
+    for request in requests {
+        match &request.content {
+            Content::Entries(entries) => drop(shared.rows_since_checkpoint.fetch_add(entries.len() as u64, Ordering::Relaxed)),
+            Content::Checkpoint { .. } => shared.rows_since_checkpoint.store(0, Ordering::Relaxed),
+        }
+    }
+}
+
+fn fault(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> JournalFault {
+    move |error| JournalFault::new(format!("to {doing} the journal"), error.to_string())
+}
+
+fn cause(expected: &'static str) -> impl FnOnce(JournalError) -> JournalFault {
+    move |error| JournalFault::new(expected, error.to_string())
+}
+
+/// However the thread ends, the handles learn of it.
+struct Exit(Arc<Shared>);
+
+impl Drop for Exit {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail(JournalFault::new("a running writer thread", "it panicked"));
+        }
+        self.0.close();
+    }
+}
