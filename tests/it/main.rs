@@ -7,3 +7,4 @@ mod support;
 mod traces;
 mod recorded_market;
 mod settings;
+mod journal;
