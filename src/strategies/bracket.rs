@@ -205,9 +205,9 @@ impl Bracket {
         self.long = None;
         self.filling_since = None;
         let keep_entry = self.closing.is_none();
-        let leftover = |order: &&WorkingOrder| !(keep_entry && Purpose::of(order) == Purpose::Entry) && !order.is_being_canceled();
-        let cancel = |order: &WorkingOrder| Action::Cancel { intent: order.intent, reason: "position_gone" };
-        situation.orders.iter().filter(leftover).map(cancel).collect()
+        let is_kept = |order: &WorkingOrder| keep_entry && Purpose::of(order) == Purpose::Entry;
+        let leftover = situation.orders.iter().filter(|order| !is_kept(order)).filter(|order| !order.is_being_canceled());
+        leftover.map(|order| Action::Cancel { intent: order.intent, reason: "position_gone" }).collect()
     }
 
     /// A market entry with fills, whose end the venue has not told and nobody doubts.

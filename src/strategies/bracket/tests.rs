@@ -7,7 +7,8 @@ use super::*;
 use crate::domain::ids::Epoch;
 use crate::domain::instrument::InstrumentKind;
 
-const DISTANCES: Distances = Distances { stop: Ratio(Decimal::from_parts(3, 0, 0, false, 2)), target: Ratio(Decimal::from_parts(6, 0, 0, false, 2)) };
+const DISTANCES: Distances =
+    Distances { stop: Ratio(Decimal::from_parts(3, 0, 0, false, 2)), target: Ratio(Decimal::from_parts(6, 0, 0, false, 2)) };
 
 /// A bracket and the world around it, moved by hand.
 struct World {
