@@ -174,7 +174,7 @@ impl Bracket {
                 return vec![Action::LookAgainAt(since + ENTRY_MAX)];
             }
         }
-        let mut actions = Vec::new();
+        let mut actions = cancel_other_side(situation);
         if self.closing.is_none() {
             self.keep_stop(situation, &mut actions);
             self.keep_target(situation, &mut actions);
@@ -205,9 +205,9 @@ impl Bracket {
         self.long = None;
         self.filling_since = None;
         let keep_entry = self.closing.is_none();
-        let leftover = |order: &&WorkingOrder| !(keep_entry && Purpose::of(order) == Purpose::Entry) && !order.is_being_canceled();
-        let cancel = |order: &WorkingOrder| Action::Cancel { intent: order.intent, reason: "position_gone" };
-        situation.orders.iter().filter(leftover).map(cancel).collect()
+        let is_kept = |order: &WorkingOrder| keep_entry && Purpose::of(order) == Purpose::Entry;
+        let leftover = situation.orders.iter().filter(|order| !is_kept(order)).filter(|order| !order.is_being_canceled());
+        leftover.map(|order| Action::Cancel { intent: order.intent, reason: "position_gone" }).collect()
     }
 
     /// A market entry with fills, whose end the venue has not told and nobody doubts.
@@ -324,6 +324,14 @@ impl Distances {
         };
         Some(price).filter(|price| price.is_positive())
     }
+}
+
+/// Orders around a position of the other sign, that flipped while nobody looked, protect nothing of this one.
+fn cancel_other_side(situation: &Situation<'_>) -> Vec<Action> {
+    let exit = exit_side(situation.position);
+    let astray = |order: &&WorkingOrder| order.reduce_only && order.side != exit && !order.is_being_canceled();
+    let cancel = |order: &WorkingOrder| Action::Cancel { intent: order.intent, reason: "position_flipped" };
+    situation.orders.iter().filter(astray).map(cancel).collect()
 }
 
 /// The side that makes the position smaller.

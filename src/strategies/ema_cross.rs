@@ -38,7 +38,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { fast: 12, slow: 26, order_value: Money(rust_decimal::Decimal::ONE_HUNDRED), open_at_start: false }
+        Self { fast: 12, slow: 26, order_value: Money(rust_decimal::Decimal::ONE_THOUSAND), open_at_start: false }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::domain::order::{AccountView, OrderIntent, OrderReport, Refusal};
 pub use books::{Holdings, WorkingOrder};
 pub use desk::{Desk, Draft};
 pub use host::{HostConfig, StrategyHost};
-pub use registry::{Configured, Kind, Problem, Registry};
+pub use registry::{Built, Configured, Kind, Problem, Registry};
 
 /// The kinds that come with Ringfence. A new one is one line here.
 #[must_use]

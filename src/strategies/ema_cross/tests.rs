@@ -1,7 +1,7 @@
 use serde_json::json;
 
-use super::super::testing::*;
 use super::super::HostInput;
+use super::super::testing::*;
 use super::*;
 use crate::domain::order::OrderStatus;
 
@@ -114,9 +114,7 @@ fn settings_that_make_no_sense_are_named() {
     let kind = super::super::Kind::of::<EmaCross>();
     assert_eq!(kind.validate(&json!({"fast": 5, "slow": 20, "order_value": "50", "open_at_start": true})), Ok(()));
     let problems = kind.validate(&json!({"fast": 20, "slow": 20, "order_value": "0"})).unwrap_err();
-    let expected = [
-        ("slow", "expected a span longer than fast (20), found 20"),
-        ("order_value", "expected an amount above \"0\", found 0"),
-    ];
+    let expected =
+        [("slow", "expected a span longer than fast (20), found 20"), ("order_value", "expected an amount above \"0\", found 0")];
     assert_eq!(problems, expected.map(|(path, message)| (path.to_owned(), message.to_owned())));
 }
