@@ -13,7 +13,7 @@ mod failure;
 mod flatten;
 mod halt;
 mod inject;
-mod output;
+pub(crate) mod output;
 mod restart;
 mod resume;
 mod run;
