@@ -260,6 +260,7 @@ fn heard_of(report: &OrderReport, intent: IntentId, now: Timestamp) -> WorkingOr
 /// Brings an order up to its report; gives the cancel that had waited for the order's name.
 fn follow(order: &mut WorkingOrder, report: &OrderReport) -> Option<DueCancel> {
     order.client_order_id = Some(report.client_order_id);
+    order.quantity = report.quantity;
     order.filled = report.filled;
     // Working again after a cancel was pending: the venue refused the cancel, and it may be asked for anew.
     if order.status == Some(OrderStatus::PendingCancel) && report.status == OrderStatus::Working {
