@@ -1,19 +1,10 @@
-//! The binary: hands the command line to `cli` and turns its answer into an exit code.
+//! The binary: the command line with the strategies that come with Ringfence.
 
 use std::process::ExitCode;
 
-use ringfence::cli::{self, BacktestOptions, Failure, Parts, RunOptions};
-use ringfence::settings::any_strategy;
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let parts = Parts { run: &run, backtest: &backtest, validator: &any_strategy };
-    cli::main(std::env::args_os(), &parts)
-}
-
-fn run(_: RunOptions) -> Result<(), Failure> {
-    Err(Failure::failed("run: not linked"))
-}
-
-fn backtest(_: BacktestOptions) -> Result<(), Failure> {
-    Err(Failure::failed("backtest: not linked"))
+    ringfence::app::main_with(ringfence::strategies::registry())
 }

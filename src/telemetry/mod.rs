@@ -108,6 +108,7 @@ pub fn init(config: TelemetryConfig) -> Result<TelemetryGuard, TelemetryError> {
     if let Some(pipeline) = &otlp {
         pipeline.install();
     }
+    logs::install(&log_writer);
     logs::log_panics();
     Ok(TelemetryGuard { filter, metrics, otlp, log_writer })
 }

@@ -36,7 +36,19 @@ const EXPORT_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Pipeline {
     provider: SdkTracerProvider,
-    runtime: tokio::runtime::Runtime,
+    connection: Background,
+}
+
+/// The connection's runtime; ends without waiting, so that it may be dropped anywhere, also inside another runtime.
+#[derive(Debug)]
+struct Background(Option<tokio::runtime::Runtime>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Pipeline {
@@ -69,7 +81,7 @@ impl Pipeline {
             .with_span_processor(CountedQueue::new(exporter))
             .build();
         drop(entered);
-        Ok(Self { provider, runtime })
+        Ok(Self { provider, connection: Background(Some(runtime)) })
     }
 
     /// Makes `telemetry::trace` record into this pipeline.
@@ -98,12 +110,12 @@ impl Pipeline {
     /// Sends what is left and ends, at most `timeout`; what the collector did not take by then is lost.
     pub fn shutdown(self, timeout: Duration) {
         trace::uninstall();
-        let Self { provider, runtime } = self;
+        let Self { provider, connection } = self;
         let sent = bounded("otlp-shutdown", timeout, move || provider.shutdown_with_timeout(timeout).is_ok());
         if sent != Some(true) {
             tracing::warn!(timeout_ms = timeout.as_millis() as u64, "last spans lost, the collector did not take them in time");
         }
-        runtime.shutdown_background();
+        drop(connection);
     }
 }
 

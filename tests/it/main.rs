@@ -1,6 +1,10 @@
 //! One binary for all integration tests, one file per behaviour: links stay few.
 
+mod cli;
 mod data_features;
 mod api;
 mod support;
 mod traces;
+mod recorded_market;
+mod settings;
+mod journal;
