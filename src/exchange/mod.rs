@@ -4,6 +4,7 @@
 pub mod core;
 pub mod instruments;
 pub mod sources;
+pub mod stream;
 
 pub use core::state;
 pub use core::{AccountSetup, Exchange, ExchangeConfig, ExchangeOutput, TriggerPrice};
