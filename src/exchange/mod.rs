@@ -2,6 +2,7 @@
 //! record, and the thread that runs all three in the daemon. The backtest and the simulation use `core` and `sources` alone.
 
 pub mod core;
+pub mod instruments;
 pub mod sources;
 
 pub use core::state;

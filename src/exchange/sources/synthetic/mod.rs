@@ -18,10 +18,11 @@ use rust_decimal::Decimal;
 use crate::domain::ids::Symbol;
 use crate::domain::instrument::{Instrument, InstrumentKind, Ticks};
 use crate::domain::market_data::{Candle, MarketFrame};
-use crate::domain::money::{Money, Price, Quantity, Ratio};
+use crate::domain::money::{Price, Quantity};
 use crate::domain::time::Timestamp;
 
 use super::MarketSource;
+use crate::exchange::instruments;
 use process::Dice;
 use symbol::SyntheticMarket;
 
@@ -59,29 +60,15 @@ impl SyntheticConfig {
     }
 }
 
-fn perpetual(base: &str, price_step: Decimal, quantity_step: Decimal, max_quantity: Decimal, min_notional: u32) -> Instrument {
-    let symbol = format!("{base}USDT");
-    Instrument {
-        // Invariant: called with the three names below, which are valid symbols.
-        symbol: Symbol::new(&symbol).expect("a bundled symbol is a valid name"),
-        kind: InstrumentKind::Perpetual,
-        base: base.to_owned(),
-        quote: "USDT".to_owned(),
-        price_step: Price(price_step),
-        quantity_step: Quantity(quantity_step),
-        min_quantity: Quantity(quantity_step),
-        max_quantity: Quantity(max_quantity),
-        min_notional: Money(Decimal::from(min_notional)),
-        price_band: Ratio(Decimal::new(5, 2)),
-        maker_fee: Ratio(Decimal::new(2, 4)),
-        taker_fee: Ratio(Decimal::new(5, 4)),
-        max_leverage: 125,
-    }
+/// Invariant: called with the three names below, which the bundled table has.
+fn perpetual(symbol: &str) -> Instrument {
+    let symbol = Symbol::new(symbol).expect("a bundled symbol is a valid name");
+    instruments::bundled(InstrumentKind::Perpetual, symbol).expect("the table of instruments has the synthetic market's symbols")
 }
 
 fn btc() -> SyntheticSymbol {
     SyntheticSymbol {
-        instrument: perpetual("BTC", Decimal::new(1, 1), Decimal::new(1, 3), Decimal::new(1_000, 0), 100),
+        instrument: perpetual("BTCUSDT"),
         opens_at: Price(Decimal::new(61_800, 0)),
         volatility_millionths: 100,
         touch: Quantity(Decimal::new(45, 1)),
@@ -92,7 +79,7 @@ fn btc() -> SyntheticSymbol {
 
 fn eth() -> SyntheticSymbol {
     SyntheticSymbol {
-        instrument: perpetual("ETH", Decimal::new(1, 2), Decimal::new(1, 3), Decimal::new(10_000, 0), 20),
+        instrument: perpetual("ETHUSDT"),
         opens_at: Price(Decimal::new(2_640, 0)),
         volatility_millionths: 130,
         touch: Quantity(Decimal::new(60, 0)),
@@ -103,11 +90,11 @@ fn eth() -> SyntheticSymbol {
 
 fn sol() -> SyntheticSymbol {
     SyntheticSymbol {
-        instrument: perpetual("SOL", Decimal::new(1, 2), Decimal::ONE, Decimal::new(100_000, 0), 5),
-        opens_at: Price(Decimal::new(15_400, 2)),
+        instrument: perpetual("SOLUSDT"),
+        opens_at: Price(Decimal::new(154, 0)),
         volatility_millionths: 180,
         touch: Quantity(Decimal::new(400, 0)),
-        trade: Quantity(Decimal::new(3, 0)),
+        trade: Quantity(Decimal::new(25, 1)),
         trades_per_second: 14,
     }
 }
