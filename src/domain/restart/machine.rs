@@ -287,8 +287,9 @@ impl Machine {
                 return self.refuse(now, name, "cannot restart: the supervisor is not running", out);
             }
         }
-        if !self.children[at].is_alive() && self.queue.contains(name) {
-            return self.refuse(now, name, "it is about to be started in its order already", out);
+        // As in OTP, where the supervisor answers no call while it starts its children.
+        if !self.queue.is_empty() && (self.policy.strategy != Strategy::OneForOne || self.queue.contains(name)) {
+            return self.refuse(now, name, "cannot restart: the children are just being started in order; try again", out);
         }
         self.event(now, at, EventKind::RestartRequested, None, "", out);
         let child = &mut self.children[at];
@@ -371,21 +372,26 @@ impl Machine {
                 self.queue.pop_front();
                 continue;
             };
-            let passed = match self.children[at].life {
-                Life::Down => {
-                    self.start_child(now, at, out);
-                    false
-                }
-                Life::Starting { .. } => return,
-                Life::Started { .. } => self.policy.start_gate == StartGate::Started,
-                Life::Ready => true,
-                // Under one_for_one each child is a bulkhead; in a group its end decides what comes next.
-                Life::Waiting { .. } | Life::Stopping { .. } | Life::Killing { .. } => self.policy.strategy == Strategy::OneForOne,
-            };
-            if !passed {
+            // An elder may be on its way through an operator's restart.
+            let elders_passed = self.policy.strategy == Strategy::OneForOne || (0..at).all(|elder| self.has_passed(elder));
+            if self.children[at].life == Life::Down && elders_passed {
+                self.start_child(now, at, out);
+            }
+            if !self.children[at].is_alive() || !self.has_passed(at) {
                 return;
             }
             self.queue.pop_front();
+        }
+    }
+
+    /// Whether this child holds back nobody behind it.
+    fn has_passed(&self, at: usize) -> bool {
+        match self.children[at].life {
+            Life::Starting { .. } => false,
+            Life::Started { .. } => self.policy.start_gate == StartGate::Started,
+            Life::Ready | Life::Down => true,
+            // Under one_for_one each child is a bulkhead; in a group its end decides what comes next.
+            Life::Waiting { .. } | Life::Stopping { .. } | Life::Killing { .. } => self.policy.strategy == Strategy::OneForOne,
         }
     }
 
