@@ -227,16 +227,17 @@ impl Driver {
     fn stop(&self, name: &ChildName, incarnation: Incarnation, shutdown: Shutdown) {
         let Some(running) = self.running(name, incarnation) else { return };
         let child = &self.entries[name].child;
+        // The port before the token: a task that obeys at once must find the reason of its end there. Without an actor
+        // yet there is nobody to ask; the machine asks again when it has started.
+        match (running.cell.get(), child.stop_by, shutdown) {
+            (None, ..) => {}
+            (Some(cell), StopBy::StopAll, _) => drop(ActorRef::from(cell.clone()).send_message(SupervisorMessage::StopAll)),
+            (Some(cell), StopBy::Port, Shutdown::Drain(_)) => drop(cell.drain()),
+            (Some(cell), StopBy::Port | StopBy::Token, _) => cell.stop(Some(SHUTDOWN.to_owned())),
+        }
         running.stop.cancel();
         if let Some(hook) = &child.on_stop {
             hook();
-        }
-        // Without an actor yet there is nobody to ask; the machine asks again when it has started.
-        let Some(cell) = running.cell.get() else { return };
-        match (child.stop_by, shutdown) {
-            (StopBy::StopAll, _) => drop(ActorRef::from(cell.clone()).send_message(SupervisorMessage::StopAll)),
-            (StopBy::Port, Shutdown::Drain(_)) => drop(cell.drain()),
-            (StopBy::Port | StopBy::Token, _) => cell.stop(Some(SHUTDOWN.to_owned())),
         }
     }
 
