@@ -140,7 +140,14 @@ impl Child {
     /// The child says itself when it is ready, and is a stall when it does not within this time.
     #[must_use]
     pub const fn ready_within(mut self, deadline: Duration) -> Self {
-        self.spec.readiness = Readiness::Reported(deadline);
+        self.spec.readiness = Readiness::Reported { within: Some(deadline) };
+        self
+    }
+
+    /// The child says itself when it is ready, however long that takes.
+    #[must_use]
+    pub const fn reports_ready(mut self) -> Self {
+        self.spec.readiness = Readiness::Reported { within: None };
         self
     }
 

@@ -17,7 +17,8 @@ use super::supervised::{SHUTDOWN, classify_spawn, panic_text};
 use super::supervisor::{Environment, SupervisorMessage, SupervisorRef};
 use crate::domain::ids::Incarnation;
 use crate::domain::restart::{
-    ChildName, Effect, EventKind, ExitHow, Finish, Input, Machine, Restart, Shutdown, SupervisionEvent, SupervisorPolicy,
+    ChildName, ChildState, ChildView, Effect, EventKind, ExitHow, Finish, Input, Machine, Restart, Shutdown, SupervisionEvent,
+    SupervisorPolicy,
 };
 use crate::domain::time::Timestamp;
 
@@ -62,6 +63,9 @@ impl Drop for Driver {
                 running.abort_start.cancel();
                 running.stop.cancel();
                 self.environment.directory.publish(&entry.slot, None);
+                if let Some(view) = self.machine.view(&entry.slot.name) {
+                    entry.slot.set_view(ChildView { state: ChildState::Down, last_exit: Some("its supervisor ended".to_owned()), ..view });
+                }
             }
         }
     }

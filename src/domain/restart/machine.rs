@@ -156,7 +156,8 @@ impl Machine {
             Input::StartAll => self.start_all(),
             Input::ChildStarted { name, incarnation } => self.child_started(now, &name, incarnation, out),
             Input::ChildReady { name, incarnation } => self.child_ready(now, &name, incarnation, out),
-            Input::Heartbeat { name, incarnation } => self.heartbeat(now, &name, incarnation),
+            // Comes for every child before every tick, and follows up on nothing: a deadline has only moved back.
+            Input::Heartbeat { name, incarnation } => return self.heartbeat(now, &name, incarnation),
             Input::ChildExited { name, incarnation, how } | Input::StartFailed { name, incarnation, how } => {
                 self.child_exited(now, &name, incarnation, &how, out);
             }
@@ -328,7 +329,7 @@ impl Machine {
                 let text = format!("not started within {:?}", spec.start_deadline);
                 self.stalled(now, at, text, out);
             }
-            Life::Started { ready_due } if *ready_due <= now => {
+            Life::Started { ready_due: Some(ready_due) } if *ready_due <= now => {
                 let text = format!("not ready within {:?} of its start", ready_due.since(self.children[at].since));
                 self.stalled(now, at, text, out);
             }

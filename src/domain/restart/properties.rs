@@ -78,7 +78,7 @@ fn number_of(name: &ChildName) -> usize {
 fn spec_of(child: usize) -> ChildSpec {
     let restart = [Restart::Permanent, Restart::Permanent, Restart::Transient, Restart::Permanent, Restart::Temporary][child];
     let heartbeat = (child == 1).then_some(Duration::from_secs(4));
-    let readiness = if child == 3 { Readiness::Reported(Duration::from_secs(3)) } else { Readiness::Started };
+    let readiness = if child == 3 { Readiness::Reported { within: Some(Duration::from_secs(3)) } } else { Readiness::Started };
     ChildSpec { restart, heartbeat, readiness, ..ChildSpec::new(name_of(child), RuntimeKind::Services) }
 }
 

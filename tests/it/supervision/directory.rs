@@ -51,8 +51,41 @@ async fn children_of_every_level_are_listed_with_their_supervisor() {
     let bench = Bench::new();
     let below = SupervisorSpec::of(SupervisorPolicy::new(name("below")), RuntimeKind::Trading, vec![worker("below/w")]);
     let _root = bench.ready(vec![worker("a"), Child::supervisor(&bench.environment, below)]).await;
-    bench.recorder.wait("below/w", 1, EventKind::Started).await;
     let listed: Vec<_> =
         bench.directory().children().iter().map(|view| format!("{} < {} {}", view.name, view.supervisor, view.state)).collect();
     assert_eq!(listed, ["a < root ready", "below < root ready", "below/w < below ready"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn gauge_of_a_link_counts_messages_until_they_are_handled_or_die_with_their_actor() {
+    struct Counted {
+        _token: ringfence::supervision::InMailbox,
+    }
+    struct Sloth;
+    impl Actor for Sloth {
+        type Msg = Counted;
+        type State = ();
+        type Arguments = ();
+
+        async fn pre_start(&self, _myself: ActorRef<Counted>, (): ()) -> Result<(), ActorProcessingErr> {
+            Ok(())
+        }
+
+        async fn handle(&self, _myself: ActorRef<Counted>, _message: Counted, (): &mut ()) -> Result<(), ActorProcessingErr> {
+            std::future::pending().await
+        }
+    }
+    let bench = Bench::new();
+    let sloth = Child::actor(name("sloth"), RuntimeKind::Trading, |_| (Sloth, ())).mailbox_bound(3);
+    let _root = bench.ready(vec![sloth]).await;
+    let mut link: Link<Counted> = bench.directory().link(&name("sloth"));
+    for _ in 0..5 {
+        let token = link.gauge().unwrap().enter();
+        link.send(Counted { _token: token }).ok().unwrap();
+    }
+    let gauge = bench.directory().gauge("sloth").unwrap();
+    assert_eq!((gauge.depth(), gauge.take_alarm()), (5, true));
+    bench.directory().lookup("sloth").unwrap().cell.kill();
+    bench.recorder.wait("sloth", 2, EventKind::Started).await;
+    assert_eq!((gauge.depth(), gauge.high_water()), (0, 5));
 }

@@ -128,6 +128,7 @@ struct Habits {
     fails_at_start: bool,
     panics_at_start: bool,
     hangs_at_start: bool,
+    hangs_after_start: bool,
     hangs_at_stop: bool,
     reports_ready: bool,
     /// Where it writes its name when it has stopped in order.
@@ -185,6 +186,13 @@ impl Actor for Worker {
             self.reporter.ready();
         }
         Ok(WorkerState { tally: 0, _present: Present::enter(&self.habits.crowd) })
+    }
+
+    async fn post_start(&self, _myself: ActorRef<WorkerMessage>, _state: &mut WorkerState) -> Result<(), ActorProcessingErr> {
+        if self.habits.hangs_after_start {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
     }
 
     async fn post_stop(&self, _myself: ActorRef<WorkerMessage>, _state: &mut WorkerState) -> Result<(), ActorProcessingErr> {

@@ -125,3 +125,25 @@ fn child_that_spins_on_the_services_is_given_up_and_escalates() {
     bench.directory().end_injection("w");
     assert!(runtimes.shutdown(PATIENCE));
 }
+
+#[tokio::test(start_paused = true)]
+async fn supervisor_that_wedges_is_restarted_by_its_own_with_its_children() {
+    let bench = Bench::new();
+    let crowd = Arc::<Crowd>::default();
+    let habits = Habits { crowd: Arc::clone(&crowd), ..Habits::default() };
+    let below = SupervisorSpec::of(SupervisorPolicy::new(name("below")), RuntimeKind::Trading, vec![worker_with("below/w", habits)]);
+    let _root = bench.ready(vec![worker("sibling"), Child::supervisor(&bench.environment, below)]).await;
+    bench.directory().inject("below", Inject::Wedge).unwrap();
+    bench.recorder.wait("below", 1, EventKind::Stalled).await;
+    bench.recorder.wait("below/w", 2, EventKind::Started).await;
+    assert_eq!(crowd.most.load(Ordering::SeqCst), 1);
+    assert_eq!(bench.directory().child("sibling").unwrap().incarnation, Incarnation(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn wedge_outside_a_message_is_seen_too() {
+    let bench = Bench::new();
+    let stuck = worker_with("w", Habits { hangs_after_start: true, ..Habits::default() }).heartbeat(SILENCE);
+    let _root = bench.start(SupervisorPolicy::new(name("root")), vec![stuck]).await;
+    assert_eq!(bench.recorder.wait("w", 1, EventKind::Stalled).await.detail, "no progress within 2s");
+}

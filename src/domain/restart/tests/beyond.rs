@@ -11,7 +11,7 @@ fn beating(text: &str) -> ChildSpec {
 #[test]
 fn with_a_ready_gate_the_next_child_waits_until_the_one_before_is_ready() {
     let policy = SupervisorPolicy { start_gate: StartGate::Ready, ..SupervisorPolicy::new(name("top")) };
-    let slow = ChildSpec { readiness: Readiness::Reported(10 * SECOND), ..spec("a") };
+    let slow = ChildSpec { readiness: Readiness::Reported { within: Some(10 * SECOND) }, ..spec("a") };
     let mut world = World::with(policy, [slow, spec("b")]);
     world.give(Input::StartAll);
     assert_eq!(world.take_orders(), ["start a#1"]);
@@ -21,7 +21,7 @@ fn with_a_ready_gate_the_next_child_waits_until_the_one_before_is_ready() {
 
 #[test]
 fn readiness_that_is_reported_before_the_start_is_known_counts() {
-    let mut world = World::new(Strategy::OneForOne, [ChildSpec { readiness: Readiness::Reported(SECOND), ..spec("a") }]);
+    let mut world = World::new(Strategy::OneForOne, [ChildSpec { readiness: Readiness::Reported { within: Some(SECOND) }, ..spec("a") }]);
     world.starts_slowly.insert("a");
     world.give(Input::StartAll);
     world.ready("a");
@@ -31,7 +31,8 @@ fn readiness_that_is_reported_before_the_start_is_known_counts() {
 
 #[test]
 fn child_that_is_not_ready_in_time_is_killed_and_restarted_as_a_stall() {
-    let mut world = World::started(Strategy::OneForOne, [ChildSpec { readiness: Readiness::Reported(3 * SECOND), ..spec("a") }]);
+    let mut world =
+        World::started(Strategy::OneForOne, [ChildSpec { readiness: Readiness::Reported { within: Some(3 * SECOND) }, ..spec("a") }]);
     world.pass(4 * SECOND);
     assert_eq!(world.take_orders(), ["kill a#1", "start a#2"]);
     let stalled = world.events.iter().find(|event| event.what == EventKind::Stalled).unwrap();
