@@ -172,7 +172,8 @@ impl Child {
         self
     }
 
-    /// Called when the child is asked to stop, besides the token: wakes a thread that waits on a channel. Must not block.
+    /// Called when the child is asked to stop or killed, besides the token: wakes a thread that waits on a channel. May be
+    /// called more than once; must not block.
     #[must_use]
     pub fn on_stop(mut self, hook: impl Fn() + Send + Sync + 'static) -> Self {
         self.on_stop = Some(Arc::new(hook));

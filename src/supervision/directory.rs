@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use ractor::{ActorCell, ActorRef, ActorStatus, Message};
+use tokio::sync::Semaphore;
 
 use super::inject::{Inject, Injection};
 use super::mailbox::MailboxGauge;
@@ -46,6 +47,9 @@ pub(super) struct Slot {
     owner: Mutex<Option<ActorRef<SupervisorMessage>>>,
     /// The actor of the latest incarnation, alive or not: the next one starts when this one is gone.
     latest: Mutex<Option<ActorCell>>,
+    /// Held by the thread of a thread child while it runs. Here, and not in the child, so that it also holds when the
+    /// child's supervisor was restarted and made its children anew.
+    pub(super) thread: Arc<Semaphore>,
 }
 
 impl Slot {
@@ -58,6 +62,7 @@ impl Slot {
             view: ArcSwapOption::empty(),
             owner: Mutex::default(),
             latest: Mutex::default(),
+            thread: Arc::new(Semaphore::new(1)),
         })
     }
 

@@ -36,6 +36,16 @@ struct Running {
     abort_start: CancellationToken,
 }
 
+impl Child {
+    /// Tells the body of a task or thread; an actor hears through its port.
+    fn tell_to_stop(&self, running: &Running) {
+        running.stop.cancel();
+        if let Some(hook) = &self.on_stop {
+            hook();
+        }
+    }
+}
+
 struct Entry {
     child: Child,
     slot: Arc<Slot>,
@@ -61,7 +71,7 @@ impl Drop for Driver {
         for entry in self.entries.values_mut() {
             if let Some(running) = entry.running.take() {
                 running.abort_start.cancel();
-                running.stop.cancel();
+                entry.child.tell_to_stop(&running);
                 self.environment.directory.publish(&entry.slot, None);
                 if let Some(view) = self.machine.view(&entry.slot.name) {
                     entry.slot.set_view(ChildView { state: ChildState::Down, last_exit: Some("its supervisor ended".to_owned()), ..view });
@@ -239,15 +249,13 @@ impl Driver {
             (Some(cell), StopBy::Port, Shutdown::Drain(_)) => drop(cell.drain()),
             (Some(cell), StopBy::Port | StopBy::Token, _) => cell.stop(Some(SHUTDOWN.to_owned())),
         }
-        running.stop.cancel();
-        if let Some(hook) = &child.on_stop {
-            hook();
-        }
+        child.tell_to_stop(running);
     }
 
     fn kill(&self, name: &ChildName, incarnation: Incarnation) {
         let Some(running) = self.running(name, incarnation) else { return };
-        running.stop.cancel();
+        // A kill cannot reach the thread of a thread child; this can.
+        self.entries[name].child.tell_to_stop(running);
         running.abort_start.cancel();
         if let Some(cell) = running.cell.get() {
             cell.kill();

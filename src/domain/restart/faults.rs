@@ -52,7 +52,8 @@ impl Machine {
             _ if !how.is_fault() && child.spec.restart != Restart::Permanent => None,
             _ => {
                 let named = if let ExitHow::Failed { class, .. } = how { *class } else { None };
-                Some(Fault { class: class_of(&child.spec, named), text: how.to_string() })
+                let text = if how.is_fault() { how.to_string() } else { format!("a permanent child ended unasked ({how})") };
+                Some(Fault { class: class_of(&child.spec, named), text })
             }
         }
     }

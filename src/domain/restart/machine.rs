@@ -268,6 +268,9 @@ impl Machine {
         let Some(at) = self.children.position(name) else {
             return self.refuse(now, name, "cannot remove: no such child", out);
         };
+        if matches!(self.phase, Phase::Terminating(_) | Phase::Finished) {
+            return self.refuse(now, name, "cannot remove: the supervisor is stopping all its children", out);
+        }
         if self.children[at].is_alive() {
             self.children[at].after = After::Remove;
             self.stop_child(now, at, out);

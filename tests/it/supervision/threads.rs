@@ -51,7 +51,10 @@ fn thread_is_stopped_through_its_hook_and_ends_in_order() {
             }
             Ok(())
         });
-        let writer = writer.ready_within(PATIENCE).on_stop(move || hook.send(None).unwrap());
+        let writer = writer.ready_within(PATIENCE).on_stop(move || {
+            // Nobody listens any more when the thread has ended.
+            let _ended = hook.send(None);
+        });
         let root = bench.ready(vec![writer]).await;
         (1..=10).for_each(|n| work.send(Some(n)).unwrap());
         assert!(stop_roots(bench.directory(), vec![root], PATIENCE).await[0].is_clean());
@@ -102,5 +105,34 @@ fn successor_of_a_thread_that_no_kill_ends_waits_until_it_is_gone() {
         bench.recorder.wait("t", 2, EventKind::Ready).await;
         assert_eq!(crowd.most.load(Ordering::SeqCst), 1, "two threads never ran at once");
         assert!(stop_roots(bench.directory(), vec![root], PATIENCE).await[0].is_clean());
+    });
+}
+
+#[test]
+fn successor_of_a_thread_waits_also_when_the_supervisor_between_them_was_killed() {
+    with_runtimes(async |bench| {
+        let crowd = Arc::<Crowd>::default();
+        let (release, gate) = std::sync::mpsc::channel::<()>();
+        let gate = Arc::new(Mutex::new(gate));
+        let seen = Arc::clone(&crowd);
+        let children = move || {
+            let (seen, gate) = (Arc::clone(&seen), Arc::clone(&gate));
+            let child = Child::thread(name("below/t"), move |context| {
+                let _present = Present::enter(&seen);
+                context.reporter.ready();
+                if context.incarnation == Incarnation(1) {
+                    gate.lock().unwrap().recv().unwrap();
+                }
+                Ok(())
+            });
+            vec![child.reports_ready().restart(Restart::Transient)]
+        };
+        let below = SupervisorSpec::new(SupervisorPolicy::new(name("below")), RuntimeKind::Services, children);
+        let _root = bench.ready(vec![Child::supervisor(&bench.environment, below)]).await;
+        bench.directory().lookup("below").unwrap().cell.kill();
+        bench.recorder.wait("below/t", 2, EventKind::Started).await;
+        release.send(()).unwrap();
+        bench.recorder.wait("below/t", 2, EventKind::Exited).await;
+        assert_eq!(crowd.most.load(Ordering::SeqCst), 1);
     });
 }
