@@ -22,6 +22,9 @@ use crate::domain::restart::{ChildName, ChildSpec, Readiness, Restart, RuntimeKi
 /// A mailbox deeper than this raises its alarm: at 0.3 µs a hop it is 3 ms of work, far from any memory limit.
 const MAILBOX_BOUND_DEFAULT: usize = 10_000;
 
+/// No handler of ours waits for anything slower than a local disk; what takes longer is a task that reports back.
+const ACTOR_SILENCE_MAX: Duration = Duration::from_secs(5);
+
 /// What one incarnation of a child gets to know and use. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ChildContext {
@@ -103,7 +106,7 @@ impl Child {
         }
     }
 
-    /// An actor of any type.
+    /// An actor of any type. Its pulse is its messages: it is a stall to be in one of them for more than five seconds.
     pub fn actor<A, F>(name: ChildName, runtime: RuntimeKind, factory: F) -> Self
     where
         A: Actor,
@@ -117,6 +120,7 @@ impl Child {
                 starter.spawn(actor, arguments).await
             })
         })
+        .heartbeat(ACTOR_SILENCE_MAX)
     }
 
     #[must_use]

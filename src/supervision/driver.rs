@@ -120,6 +120,20 @@ impl Driver {
         }
         let last = directory.last_incarnation(&name);
         self.input(Input::Add { spec: child.spec, last });
+        // Refused by the machine: it is stopping.
+        if self.machine.view(&name).is_none() {
+            self.removed(&name);
+        }
+    }
+
+    /// A supervisor that was restarted may have fewer children than the one before it.
+    pub(super) fn forget_strangers(&self) {
+        let name = &self.machine.policy().name;
+        for view in self.environment.directory.children() {
+            if view.supervisor == *name && !self.entries.contains_key(&view.name) {
+                self.environment.directory.release(&view.name, false);
+            }
+        }
     }
 
     fn refused(&self, child: ChildName, detail: String) {

@@ -228,9 +228,8 @@ impl Child {
         let mut child =
             Self::actor(name, runtime, move |context| (Supervisor::new(environment.clone(), spec.clone(), Some(context.reporter)), ()));
         child.stop_by = StopBy::StopAll;
-        // OTP gives supervisors forever; a minute is longer than any tree of ours takes in order, and ends. A supervisor
-        // never waits inside a message: one that spends five seconds in it does not come back.
-        child.reports_ready().shutdown(Shutdown::Stop(Duration::from_secs(60))).heartbeat(Duration::from_secs(5))
+        // OTP gives supervisors forever; a minute is longer than any tree of ours takes in order, and ends.
+        child.reports_ready().shutdown(Shutdown::Stop(Duration::from_secs(60)))
     }
 }
 
@@ -247,6 +246,7 @@ impl Actor for Supervisor {
         for child in (self.spec.children)() {
             driver.add(child);
         }
+        driver.forget_strangers();
         driver.input(Input::StartAll);
         self.conclude(&myself, driver)
     }

@@ -53,6 +53,8 @@ impl Child {
             (TaskActor, Box::pin(async move { Ok(body.await?) }) as Body)
         });
         child.stop_by = StopBy::Token;
+        // The whole life of a task is one message, so that only its own heartbeats tell: give it a deadline that fits.
+        child.spec.heartbeat = None;
         child
     }
 

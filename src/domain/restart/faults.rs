@@ -123,7 +123,8 @@ impl Machine {
     }
 }
 
-/// A class without a budget cannot be talked down by the fault; otherwise the fault's own word counts first.
+/// A class without a budget cannot be talked down by the fault; otherwise the fault's own word counts first, then the
+/// spec's. What neither names is a bug, and bugs are counted as panics.
 fn class_of(spec: &ChildSpec, named: Option<FaultClass>) -> FaultClass {
     match spec.class {
         Some(class) if class.has_no_budget() => class,

@@ -178,6 +178,10 @@ async fn closure_brings_children_that_were_added_back_with_their_supervisor() {
     bench.directory().restart("m").unwrap();
     bench.recorder.wait("m/2", 1, EventKind::Started).await;
     bench.recorder.wait("m/1", 2, EventKind::Started).await;
+    wanted.lock().unwrap().remove(0);
+    bench.directory().restart("m").unwrap();
+    bench.recorder.wait("m/2", 2, EventKind::Started).await;
+    assert!(bench.directory().child("m/1").is_none(), "and lets go of those that it no longer knows");
 }
 
 #[tokio::test(start_paused = true)]
