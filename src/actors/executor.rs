@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+use futures_util::StreamExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::names;
 use super::tickets::Tickets;
 use super::{Surroundings, order_traces::OrderTraces};
 use crate::domain::ids::{AccountId, ClientOrderId, Epoch, Incarnation, StrategyId};
-use crate::domain::mode::Scope;
+use crate::domain::mode::{FaultClass, Scope};
 use crate::domain::order::{OrderReport, OrderStatus, TraceContext, VenueCommand, VenueEvent};
 use crate::domain::order_manager::{Effect, Input, OrderManager};
 use crate::domain::outbox::{Outbox, Step};
@@ -18,10 +19,10 @@ use crate::domain::record::Record;
 use crate::messages::boards::AccountStanding;
 use crate::messages::gate::Passage;
 use crate::messages::{Envelope, ExecutorMessage, KillMessage, Post, RiskMessage, StrategyMessage};
-use crate::supervision::Reporter;
+use crate::supervision::{ChildContext, ChildFault, Reporter};
 use crate::telemetry::events::{FillSeen, OrderRejected, OrderSent, OrderUnknown};
 use crate::telemetry::metrics;
-use crate::venues::port::{Venue, VenueConnection};
+use crate::venues::port::Venue;
 
 /// Ended orders that the status page shows of each account.
 const ENDED_SHOWN: usize = 20;
@@ -39,7 +40,7 @@ pub struct Arguments {
 pub struct State {
     machine: OrderManager,
     tickets: Tickets<Effect>,
-    connection: Arc<dyn VenueConnection>,
+    venue: Arc<dyn Venue>,
     passage: Passage,
     risk: Post<RiskMessage>,
     risk_seen: Option<Incarnation>,
@@ -63,14 +64,11 @@ impl Actor for Executor {
         let Arguments { account, epoch, venue, around, reporter } = arguments;
         let modes = around.modes.get();
         let machine = OrderManager::new(account, epoch, modes.as_ref().clone(), around.journal.account(account));
-        let post = Post::new(&around.directory, &names::executor(account), around.clock);
-        // The venue's thread posts to this incarnation by name: its successor opens a connection of its own.
-        let connection = venue.connect(account, Box::new(move |event| post.clone().tell(ExecutorMessage::Venue(Box::new(event)))));
         let restarted = (reporter.incarnation() > Incarnation(1)).then(|| reporter.incarnation());
         let mut state = State {
             machine,
             tickets: Tickets::default(),
-            connection,
+            venue,
             passage: around.gate.passage(account, &modes),
             risk: Post::new(&around.directory, &names::risk_manager(), around.clock),
             risk_seen: None,
@@ -240,7 +238,7 @@ impl State {
             self.traces.sending(id);
             self.sent_at.insert(id, self.around.clock.now());
         }
-        let refused = self.connection.send(command).err();
+        let refused = self.venue.send(self.machine.account(), command).err();
         match (placed, refused) {
             (Some(client_order_id), None) => self.step(Input::Sent { client_order_id }),
             (Some(client_order_id), Some(why)) => self.step(Input::NotSent { client_order_id, why: why.to_string() }),
@@ -313,5 +311,27 @@ impl State {
             open: self.machine.open_reports(now),
             ended: self.ended.iter().cloned().collect(),
         });
+    }
+}
+
+/// Brings the venue's words to the executor. A child of its own beside it: when the stream breaks it is restarted, and the
+/// executor, told that words may be missing, reconciles.
+///
+/// # Errors
+/// When the venue cannot be reached or ended the stream.
+pub async fn listen(context: ChildContext, account: AccountId, venue: Arc<dyn Venue>, around: Surroundings) -> Result<(), ChildFault> {
+    let broken = |found: String| ChildFault::new(FaultClass::Transport, format!("the stream of {account}: {found}"));
+    let mut executor = Post::new(&around.directory, &names::executor(account), around.clock);
+    let mut events = venue.listen(account).map_err(|error| broken(error.to_string()))?;
+    executor.tell(ExecutorMessage::Reconnected);
+    context.reporter.ready();
+    loop {
+        let event = tokio::select! {
+            event = events.next() => event,
+            () = context.stop.cancelled() => return Ok(()),
+        };
+        context.reporter.obey_injection().await;
+        let Some(event) = event else { return Err(broken("the venue ended it".to_owned())) };
+        executor.tell(ExecutorMessage::Venue(Box::new(event)));
     }
 }

@@ -1,8 +1,8 @@
 //! The kill switch's shell, on the services side: its own connections to the venue, its own mailbox, nothing of it on the
 //! trading thread. Gate first, then the venue, then disk and everybody else.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{mpsc, oneshot};
@@ -20,7 +20,7 @@ use crate::messages::{CommandAnswer, Envelope, ExecutorMessage, KillMessage, Pos
 use crate::store::{HaltedScope, Latch, LatchState};
 use crate::supervision::Reporter;
 use crate::telemetry::events::{KillTripped, KillUnverified, KillVerified, ModeChanged};
-use crate::venues::port::{Venue, VenueConnection};
+use crate::venues::port::Venue;
 
 /// What the kill switch tells the application around it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,9 @@ pub enum Notice {
     Confirmed(AccountId),
     Unconfirmed(AccountId, String),
 }
+
+/// How long one question to the venue may take. The tries behind it go on meanwhile.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
 
 pub struct KillSwitchActor;
 
@@ -46,7 +49,6 @@ pub struct State {
     machine: KillSwitch,
     tickets: Tickets<Effect>,
     venue: Arc<dyn Venue>,
-    connections: HashMap<AccountId, Arc<dyn VenueConnection>>,
     latch: Arc<Latch>,
     notices: mpsc::UnboundedSender<Notice>,
     answering: Option<oneshot::Sender<CommandAnswer>>,
@@ -66,7 +68,6 @@ impl Actor for KillSwitchActor {
             machine,
             tickets: Tickets::default(),
             venue,
-            connections: HashMap::new(),
             latch,
             notices,
             answering: None,
@@ -150,12 +151,12 @@ impl State {
             Effect::SetGate(modes) => self.around.gate.set(&modes),
             Effect::Publish(modes) => self.publish(modes),
             Effect::Send { account, command } => self.send(account, command),
-            Effect::Confirmed { account, tries } => {
-                KillVerified { account, tries }.emit();
+            Effect::Confirmed { account, took, .. } => {
+                KillVerified { account, took }.emit();
                 self.notice(Notice::Confirmed(account));
             }
-            Effect::Unconfirmed { account, tries, open_orders, why } => {
-                KillUnverified { account, tries, open_orders, why: &why }.emit();
+            Effect::Unconfirmed { account, why, .. } => {
+                KillUnverified { account, why: &why }.emit();
                 self.notice(Notice::Unconfirmed(account, why));
             }
             Effect::Answer { accepted, text } => {
@@ -194,11 +195,11 @@ impl State {
     /// Off this task: the file is written through to the disk, and the disk may be what failed.
     fn store_latch(&self, modes: &ModeTable) {
         let latch = Arc::clone(&self.latch);
-        let halted = modes.iter().map(|entry| HaltedScope {
+        let halted = modes.iter().filter(|entry| entry.mode == Mode::Halted).map(|entry| HaltedScope {
             scope: entry.scope,
-            mode: entry.mode,
             since: entry.since,
             cause: entry.cause.clone(),
+            by: None,
         });
         let state = LatchState { halted: halted.collect() };
         self.around.services.spawn_blocking(move || {
@@ -209,39 +210,39 @@ impl State {
     }
 
     fn send(&mut self, account: AccountId, command: VenueCommand) {
-        let connection = self.connection(account);
         if let VenueCommand::Place(order) = &command {
             let detail = format!("reducing {} {} {}", order.side, order.quantity, order.symbol);
             let event = "flatten".to_owned();
             self.around.journal.emergency(Record::KillSwitch { scope: Scope::Account(account), event, detail });
         }
-        if let Err(error) = connection.send(command) {
-            // The next try opens another.
-            self.connections.remove(&account);
-            let message = KillMessage::Silent { account, why: error.to_string() };
-            drop(self.myself.send_message(Envelope::unmetered(message, self.around.clock.now())));
-        }
-    }
-
-    fn connection(&mut self, account: AccountId) -> Arc<dyn VenueConnection> {
         let (myself, clock) = (self.myself.clone(), self.around.clock);
-        let connect = || {
-            let sink = move |event| {
-                let message = match event {
-                    VenueEvent::SnapshotIs(snapshot) => KillMessage::Shows { account, snapshot },
-                    VenueEvent::CommandFailed { command, why } => KillMessage::Silent { account, why: format!("{command}: {why}") },
-                    VenueEvent::Rejected { code, message, .. } => KillMessage::Silent { account, why: format!("{code} {message}") },
-                    _ => return,
-                };
-                drop(myself.send_message(Envelope::unmetered(message, clock.now())));
+        let answer = self.venue.ask(account, command);
+        // Ends by itself at the deadline; the machine tries again, so that a lost answer is only a delay.
+        self.around.services.spawn(async move {
+            let silent = |why: String| KillMessage::Silent { account, why };
+            let message = match tokio::time::timeout(ANSWER_DEADLINE, answer).await {
+                Ok(Ok(events)) => events.into_iter().find_map(|event| heard(account, event)),
+                Ok(Err(error)) => Some(silent(error.to_string())),
+                Err(_) => Some(silent(format!("no answer within {ANSWER_DEADLINE:?}"))),
             };
-            self.venue.connect_aside(account, Box::new(sink))
-        };
-        Arc::clone(self.connections.entry(account).or_insert_with(connect))
+            if let Some(message) = message {
+                drop(myself.send_message(Envelope::unmetered(message, clock.now())));
+            }
+        });
     }
 
     fn notice(&self, notice: Notice) {
         // The application listens for as long as it lives.
         drop(self.notices.send(notice));
+    }
+}
+
+/// What of the venue's answer the kill switch goes by.
+fn heard(account: AccountId, event: VenueEvent) -> Option<KillMessage> {
+    match event {
+        VenueEvent::SnapshotIs(snapshot) => Some(KillMessage::Shows { account, snapshot }),
+        VenueEvent::CommandFailed { command, why } => Some(KillMessage::Silent { account, why: format!("{command}: {why}") }),
+        VenueEvent::Rejected { code, message, .. } => Some(KillMessage::Silent { account, why: format!("{code} {message}") }),
+        _ => None,
     }
 }

@@ -116,7 +116,7 @@ impl State {
         }
         for frame in frames.drain(..) {
             self.whole_since.get_or_insert(frame.venue_time);
-            let changed = self.machine.frame(frame.received_at, frame.venue_time, frame.as_ref().event);
+            let changed = self.machine.frame(frame.received_at, frame.venue_time, frame.borrowed().event);
             self.changed(changed);
         }
         self.frames = frames;
@@ -140,8 +140,8 @@ impl State {
         let stale = self.machine.is_stale();
         if stale != self.was_stale {
             self.was_stale = stale;
-            let silent_for = self.around.board.get(self.symbol).map_or(Duration::ZERO, |posted| now.since(posted.view.at));
-            MarketFreshness { symbol: self.symbol, stale, silent_for }.emit();
+            let age = self.around.board.get(self.symbol).map_or(Duration::ZERO, |posted| now.since(posted.view.at));
+            MarketFreshness { symbol: self.symbol, stale, age }.emit();
         }
         if stale && self.machine.book().is_none() {
             self.fetch_snapshot();

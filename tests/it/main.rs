@@ -8,3 +8,4 @@ mod traces;
 mod recorded_market;
 mod settings;
 mod journal;
+mod supervision;
