@@ -540,14 +540,17 @@ fn a_broken_journal_refuses_to_trade_and_says_the_way_out_which_works() {
 fn every_kind_of_break_can_be_repaired() {
     let original = tempfile::tempdir().unwrap();
     three_segments(original.path());
-    let breaks: [(&str, fn(&Path)); 7] = [
+    type Damage = fn(&Path);
+    let breaks: [(&str, Damage); 7] = [
         ("first row", |data| tamper(data, 1, "UPDATE rows SET at = 0 WHERE seq = 1")),
         ("end of a segment", |data| tamper(data, 1, "DELETE FROM rows WHERE seq = 13")),
         ("checkpoint", |data| tamper(data, 2, "UPDATE rows SET payload = '[]' WHERE seq = 14")),
         ("cut off", |data| tamper(data, 3, "DELETE FROM rows WHERE seq > 30")),
         ("segment gone", |data| std::fs::remove_file(segment(data, 2)).unwrap()),
         ("head gone", |data| std::fs::remove_file(data.join("journal/head")).unwrap()),
-        ("no database", |data| std::fs::write(segment(data, 3), "not a database, for longer than a header of one hundred bytes: ".repeat(200)).unwrap()),
+        ("no database", |data| {
+            std::fs::write(segment(data, 3), "not a database, for longer than a header of one hundred bytes: ".repeat(200)).unwrap()
+        }),
     ];
     for (name, damage) in breaks {
         let data = tempfile::tempdir().unwrap();
