@@ -1,7 +1,9 @@
 //! The journal as its users meet it: what was acknowledged comes back after any end, what was changed behind its back is
 //! found and named, and a sick disk ends trading instead of losing rows.
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -393,6 +395,51 @@ fn a_commit_torn_at_any_byte_leaves_the_rows_before_it() {
         let (_journal, recovery) = open(torn.path());
         assert_eq!(replayed(recovery), entries(0..20), "torn at byte {cut}");
     }
+}
+
+const CHILD_DIRECTORY: &str = "RINGFENCE_TEST_JOURNAL_CHILD";
+
+/// The other process of the test below: does nothing unless that one started it.
+#[test]
+fn child_that_appends_until_it_is_killed() {
+    let Some(data) = std::env::var_os(CHILD_DIRECTORY) else { return };
+    let (journal, recovery) = open(Path::new(&data));
+    let mut number = replayed(recovery).len() as u64;
+    loop {
+        append(&journal.handle(), entries(number..number + 3)).unwrap();
+        number += 3;
+        // Straight to the pipe: the test harness keeps `println!` to itself.
+        std::io::stdout().write_all(format!("acknowledged {number}\n").as_bytes()).unwrap();
+    }
+}
+
+#[test]
+fn a_process_that_is_killed_while_writing_loses_nothing_acknowledged() {
+    let data = tempfile::tempdir().unwrap();
+    let mut acknowledged = 0;
+    for round in 1..=3u64 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "journal::child_that_appends_until_it_is_killed", "--nocapture"])
+            .env(CHILD_DIRECTORY, data.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut numbers = lines.filter_map(|line| line.rsplit_once("acknowledged ").map(|(_, number)| number.parse::<u64>().unwrap()));
+        for _ in 0..40 * round {
+            acknowledged = numbers.next().expect("a child that writes");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        acknowledged = numbers.last().unwrap_or(acknowledged);
+    }
+    assert_eq!(broken_row(data.path()), None);
+    let (_journal, recovery) = open(data.path());
+    assert_eq!(recovery.epoch, Epoch(4));
+    let found = replayed(recovery);
+    assert!(found.len() as u64 >= acknowledged, "{acknowledged} acknowledged, {} found", found.len());
+    assert_eq!(found, entries(0..found.len() as u64));
 }
 
 #[test]

@@ -206,12 +206,9 @@ impl Writer {
 
     /// Ends this segment and begins the next one, which a checkpoint opens: a restart then reads the last file only.
     fn rotate(&mut self) -> Result<(), JournalFault> {
-        self.empty_log(true)?;
-        // One file without a log beside it is easier to keep; a reader that holds it open only puts that off.
-        let _ = self.segment.connection.execute_batch("PRAGMA journal_mode = DELETE");
         let next = Segment::create(&self.directory, self.segment.number + 1, self.last).map_err(cause("a new segment"))?;
-        self.segment = next;
-        self.plan.limit_pages(&self.segment).map_err(fault("limit"))?;
+        self.plan.limit_pages(&next).map_err(fault("limit"))?;
+        std::mem::replace(&mut self.segment, next).retire().map_err(fault("copy the log of"))?;
         self.rows_in_segment = 0;
         self.log_pages = 0;
         Ok(())
