@@ -192,7 +192,7 @@ fn recover(name: &str, data: &Path) {
     let start = Instant::now();
     let (journal, recovery) = Journal::open(data, &options()).expect("a journal");
     let opened = start.elapsed();
-    let rows = recovery.tail.map(|stored| stored.expect("a record").seq).count();
+    let rows = recovery.tail.filter(|stored| stored.is_ok()).count();
     println!("recovery, {name}: open {opened:.1?}, with the replay of {rows} rows {:.1?} (budget 2 s)", start.elapsed());
     drop(journal);
 }
