@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use ringfence::cli::{self, BacktestOptions, Failure, Parts, RunOptions};
-use ringfence::settings::any_strategy;
+use ringfence::strategies;
 
 fn main() -> ExitCode {
-    let parts = Parts { run: &run, backtest: &backtest, validator: &any_strategy };
+    let registry = strategies::registry();
+    let parts = Parts { run: &run, backtest: &backtest, validator: &|kind, settings| registry.validate(kind, settings) };
     cli::main(std::env::args_os(), &parts)
 }
 

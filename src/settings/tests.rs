@@ -291,7 +291,7 @@ interval = "1s"
     account alpha changed: on_kill
     account delta added
     symbol XRPUSDT added
-    strategy trend changed: symbols
+    strategy trend changed: settings.fast, settings.open_at_start, settings.order_value, settings.slow, symbols
     strategy other added
     accounts[alpha].starting_funds: 100000 → 1 needs a restart; the old value stays until then
     symbols[ETHUSDT].instrument.taker_fee: not set → 0 needs a restart; the old value stays until then
