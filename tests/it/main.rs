@@ -2,4 +2,5 @@
 
 mod cli;
 mod data_features;
+mod journal;
 mod settings;
