@@ -187,7 +187,7 @@ struct Target<'a> {
 
 enum Sink {
     Plain(BufWriter<File>),
-    Gzip(GzEncoder<BufWriter<File>>),
+    Gzip(Box<GzEncoder<BufWriter<File>>>),
 }
 
 /// A file that is removed unless it was moved to its place.
@@ -208,7 +208,7 @@ impl<'a> Target<'a> {
         let partial = path.with_file_name(format!(".{}.{}.partial", name.to_string_lossy(), std::process::id()));
         let file = BufWriter::new(File::create(&partial).map_err(failed)?);
         let gzip = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
-        let writer = if gzip { Sink::Gzip(GzEncoder::new(file, Compression::default())) } else { Sink::Plain(file) };
+        let writer = if gzip { Sink::Gzip(Box::new(GzEncoder::new(file, Compression::default()))) } else { Sink::Plain(file) };
         Ok(Self { path, partial: Partial(partial), writer })
     }
 

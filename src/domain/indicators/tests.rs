@@ -21,8 +21,10 @@ fn check(row: usize, column: &str, found: Option<f64>, expected: Option<f64>) {
     assert!(same, "row {row}, {column}: expected {expected:?}, found {found:?}");
 }
 
-/// The golden rows: the bar, and what TA-Lib says by column.
-fn golden() -> Vec<(Bar, Vec<(&'static str, Option<f64>)>)> {
+/// What TA-Lib says of a bar, by column.
+type Reference = Vec<(&'static str, Option<f64>)>;
+
+fn golden() -> Vec<(Bar, Reference)> {
     let mut lines = GOLDEN.lines();
     let names: Vec<&str> = lines.next().unwrap().split(',').collect();
     let row = |line: &'static str| {

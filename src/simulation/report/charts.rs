@@ -16,7 +16,7 @@ use crate::domain::order::Side;
 use crate::domain::time::Timestamp;
 
 /// Points of one curve. Three times the pixels of a wide chart: more cannot be seen.
-pub(super) const POINTS_MAX: usize = 5_000;
+const POINTS_MAX: usize = 5_000;
 
 const INK: &str = "#1b2430";
 const MUTED: &str = "#64748b";
