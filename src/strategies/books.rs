@@ -196,6 +196,12 @@ impl Books {
 }
 
 impl Account {
+    pub fn insert(&mut self, symbol: Symbol, order: WorkingOrder) {
+        let orders = self.working.entry(symbol).or_default();
+        let index = orders.partition_point(|other| other.intent < order.intent);
+        orders.insert(index, order);
+    }
+
     fn book_fill(&mut self, report: &OrderReport) {
         let Some(fill) = &report.fill else { return };
         self.positions.entry(report.symbol).or_default().apply(fill.side, fill.price, fill.quantity, fill.fee);

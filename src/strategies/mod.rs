@@ -10,6 +10,7 @@ mod desk;
 pub mod ema_cross;
 mod host;
 pub mod indicator_score;
+pub mod patience;
 mod registry;
 #[cfg(test)]
 mod testing;
@@ -22,7 +23,7 @@ use crate::domain::order::{AccountView, OrderIntent, OrderReport, Refusal};
 pub use books::{Holdings, WorkingOrder};
 pub use desk::{Desk, Draft};
 pub use host::{HostConfig, StrategyHost};
-pub use registry::{Configured, Kind, Problem, Registry};
+pub use registry::{Built, Configured, Kind, Problem, Registry};
 
 /// The kinds that come with Ringfence. A new one is one line here.
 #[must_use]
@@ -74,7 +75,7 @@ pub enum StrategyInput<'a> {
 /// At start and after a restart a host is fed in this order: `WarmUp` for each symbol, then for each account a `Report` of
 /// every order of this strategy that is not terminal, then the account's `Account` view. An account is open to the
 /// strategy from its first view, so that nothing is decided on half of its books. From then on the reports and views of
-/// one account come in the order in which its executor made them.
+/// one account come in the order in which its executor made them, a fill's report before the view that includes it.
 #[derive(Debug, Clone)]
 pub enum HostInput<'a> {
     /// History of the strategy's bar interval, oldest first, before any live bar.

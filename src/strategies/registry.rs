@@ -12,6 +12,9 @@ use super::Strategy;
 /// The path of a key below the strategy's settings (`points.macd`; empty for the whole) and what is wrong there.
 pub type Problem = (String, String);
 
+/// A strategy, or every mistake in the settings that it was to be made from.
+pub type Built = Result<Box<dyn Strategy>, Vec<Problem>>;
+
 /// A strategy that is made from a table of settings. Every setting has a default, so that an empty table is valid.
 pub trait Configured: Strategy + Sized + 'static {
     /// The name in the configuration: `ema_cross`.
@@ -33,7 +36,7 @@ pub struct Kind {
     name: &'static str,
     description: &'static str,
     validate: fn(&Value) -> Result<(), Vec<Problem>>,
-    build: fn(&Value) -> Result<Box<dyn Strategy>, Vec<Problem>>,
+    build: fn(&Value) -> Built,
     resolve: fn(&Value) -> Result<Value, Vec<Problem>>,
 }
 
@@ -67,7 +70,7 @@ impl Kind {
 
     /// # Errors
     /// Every mistake in the settings.
-    pub fn build(&self, settings: &Value) -> Result<Box<dyn Strategy>, Vec<Problem>> {
+    pub fn build(&self, settings: &Value) -> Built {
         (self.build)(settings)
     }
 
@@ -112,7 +115,7 @@ impl Registry {
 
     /// # Errors
     /// When the kind is unknown, or every mistake in its settings.
-    pub fn build(&self, kind: &str, settings: &Value) -> Result<Box<dyn Strategy>, Vec<Problem>> {
+    pub fn build(&self, kind: &str, settings: &Value) -> Built {
         self.find(kind)?.build(settings)
     }
 

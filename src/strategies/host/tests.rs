@@ -187,12 +187,12 @@ impl Strategy for Canceller {
                 desk.wake_at(desk.now() + Duration::from_secs(5));
                 desk.wake_at(desk.now() + Duration::from_secs(1));
             }
-            StrategyInput::Wake => desk.working(account(), btc()).iter().map(|order| order.intent).collect::<Vec<_>>().into_iter().for_each(
-                |intent| {
+            StrategyInput::Wake => {
+                desk.working(account(), btc()).iter().map(|order| order.intent).collect::<Vec<_>>().into_iter().for_each(|intent| {
                     desk.cancel(account(), btc(), intent, "woken");
                     desk.cancel(account(), btc(), intent, "woken");
-                },
-            ),
+                })
+            }
             _ => {}
         }
     }
