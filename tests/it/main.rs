@@ -1,5 +1,6 @@
 //! One binary for all integration tests, one file per behaviour: links stay few.
 
+mod audit_command;
 mod cli;
 mod data_features;
 mod journal;
