@@ -2,10 +2,8 @@
 //! explicit word.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::domain::ids::{AccountId, ClientOrderId};
@@ -160,7 +158,7 @@ fn ask(filter: &Filter, question: fn(&Audit, &AuditFilter) -> Result<Vec<AuditRo
 }
 
 fn verify_chain(arguments: &VerifyArguments) -> Result<(), Failure> {
-    let bar = progress();
+    let bar = output::spinner("rows");
     let report = verify(&arguments.place.data_dir()?, |rows| bar.set_position(rows)).map_err(Failure::failed)?;
     bar.finish_and_clear();
     if arguments.json {
@@ -184,17 +182,6 @@ fn verify_chain(arguments: &VerifyArguments) -> Result<(), Failure> {
         output::print(&told)?;
     }
     if report.outcome == VerifyOutcome::Intact { Ok(()) } else { Err(Failure::Told(1)) }
-}
-
-/// Shown on a terminal only; a short chain is walked before it appears.
-fn progress() -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
-    // Invariant: the template is a constant, and valid.
-    bar.set_style(
-        ProgressStyle::with_template("{spinner} {human_pos} rows, {per_sec}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
-    );
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
 }
 
 fn repair_chain(arguments: RepairArguments) -> Result<(), Failure> {

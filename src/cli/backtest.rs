@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::domain::ids::Symbol;
 use crate::settings::{Settings, SettingsSource};
 
 use super::Parts;
@@ -21,6 +22,9 @@ pub(super) struct Arguments {
     /// .gz or .zip
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     data: Vec<PathBuf>,
+    /// The symbol of files that name none [default: taken from the file's name]
+    #[arg(long, value_name = "NAME")]
+    symbol: Option<Symbol>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -37,6 +41,8 @@ pub(super) struct Arguments {
 pub struct BacktestOptions {
     pub settings: Settings,
     pub data: Vec<PathBuf>,
+    /// Of files that name none; else it is taken from the file's name.
+    pub symbol: Option<Symbol>,
     pub json: bool,
     pub report: Option<PathBuf>,
     /// By the command line or by `backtest.strict`.
@@ -44,7 +50,8 @@ pub struct BacktestOptions {
 }
 
 pub(super) fn execute(arguments: Arguments, parts: &Parts<'_>) -> Result<(), Failure> {
-    let settings = SettingsSource { file: arguments.config, data_dir: None }.load(parts.validator)?;
+    let settings = SettingsSource { file: arguments.config.clone(), data_dir: None }.load(parts.validator)?;
     let strict = arguments.strict || settings.backtest.strict;
-    (parts.backtest)(BacktestOptions { settings, data: arguments.data, json: arguments.json, report: arguments.report, strict })
+    let Arguments { data, symbol, json, report, .. } = arguments;
+    (parts.backtest)(BacktestOptions { settings, data, symbol, json, report, strict })
 }

@@ -11,6 +11,7 @@ mod check;
 mod client;
 mod data;
 pub mod data_features;
+pub mod data_inspect;
 mod failure;
 mod flatten;
 mod halt;

@@ -57,6 +57,11 @@ macro_rules! name {
             pub fn as_str(&self) -> &str {
                 self.0.as_str()
             }
+
+            #[must_use]
+            pub fn as_bytes(&self) -> &[u8] {
+                &self.0.bytes[..self.0.length as usize]
+            }
         }
 
         impl fmt::Display for $name {

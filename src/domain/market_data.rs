@@ -56,7 +56,8 @@ pub enum MarketEvent {
     Snapshot(DepthSnapshot),
     Ticker(BookTicker),
     Trade(TradePrint),
-    Mark(Ticks),
+    /// The mark price. It is an index, not an order's price: it has more digits than the grid, so it is no `Ticks`.
+    Mark(Price),
     Candle(Candle),
 }
 
@@ -68,6 +69,56 @@ pub struct MarketFrame {
     pub venue_time: Timestamp,
     pub received_at: Timestamp,
     pub event: MarketEvent,
+}
+
+/// A [`MarketEvent`] whose levels belong to somebody else: what a decoder that reuses its buffers gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MarketEventRef<'a> {
+    Depth(&'a DepthUpdate),
+    Snapshot(&'a DepthSnapshot),
+    Ticker(BookTicker),
+    Trade(TradePrint),
+    Mark(Price),
+    Candle(Candle),
+}
+
+/// A [`MarketFrame`] that borrows its levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MarketFrameRef<'a> {
+    pub symbol: Symbol,
+    pub venue_time: Timestamp,
+    pub received_at: Timestamp,
+    pub event: MarketEventRef<'a>,
+}
+
+impl MarketFrame {
+    #[must_use]
+    pub fn borrowed(&self) -> MarketFrameRef<'_> {
+        let event = match &self.event {
+            MarketEvent::Depth(update) => MarketEventRef::Depth(update),
+            MarketEvent::Snapshot(snapshot) => MarketEventRef::Snapshot(snapshot),
+            MarketEvent::Ticker(ticker) => MarketEventRef::Ticker(*ticker),
+            MarketEvent::Trade(trade) => MarketEventRef::Trade(*trade),
+            MarketEvent::Mark(price) => MarketEventRef::Mark(*price),
+            MarketEvent::Candle(candle) => MarketEventRef::Candle(*candle),
+        };
+        MarketFrameRef { symbol: self.symbol, venue_time: self.venue_time, received_at: self.received_at, event }
+    }
+}
+
+impl MarketFrameRef<'_> {
+    #[must_use]
+    pub fn to_owned(self) -> MarketFrame {
+        let event = match self.event {
+            MarketEventRef::Depth(update) => MarketEvent::Depth(update.clone()),
+            MarketEventRef::Snapshot(snapshot) => MarketEvent::Snapshot(snapshot.clone()),
+            MarketEventRef::Ticker(ticker) => MarketEvent::Ticker(ticker),
+            MarketEventRef::Trade(trade) => MarketEvent::Trade(trade),
+            MarketEventRef::Mark(price) => MarketEvent::Mark(price),
+            MarketEventRef::Candle(candle) => MarketEvent::Candle(candle),
+        };
+        MarketFrame { symbol: self.symbol, venue_time: self.venue_time, received_at: self.received_at, event }
+    }
 }
 
 /// One bar of trades. `close_time` is the last instant that belongs to it.

@@ -1,0 +1,2 @@
+pub mod instruments;
+pub mod sources;

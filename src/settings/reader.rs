@@ -32,6 +32,9 @@ pub struct Section<'t> {
     notes: &'t Notes,
 }
 
+/// What a value must be beyond its type, in words and as a test.
+type Rule<T> = (String, fn(&T) -> bool);
+
 /// One key about to be read.
 pub struct Key<'s, T> {
     node: Option<&'s Node>,
@@ -39,7 +42,7 @@ pub struct Key<'s, T> {
     around: Option<&'s Node>,
     path: String,
     name: &'static str,
-    rules: Vec<(String, fn(&T) -> bool)>,
+    rules: Vec<Rule<T>>,
     notes: &'s Notes,
 }
 
@@ -189,10 +192,7 @@ impl<T: Setting> Key<'_, T> {
 
     /// `None` when the key is missing or, which is noted, wrong.
     pub fn optional(self) -> Option<T> {
-        let Some(node) = self.node else {
-            return None;
-        };
-        self.value(node)
+        self.value(self.node?)
     }
 
     /// The value, or `default` when the key is missing.

@@ -262,15 +262,13 @@ id = "delta"
 starting_funds = "25000"
 [[symbols]]
 name = "BTCUSDT"
-start_price = "60000"
+synthetic = { opens_at = "61800" }
 [[symbols]]
 name = "ETHUSDT"
-start_price = "3000"
 [symbols.instrument]
 taker_fee = "0"
 [[symbols]]
 name = "XRPUSDT"
-start_price = "1"
 [[strategies]]
 id = "trend"
 kind = "ema_cross"

@@ -4,4 +4,5 @@ mod audit_command;
 mod cli;
 mod data_features;
 mod journal;
+mod recorded_market;
 mod settings;

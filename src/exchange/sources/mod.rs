@@ -1,0 +1,3 @@
+//! Where the exchange's market comes from.
+
+pub mod recording;
