@@ -313,3 +313,63 @@ fn the_other_files_in_config_are_valid() {
         assert!(settings.enabled_strategies().next().is_some());
     }
 }
+
+#[test]
+fn a_section_of_the_wrong_shape_is_one_problem_and_hides_no_other() {
+    let text = "accounts = \"all\"\nsymbols = 5\nstrategies = {}\ndaemon = []\ntelemetry = true\n[risk]\nmax_messages = \"50/s\"\naccounts = 1\n[backtest]\nstrict = \"yes\"\n[supervision]\nintensity = 0\nperiod = \"0s\"\nbackoff_max = \"1ms\"\n";
+    insta::assert_snapshot!(problems(text), @r##"
+    the configuration has 10 mistakes
+    ringfence.toml:1: accounts: expected a list of tables, found the text `"all"`; begin each entry with a line [[accounts]]
+    ringfence.toml:2: symbols: expected a list of tables, found the number `5`; begin each entry with a line [[symbols]]
+    ringfence.toml:3: strategies: expected a list of tables, found a table; begin each entry with a line [[strategies]]
+    ringfence.toml:4: daemon: expected a table, found the list `[]`; write its keys below a line [daemon]
+    ringfence.toml:5: telemetry: expected a table, found the boolean `true`; write its keys below a line [telemetry]
+    ringfence.toml:7: risk.max_messages: expected a table, found the text `"50/s"`; write its keys below a line [risk.max_messages]
+    ringfence.toml:8: risk.accounts: expected a table, found the number `1`; write its keys below a line [risk.accounts]
+    ringfence.toml:10: backtest.strict: expected true or false, found the text `"yes"`
+    ringfence.toml:12: supervision.intensity: expected a whole number of at least 1, found the number `0`
+    ringfence.toml:13: supervision.period: expected a time above zero such as "500ms" or "15s", found the text `"0s"`
+    "##);
+}
+
+#[test]
+fn a_key_that_stands_twice_and_a_number_beyond_all_are_named() {
+    insta::assert_snapshot!(problems("[exchange]\nseed = 1\nseed = 2\n[supervision]\nintensity = 99999999999999999999\n[daemon]\nlog = 2026-01-31\n"), @r##"
+    the configuration has 3 mistakes
+    ringfence.toml:3: TOML: expected a readable line (duplicate key), found `seed`; give each key and each [section] once
+    ringfence.toml:5: supervision.intensity: expected a whole number of at least 1, found the value `99999999999999999999`
+    ringfence.toml:7: daemon.log: expected a log filter such as "info" or "info,ringfence::venues=debug", found the value `2026-01-31`
+    "##);
+}
+
+#[test]
+fn names_and_lists_say_what_they_must_be() {
+    let text = "[[accounts]]\nid = \"Main Account\"\n[[symbols]]\nname = \"btcusdt\"\n[[strategies]]\nkind = \"x\"\naccounts = []\nsymbols = [\"btc\", 5]\ninterval = \"1s\"\n";
+    insta::assert_snapshot!(problems(text), @r##"
+    the configuration has 6 mistakes
+    ringfence.toml:1: accounts[Main Account].starting_funds: expected an amount above zero in quotes such as "1000", found nothing; add starting_funds = …
+    ringfence.toml:2: accounts[Main Account].id: expected an account id of only a-z, 0-9, '_' and '-', found the text `"Main Account"`
+    ringfence.toml:4: symbols[btcusdt].name: expected a symbol of only A-Z, 0-9, '_' and '-', found the text `"btcusdt"`
+    ringfence.toml:5: strategies[0].id: expected a strategy id in quotes, found nothing; add id = …
+    ringfence.toml:7: strategies[0].accounts: expected a list of names, or ["*"] for all of them, found the list `[]`
+    ringfence.toml:8: strategies[0].symbols: expected a list of names, or ["*"] for all of them, found the list `["btc", 5]`
+    "##);
+}
+
+proptest::proptest! {
+    /// Whatever an editor leaves behind: settings or problems, never a panic, never a refusal without a reason.
+    #[test]
+    fn a_damaged_file_gives_settings_or_reasons(
+        cut in 0..BUILT_IN.len(), length in 0_usize..80, put in "[\\[\\]{}=\"'#.,a-z0-9\n é\u{0}-]{0,12}"
+    ) {
+        let (before, rest) = BUILT_IN.split_at(BUILT_IN.floor_char_boundary(cut));
+        let text = format!("{before}{put}{}", &rest[rest.floor_char_boundary(length.min(rest.len()))..]);
+        if let Err(problems) = read(&text) {
+            assert!(!problems.0.is_empty());
+            for report in problems.reports() {
+                let mut drawn = String::new();
+                miette::GraphicalReportHandler::new().render_report(&mut drawn, report.as_ref()).unwrap();
+            }
+        }
+    }
+}
