@@ -17,6 +17,32 @@ pub struct Findings {
     pub rows: Vec<Row>,
     /// Every key that was asked for, entries of lists and free names as `*`: the whole raw shape.
     pub known: BTreeSet<String>,
+    /// Keys that nobody asked for and that are no slip of one that is known there.
+    strangers: Vec<Stranger>,
+}
+
+struct Stranger {
+    problem: usize,
+    key: String,
+    /// What is known in its section.
+    around: String,
+}
+
+impl Findings {
+    /// After the walk every section is known: a stranger may just stand in the wrong one.
+    pub fn place_strangers(&mut self) {
+        for Stranger { problem, key, around } in self.strangers.drain(..) {
+            let ending = format!(".{key}");
+            let homes = self.known.iter().filter_map(|known| known.strip_suffix(&ending));
+            self.problems[problem].help = Some(match homes.min_by_key(|home| home.len()) {
+                Some(home) => match home.strip_suffix("[*]") {
+                    Some(list) => format!("`{key}` belongs in [[{list}]]"),
+                    None => format!("`{key}` belongs in [{home}]"),
+                },
+                None => format!("known here: {around}"),
+            });
+        }
+    }
 }
 
 pub type Notes = RefCell<Findings>;
@@ -163,12 +189,14 @@ impl<'t> Section<'t> {
             if self.asked.iter().any(|asked| asked == key) {
                 continue;
             }
-            let help = match nearest(key, &self.asked) {
-                Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("known here: {}", listing(&self.asked)),
-            };
+            let help = nearest(key, &self.asked).map(|meant| format!("did you mean `{meant}`?"));
+            if help.is_none() {
+                let mut notes = self.notes.borrow_mut();
+                let stranger = Stranger { problem: notes.problems.len(), key: key.clone(), around: listing(&self.asked) };
+                notes.strangers.push(stranger);
+            }
             let expected = if self.path.is_empty() { "a known section".to_owned() } else { format!("a known key of [{}]", self.path) };
-            self.note(&self.path(key), &expected, &format!("`{key}`"), Some(help), node.key.clone());
+            self.note(&self.path(key), &expected, &format!("`{key}`"), help, node.key.clone());
         }
     }
 }

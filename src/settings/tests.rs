@@ -2,6 +2,14 @@
 
 use super::*;
 
+/// Every key that a file may have, entries of lists and names of one's own choosing as `*`.
+fn known_keys() -> Vec<String> {
+    let tree = layers::read(&SourceText::built_in(BUILT_IN_NAME, BUILT_IN), None, std::iter::empty());
+    let notes = reader::Notes::default();
+    sections::read(&tree.root, &notes);
+    notes.into_inner().known.into_iter().collect()
+}
+
 fn read(text: &str) -> Result<Settings, Problems> {
     read_with(text, &[])
 }
@@ -339,6 +347,19 @@ fn a_key_that_stands_twice_and_a_number_beyond_all_are_named() {
     ringfence.toml:3: TOML: expected a readable line (duplicate key), found `seed`; give each key and each [section] once
     ringfence.toml:5: supervision.intensity: expected a whole number of at least 1, found the value `99999999999999999999`
     ringfence.toml:7: daemon.log: expected a log filter such as "info" or "info,ringfence::venues=debug", found the value `2026-01-31`
+    "##);
+}
+
+#[test]
+fn a_key_in_the_wrong_section_is_sent_to_the_right_one() {
+    let text = "max_daily_loss = \"5\"\n[daemon]\nmax_order_value = \"5\"\nstarting_funds = \"5\"\nweather = 1\n[trading]\n";
+    insta::assert_snapshot!(problems(text), @r##"
+    the configuration has 5 mistakes
+    ringfence.toml:1: max_daily_loss: expected a known section, found `max_daily_loss`; `max_daily_loss` belongs in [risk]
+    ringfence.toml:3: daemon.max_order_value: expected a known key of [daemon], found `max_order_value`; `max_order_value` belongs in [risk]
+    ringfence.toml:4: daemon.starting_funds: expected a known key of [daemon], found `starting_funds`; `starting_funds` belongs in [[accounts]]
+    ringfence.toml:5: daemon.weather: expected a known key of [daemon], found `weather`; known here: data_dir, http_bind, http_allowed_hosts, log, on_shutdown, shutdown_deadline, fault_injection
+    ringfence.toml:6: trading: expected a known section, found `trading`; known here: extends, daemon, telemetry, exchange, accounts, symbols, risk, supervision, strategies, backtest
     "##);
 }
 
