@@ -1,20 +1,10 @@
-//! The binary: hands the command line to `cli` and turns its answer into an exit code.
+//! The binary: the command line with the strategies that come with Ringfence.
 
 use std::process::ExitCode;
 
-use ringfence::cli::{self, BacktestOptions, Failure, Parts, RunOptions};
-use ringfence::strategies;
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let registry = strategies::registry();
-    let parts = Parts { run: &run, backtest: &backtest, validator: &|kind, settings| registry.validate(kind, settings) };
-    cli::main(std::env::args_os(), &parts)
-}
-
-fn run(_: RunOptions) -> Result<(), Failure> {
-    Err(Failure::failed("run: not linked"))
-}
-
-fn backtest(_: BacktestOptions) -> Result<(), Failure> {
-    Err(Failure::failed("backtest: not linked"))
+    ringfence::app::main_with(ringfence::strategies::registry())
 }

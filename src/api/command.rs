@@ -121,19 +121,15 @@ fn read(body: &[u8]) -> Result<Body, ApiProblem> {
         return Ok(Body::default());
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
-    serde_path_to_error::deserialize(&mut reader)
-        .and_then(|value: Body| Ok((value, reader.end())))
-        .map_err(|error| {
-            let at = error.path().to_string();
-            let detail = format!("{EXPECTED}; found at {at}: {}", error.inner());
-            match error.inner().classify() {
-                serde_json::error::Category::Data => ApiProblem::unprocessable(detail),
-                _ => ApiProblem::bad_request(detail),
-            }
-        })
-        .and_then(|(value, end)| {
-            end.map(|()| value).map_err(|error| ApiProblem::bad_request(format!("{EXPECTED}; found more behind it: {error}")))
-        })
+    let read: Body = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let detail = format!("{EXPECTED}; found at {}: {}", error.path(), error.inner());
+        match error.inner().classify() {
+            serde_json::error::Category::Data => ApiProblem::unprocessable(detail),
+            _ => ApiProblem::bad_request(detail),
+        }
+    })?;
+    reader.end().map_err(|error| ApiProblem::bad_request(format!("{EXPECTED}; found more behind it: {error}")))?;
+    Ok(read)
 }
 
 fn fault_missing() -> ApiProblem {

@@ -1,0 +1,22 @@
+//! The application: where machines, actors, the exchange, the stores and the interfaces are put together. Whatever decides
+//! is elsewhere; here is who knows whom.
+
+pub mod backtest;
+pub mod run;
+
+use std::process::ExitCode;
+
+use crate::cli::{self, Parts};
+use crate::strategies::Registry;
+
+/// Runs the command line with the strategies that `registry` knows: the whole of `main`, here for one's own binaries too.
+#[must_use]
+pub fn main_with(registry: Registry) -> ExitCode {
+    let validator = |kind: &str, settings: &serde_json::Value| registry.validate(kind, settings);
+    let parts = Parts {
+        run: &|options| run::run(options, &registry),
+        backtest: &|options| backtest::run(&options, &registry),
+        validator: &validator,
+    };
+    cli::main(std::env::args_os(), &parts)
+}

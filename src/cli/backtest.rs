@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::domain::ids::Symbol;
 use crate::settings::{Settings, SettingsSource};
 
 use super::Parts;
@@ -22,9 +21,6 @@ pub(super) struct Arguments {
     /// .gz or .zip
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     data: Vec<PathBuf>,
-    /// The symbol of files that name none [default: taken from the file's name]
-    #[arg(long, value_name = "NAME")]
-    symbol: Option<Symbol>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -41,8 +37,6 @@ pub(super) struct Arguments {
 pub struct BacktestOptions {
     pub settings: Settings,
     pub data: Vec<PathBuf>,
-    /// Of files that name none; else it is taken from the file's name.
-    pub symbol: Option<Symbol>,
     pub json: bool,
     pub report: Option<PathBuf>,
     /// By the command line or by `backtest.strict`.
@@ -52,6 +46,6 @@ pub struct BacktestOptions {
 pub(super) fn execute(arguments: Arguments, parts: &Parts<'_>) -> Result<(), Failure> {
     let settings = SettingsSource { file: arguments.config.clone(), data_dir: None }.load(parts.validator)?;
     let strict = arguments.strict || settings.backtest.strict;
-    let Arguments { data, symbol, json, report, .. } = arguments;
-    (parts.backtest)(BacktestOptions { settings, data, symbol, json, report, strict })
+    let Arguments { data, json, report, .. } = arguments;
+    (parts.backtest)(BacktestOptions { settings, data, json, report, strict })
 }

@@ -16,10 +16,11 @@ mod failure;
 mod flatten;
 mod halt;
 mod inject;
-mod output;
+pub(crate) mod output;
 mod restart;
 mod resume;
 mod run;
+pub mod screen;
 mod status;
 
 use std::ffi::OsString;

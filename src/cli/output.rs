@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::failure::Failure;
 
 /// Prints to stdout. Whoever closed the pipe has what they wanted: the command ends there, and well.
-pub(super) fn print(text: &str) -> Result<(), Failure> {
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(()),
@@ -20,13 +20,13 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 }
 
 /// One JSON document.
-pub(super) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(Failure::failed)?;
     print(&format!("{text}\n"))
 }
 
 /// Prints to stderr. Nobody is left to tell when that fails.
-pub(super) fn complain(text: &str) {
+pub(crate) fn complain(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
@@ -40,7 +40,7 @@ pub(super) fn spinner(unit: &str) -> ProgressBar {
 }
 
 /// A table in the house style: as wide as it needs to be, no lines but the one below the header.
-pub(super) fn table<const N: usize>(header: [&str; N]) -> Table {
+pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
     table.set_style(TableComponent::HeaderLines, '─').set_style(TableComponent::MiddleHeaderIntersections, '─');

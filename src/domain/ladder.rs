@@ -1,0 +1,243 @@
+//! The degrade ladder: which mode each scope is in, which faults move it, and who may move it back. Down goes by itself
+//! and at once; up only with a named person's reason. It decides and remembers; it sends nothing and stops nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{AccountId, StrategyId, Symbol};
+use super::mode::{FaultClass, Mode, Scope};
+use super::time::Timestamp;
+
+/// The mode of every scope that is not `Normal`. Small, copied to whoever must obey it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ModeTable {
+    entries: BTreeMap<String, ScopeMode>,
+}
+
+/// A scope's mode, why and since when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScopeMode {
+    pub scope: Scope,
+    pub mode: Mode,
+    pub cause: String,
+    pub since: Timestamp,
+}
+
+impl ModeTable {
+    #[must_use]
+    pub fn of(&self, scope: Scope) -> Mode {
+        if self.entries.is_empty() {
+            return Mode::Normal;
+        }
+        self.entries.get(&scope.to_string()).map_or(Mode::Normal, |entry| entry.mode)
+    }
+
+    /// The strictest of the global mode and the three scopes that an order falls under, with the scope that says so.
+    #[must_use]
+    pub fn effective(&self, account: AccountId, strategy: Option<StrategyId>, symbol: Symbol) -> (Mode, Scope) {
+        if self.entries.is_empty() {
+            return (Mode::Normal, Scope::Global);
+        }
+        let scopes = [Some(Scope::Global), Some(Scope::Account(account)), strategy.map(Scope::Strategy), Some(Scope::Symbol(symbol))];
+        let modes = scopes.into_iter().flatten().map(|scope| (self.of(scope), scope));
+        modes.fold((Mode::Normal, Scope::Global), |strictest, next| if next.0 > strictest.0 { next } else { strictest })
+    }
+
+    /// The mode of an account as a whole: its own or the global one, whichever is stricter.
+    #[must_use]
+    pub fn account(&self, account: AccountId) -> Mode {
+        self.of(Scope::Global).max(self.of(Scope::Account(account)))
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &ScopeMode> {
+        self.entries.values()
+    }
+
+    pub(crate) fn set(&mut self, scope: Scope, mode: Mode, cause: &str, since: Timestamp) {
+        if mode == Mode::Normal {
+            self.entries.remove(&scope.to_string());
+        } else {
+            self.entries.insert(scope.to_string(), ScopeMode { scope, mode, cause: cause.to_owned(), since });
+        }
+    }
+}
+
+/// How many faults of one class a scope may have within a period before it is halted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultBudget {
+    pub intensity: u32,
+    pub period: Duration,
+}
+
+/// A mode that changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transition {
+    pub scope: Scope,
+    pub from: Mode,
+    pub to: Mode,
+    pub cause: String,
+}
+
+/// Why a mode may not be raised.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RaiseError {
+    #[error("raising {scope} expected the name of a person and a reason, found {found}; give both")]
+    Unnamed { scope: Scope, found: &'static str },
+    #[error("{scope} is {mode}, expected a mode stricter than the one asked for; nothing to raise")]
+    NotLower { scope: Scope, mode: Mode },
+    #[error("{scope} expected a completed reconciliation before it is raised, found {what}; try again when it is done")]
+    NotReconciled { scope: Scope, what: String },
+}
+
+/// The machine: modes, fault windows, budgets.
+#[derive(Debug, Clone)]
+pub struct Ladder {
+    modes: ModeTable,
+    budgets: BTreeMap<FaultClass, FaultBudget>,
+    faults: BTreeMap<(Scope, FaultClass), VecDeque<Timestamp>>,
+}
+
+impl Ladder {
+    /// `latched` is what an earlier life left behind.
+    #[must_use]
+    pub fn new(budgets: BTreeMap<FaultClass, FaultBudget>, latched: ModeTable) -> Self {
+        Self { modes: latched, budgets, faults: BTreeMap::new() }
+    }
+
+    #[must_use]
+    pub fn modes(&self) -> &ModeTable {
+        &self.modes
+    }
+
+    pub fn set_budgets(&mut self, budgets: BTreeMap<FaultClass, FaultBudget>) {
+        self.budgets = budgets;
+    }
+
+    /// Counts a fault. A class without a budget halts everything; a class with one halts `scope` when it is used up. A
+    /// class that has neither, because no budget was configured, counts as used up: nothing runs unbounded.
+    pub fn fault(&mut self, now: Timestamp, scope: Scope, class: FaultClass, detail: &str) -> Option<Transition> {
+        if class.has_no_budget() {
+            return self.lower(now, Scope::Global, Mode::Halted, &format!("{class} fault: {detail}"));
+        }
+        let budget = self.budgets.get(&class).copied().unwrap_or(FaultBudget { intensity: 0, period: Duration::ZERO });
+        let window = self.faults.entry((scope, class)).or_default();
+        while window.front().is_some_and(|first| now.since(*first) > budget.period) {
+            window.pop_front();
+        }
+        window.push_back(now);
+        let count = window.len();
+        if count <= budget.intensity as usize {
+            return None;
+        }
+        window.clear();
+        let cause = format!("{count} {class} faults within {:?}, budget {}: {detail}", budget.period, budget.intensity);
+        self.lower(now, scope, Mode::Halted, &cause)
+    }
+
+    /// Makes a scope stricter. `None` when it already is as strict.
+    pub fn lower(&mut self, now: Timestamp, scope: Scope, mode: Mode, cause: &str) -> Option<Transition> {
+        let from = self.modes.of(scope);
+        if mode <= from {
+            return None;
+        }
+        self.modes.set(scope, mode, cause, now);
+        Some(Transition { scope, from, to: mode, cause: cause.to_owned() })
+    }
+
+    /// Makes a scope freer. Only a named person with a reason may.
+    ///
+    /// # Errors
+    /// When the person or the reason is missing, or there is nothing to raise.
+    pub fn raise(&mut self, now: Timestamp, scope: Scope, mode: Mode, by: &str, reason: &str) -> Result<Transition, RaiseError> {
+        let missing = if by.trim().is_empty() { Some("no name") } else { reason.trim().is_empty().then_some("no reason") };
+        if let Some(found) = missing {
+            return Err(RaiseError::Unnamed { scope, found });
+        }
+        let from = self.modes.of(scope);
+        if mode >= from {
+            return Err(RaiseError::NotLower { scope, mode: from });
+        }
+        let cause = format!("raised by {by}: {reason}");
+        self.modes.set(scope, mode, &cause, now);
+        self.faults.retain(|(faulty, _), _| *faulty != scope);
+        Ok(Transition { scope, from, to: mode, cause })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1000)
+    }
+
+    fn account(name: &str) -> AccountId {
+        AccountId::new(name).unwrap()
+    }
+
+    fn ladder() -> Ladder {
+        let budget = FaultBudget { intensity: 2, period: Duration::from_secs(60) };
+        Ladder::new(BTreeMap::from([(FaultClass::Panic, budget)]), ModeTable::default())
+    }
+
+    #[test]
+    fn a_budget_halts_its_scope_one_past_the_limit_and_no_other() {
+        let mut ladder = ladder();
+        let a = Scope::Account(account("a"));
+        assert_eq!(ladder.fault(at(0), a, FaultClass::Panic, "x"), None);
+        assert_eq!(ladder.fault(at(1), a, FaultClass::Panic, "x"), None);
+        let transition = ladder.fault(at(2), a, FaultClass::Panic, "x").unwrap();
+        assert_eq!((transition.scope, transition.to), (a, Mode::Halted));
+        assert_eq!(ladder.modes().account(account("a")), Mode::Halted);
+        assert_eq!(ladder.modes().account(account("b")), Mode::Normal);
+    }
+
+    #[test]
+    fn faults_older_than_the_period_are_forgiven() {
+        let mut ladder = ladder();
+        for second in [0, 61, 122, 183] {
+            assert_eq!(ladder.fault(at(second), Scope::Global, FaultClass::Panic, "x"), None);
+        }
+    }
+
+    #[test]
+    fn one_invariant_or_storage_fault_halts_everything() {
+        for class in [FaultClass::Invariant, FaultClass::Storage] {
+            let mut ladder = ladder();
+            let transition = ladder.fault(at(0), Scope::Account(account("a")), class, "x").unwrap();
+            assert_eq!((transition.scope, transition.to), (Scope::Global, Mode::Halted));
+        }
+    }
+
+    #[test]
+    fn a_class_without_a_configured_budget_has_none() {
+        assert!(ladder().fault(at(0), Scope::Global, FaultClass::Data, "x").is_some());
+    }
+
+    #[test]
+    fn down_is_automatic_and_up_needs_a_name_and_a_reason() {
+        let mut ladder = ladder();
+        assert!(ladder.lower(at(0), Scope::Global, Mode::CancelOnly, "why").is_some());
+        assert_eq!(ladder.lower(at(0), Scope::Global, Mode::ReduceOnly, "why"), None);
+        assert!(ladder.raise(at(1), Scope::Global, Mode::Normal, " ", "fixed").is_err());
+        assert!(ladder.raise(at(1), Scope::Global, Mode::Normal, "ada", "").is_err());
+        assert!(ladder.raise(at(1), Scope::Global, Mode::Normal, "ada", "fixed").is_ok());
+        assert!(ladder.raise(at(1), Scope::Global, Mode::Normal, "ada", "fixed").is_err());
+        assert_eq!(ladder.modes(), &ModeTable::default());
+    }
+
+    #[test]
+    fn the_strictest_scope_of_an_order_counts() {
+        let mut ladder = ladder();
+        let symbol = Symbol::new("BTCUSDT").unwrap();
+        let strategy = StrategyId::new("s").unwrap();
+        ladder.lower(at(0), Scope::Symbol(symbol), Mode::ReduceOnly, "x");
+        ladder.lower(at(0), Scope::Strategy(strategy), Mode::CancelOnly, "x");
+        let effective = ladder.modes().effective(account("a"), Some(strategy), symbol);
+        assert_eq!(effective, (Mode::CancelOnly, Scope::Strategy(strategy)));
+        assert_eq!(ladder.modes().effective(account("a"), None, symbol).0, Mode::ReduceOnly);
+    }
+}

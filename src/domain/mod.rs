@@ -17,6 +17,7 @@ pub mod outbox;
 pub mod position;
 pub mod reconcile;
 pub mod record;
+pub mod recovery;
 pub mod restart;
 pub mod risk;
 pub mod time;

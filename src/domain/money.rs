@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn money_is_a_string_and_a_float_is_refused() {
-        assert_eq!(serde_json::to_string(&Price(Decimal::new(61_800_10, 2))).unwrap(), "\"61800.1\"");
+        assert_eq!(serde_json::to_string(&Price(Decimal::new(6_180_010, 2))).unwrap(), "\"61800.1\"");
         assert!(serde_json::from_str::<Price>("61800.1").is_err());
         assert!(serde_json::from_str::<Price>("\"1e5\"").is_err());
         assert_eq!(serde_json::from_str::<Quantity>("\"0.003\"").unwrap(), Quantity(Decimal::new(3, 3)));

@@ -7,7 +7,7 @@ use strum::IntoStaticStr;
 use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId, StrategyId, Symbol};
 use super::mode::{FaultClass, Mode, Scope};
 use super::money::{Money, Quantity};
-use super::order::{Fill, NewOrder, OrderIntent, OrderStatus};
+use super::order::{Fill, NewOrder, OrderIntent, OrderStatus, VenuePosition};
 use super::time::Timestamp;
 
 /// One fact. `kind()` names it in the journal's index.
@@ -37,8 +37,14 @@ pub enum Record {
     Filled { fill: Fill, intent: Option<IntentId>, strategy: Option<StrategyId> },
     /// The venue's own figures that day's profit and loss is counted from.
     DayOpened { account: AccountId, utc_day: i64, equity: Money },
-    /// Wallet and positions taken over from the venue by reconciliation.
-    Reconciled { account: AccountId, findings: Vec<String>, wallet: Money },
+    /// What reconciliation found and took over from the venue: its wallet, and the positions that differed from ours.
+    Reconciled {
+        account: AccountId,
+        findings: Vec<String>,
+        wallet: Money,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        adopted: Vec<VenuePosition>,
+    },
     ModeChanged { scope: Scope, from: Mode, to: Mode, cause: String, by: Option<String>, reason: Option<String> },
     OperatorCommand { verb: String, scope: Scope, by: String, reason: String, outcome: String },
     ConfigChanged { changes: Vec<String>, config_hash: String },

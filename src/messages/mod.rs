@@ -1,0 +1,110 @@
+//! What actors say to each other: one enum per actor, each in an envelope with its trace and the time it was posted. Market
+//! data does not travel in mailboxes: it waits, conflated, in slots, and a mailbox only gets a wake-up. Here are also the
+//! boards that are read without asking anybody. No logic: machines decide, actors act.
+
+pub mod boards;
+pub mod clock;
+pub mod envelope;
+pub mod gate;
+pub mod slots;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::domain::ids::{AccountId, ClientOrderId, Incarnation, StrategyId, Symbol};
+use crate::domain::kill_switch;
+use crate::domain::ladder::ModeTable;
+use crate::domain::market_data::{Candle, DepthSnapshot};
+use crate::domain::mode::{FaultClass, Mode, Scope};
+use crate::domain::order::{AccountView, OrderIntent, OrderReport, Refusal, VenueEvent, VenueSnapshot};
+use crate::domain::risk::limits::RiskLimits;
+use crate::domain::risk::{AccountBook, Approved};
+
+pub use boards::{Board, ModeBoard, Views};
+pub use clock::Clock;
+pub use envelope::{Envelope, Post};
+pub use gate::HaltGate;
+pub use slots::{FrameSlot, UpdateSlot, Wires};
+
+/// To a market actor.
+#[derive(Debug)]
+pub enum MarketMessage {
+    /// Frames wait in the slot.
+    Wake,
+    Tick,
+    /// The feed's connection is new: the book is void.
+    Reconnected,
+    SnapshotFetched(DepthSnapshot),
+    SnapshotFailed(String),
+    /// Bars of this length are wanted from now on.
+    WantBars(Duration),
+}
+
+/// To a strategy actor.
+#[derive(Debug)]
+pub enum StrategyMessage {
+    /// Updates wait in the slots.
+    Wake,
+    Tick,
+    WarmUp { symbol: Symbol, candles: Vec<Candle> },
+    WarmUpFailed { symbol: Symbol, why: String },
+    /// A market began anew in the middle of a bar: its history is wanted again to close the hole.
+    Hole { symbol: Symbol },
+    Report(Arc<OrderReport>),
+    Refused(Box<Refusal>),
+    Account(Arc<AccountView>),
+}
+
+/// To the risk manager.
+#[derive(Debug)]
+pub enum RiskMessage {
+    Propose(Box<OrderIntent>),
+    Cancel { account: AccountId, symbol: Symbol, client_order_id: ClientOrderId, reason: String },
+    SetLeverage { account: AccountId, symbol: Symbol, leverage: u8 },
+    Report(Arc<OrderReport>),
+    Book(Box<AccountBook>),
+    Account(Arc<AccountView>),
+    Modes(Arc<ModeTable>),
+    Limits(Box<RiskLimits>),
+    Tick,
+}
+
+/// To an executor.
+#[derive(Debug)]
+pub enum ExecutorMessage {
+    Submit(Box<Approved<OrderIntent>>),
+    Cancel { symbol: Symbol, client_order_id: ClientOrderId, reason: String },
+    CancelWhere { symbol: Option<Symbol>, strategy: Option<StrategyId>, reason: String },
+    SetLeverage { symbol: Symbol, leverage: u8 },
+    Venue(Box<VenueEvent>),
+    /// The rows of that ticket are durable, or never will be.
+    Journalled { ticket: u64, failure: Option<String> },
+    Modes(Arc<ModeTable>),
+    RiskManager(Incarnation),
+    Republish,
+    Reconnected,
+    Tick,
+}
+
+/// What became of an operator's command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandAnswer {
+    pub accepted: bool,
+    pub text: String,
+}
+
+/// To the kill switch.
+#[derive(Debug)]
+pub enum KillMessage {
+    Fault { scope: Scope, class: FaultClass, detail: String },
+    Trip { scope: Scope, mode: Mode, cause: String },
+    Operator { order: kill_switch::Order, answer: oneshot::Sender<CommandAnswer> },
+    Shows { account: AccountId, snapshot: VenueSnapshot },
+    Silent { account: AccountId, why: String },
+    /// Rows that had to wait are durable.
+    Journalled { ticket: u64, failure: Option<String> },
+    Accounts(std::collections::BTreeMap<AccountId, kill_switch::OnKill>),
+    Tick,
+}

@@ -8,6 +8,7 @@
 mod check;
 mod diff;
 mod layers;
+mod limits;
 mod origin;
 mod problem;
 mod reader;

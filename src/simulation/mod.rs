@@ -1,1 +1,8 @@
+//! The system without the world around it: virtual time, the exchange called directly, the same machines as in the daemon.
+
+pub mod assemble;
+pub mod backtest;
 pub mod report;
+pub mod tally;
+pub mod trace;
+pub mod world;

@@ -2,11 +2,12 @@
 //! queue to a thread of their own, because a stuck terminal or pipe must not stall the trading thread; when the queue is
 //! full the line is lost and counted.
 
+use std::backtrace::Backtrace;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal as _, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tracing::Subscriber;
@@ -102,7 +103,7 @@ pub(super) struct QueueWriter {
 }
 
 /// The other end of the queue; flushes through the same thread, so in order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct WriterGuard {
     lines: SyncSender<Line>,
 }
@@ -122,6 +123,20 @@ impl WriterGuard {
             std::thread::sleep(RETRY_FULL_QUEUE_EVERY);
         }
         let _ = written.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+    }
+}
+
+static WRITER: OnceLock<WriterGuard> = OnceLock::new();
+
+/// Makes `flush` reach this writer: the process's, once it is set up.
+pub(super) fn install(writer: &WriterGuard) {
+    WRITER.get_or_init(|| writer.clone());
+}
+
+/// Waits until every line so far is written, at most `timeout`: on the way to a hard exit, which runs no destructors.
+pub fn flush(timeout: Duration) {
+    if let Some(writer) = WRITER.get() {
+        writer.flush(timeout);
     }
 }
 
@@ -204,6 +219,22 @@ impl Drop for LineBuffer<'_> {
             self.queue.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// Makes a panic a log line like any other. Supervised actors panic and are restarted: their last words belong into the
+/// log with their fields, not raw across the live summary.
+pub(super) fn log_panics() {
+    // Only where it is asked for in full: reading the symbols takes some 80 ms on the thread that panicked, perhaps the
+    // trading thread, and some 80 MB that stay.
+    let full_backtraces = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value == "full");
+    std::panic::set_hook(Box::new(move |panic| {
+        let thread = std::thread::current();
+        let location = panic.location().map(ToString::to_string);
+        let backtrace = full_backtraces.then(|| Backtrace::force_capture().to_string());
+        let said = panic.payload_as_str().unwrap_or("no text");
+        ::metrics::counter!("ringfence_panics_total").increment(1);
+        tracing::error!(target: "ringfence::supervision", thread = thread.name(), location, said, backtrace, "panicked");
+    }));
 }
 
 #[cfg(test)]

@@ -84,6 +84,18 @@ fn describe() {
     describe_counter!("ringfence_spans_lost_total", "spans that never reached the collector, by reason");
     describe_counter!("ringfence_spans_sent_total", "spans that the collector took");
     describe_counter!("ringfence_log_lines_lost_total", "log lines lost to a slow sink");
+    describe_counter!("ringfence_reconciliation_findings_total", "differences from the venue that reconciliation put right");
+    describe_counter!("ringfence_child_failures_total", "children that ended against their wish, by fault class");
+    describe_counter!("ringfence_escalations_total", "faults that a supervisor passed upwards");
+    describe_counter!("ringfence_thread_stalls_total", "threads whose heartbeat stopped");
+    describe_counter!("ringfence_panics_total", "panics, caught ones included");
+    describe_counter!("ringfence_kill_switch_verified_total", "accounts that the venue showed to be without open orders");
+    describe_counter!("ringfence_kill_switch_unverified_total", "attempts after which an account still had open orders");
+    describe_counter!("ringfence_operator_commands_total", "operator commands, by verb");
+    describe_counter!("ringfence_feed_connects_total", "market streams connected");
+    describe_counter!("ringfence_journal_rows_total", "rows made durable");
+    describe_gauge!("ringfence_market_stale", "1 while nothing may be decided on that market");
+    describe_gauge!("ringfence_ready", "1 while the daemon may trade");
 }
 
 /// Messages waiting for a child.

@@ -89,7 +89,7 @@ impl Drop for TelemetryGuard {
     }
 }
 
-/// Sets up logs, metrics and, where an endpoint is configured, traces, for the whole process. Call once, before any
+/// Sets up logs, metrics and, where an endpoint is configured, traces, for the whole process, and makes panics log lines. Call once, before any
 /// thread that reports.
 ///
 /// # Errors
@@ -108,5 +108,7 @@ pub fn init(config: TelemetryConfig) -> Result<TelemetryGuard, TelemetryError> {
     if let Some(pipeline) = &otlp {
         pipeline.install();
     }
+    logs::install(&log_writer);
+    logs::log_panics();
     Ok(TelemetryGuard { filter, metrics, otlp, log_writer })
 }

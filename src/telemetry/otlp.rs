@@ -36,7 +36,19 @@ const EXPORT_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Pipeline {
     provider: SdkTracerProvider,
-    runtime: tokio::runtime::Runtime,
+    connection: Background,
+}
+
+/// The connection's runtime; ends without waiting, so that it may be dropped anywhere, also inside another runtime.
+#[derive(Debug)]
+struct Background(Option<tokio::runtime::Runtime>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Pipeline {
@@ -69,7 +81,7 @@ impl Pipeline {
             .with_span_processor(CountedQueue::new(exporter))
             .build();
         drop(entered);
-        Ok(Self { provider, runtime })
+        Ok(Self { provider, connection: Background(Some(runtime)) })
     }
 
     /// Makes `telemetry::trace` record into this pipeline.
@@ -98,12 +110,12 @@ impl Pipeline {
     /// Sends what is left and ends, at most `timeout`; what the collector did not take by then is lost.
     pub fn shutdown(self, timeout: Duration) {
         trace::uninstall();
-        let Self { provider, runtime } = self;
+        let Self { provider, connection } = self;
         let sent = bounded("otlp-shutdown", timeout, move || provider.shutdown_with_timeout(timeout).is_ok());
         if sent != Some(true) {
             tracing::warn!(timeout_ms = timeout.as_millis() as u64, "last spans lost, the collector did not take them in time");
         }
-        runtime.shutdown_background();
+        drop(connection);
     }
 }
 
@@ -236,5 +248,68 @@ impl<E: SpanExporter> SpanExporter for CountedExporter<E> {
 
     fn set_resource(&mut self, resource: &Resource) {
         self.inner.set_resource(resource);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::Receiver;
+    use std::time::Instant;
+
+    use metrics_exporter_prometheus::PrometheusBuilder;
+    use opentelemetry::trace::Tracer as _;
+
+    use super::*;
+
+    /// A collector that takes nothing until its sender is gone.
+    #[derive(Debug)]
+    struct Stuck(Mutex<Receiver<()>>);
+
+    impl SpanExporter for Stuck {
+        async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+            let _ = self.0.lock().unwrap().recv();
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_stuck_collector_costs_counted_spans_and_never_blocks() {
+        let (release, held) = sync_channel(0);
+        let provider = SdkTracerProvider::builder().with_span_processor(CountedQueue::new(Stuck(Mutex::new(held)))).build();
+        let tracer = provider.tracer("test");
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || (0..10_000).for_each(|_| drop(tracer.start("span"))));
+        let text = recorder.handle().render();
+        let lost = text.lines().find_map(|line| line.strip_prefix("ringfence_spans_lost_total{reason=\"queue_full\"} "));
+        let lost: usize = lost.expect("losses are counted").parse().unwrap();
+        // At most the queue and the batch that the collector holds were let in.
+        assert!((10_000 - QUEUE_SPANS - BATCH_SPANS..=10_000 - QUEUE_SPANS).contains(&lost), "{lost}");
+        drop(release);
+        provider.shutdown().unwrap();
+    }
+
+    #[test]
+    fn a_collector_that_is_not_there_does_not_hold_up_the_end() {
+        let pipeline = Pipeline::start(&OtlpConfig::to("http://127.0.0.1:1")).unwrap();
+        drop(pipeline.provider.tracer("test").start("span"));
+        let started = Instant::now();
+        pipeline.shutdown(Duration::from_millis(300));
+        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn an_endpoint_without_a_scheme_is_refused_with_an_example() {
+        let error = Pipeline::start(&OtlpConfig::to("127.0.0.1:4317")).unwrap_err().to_string();
+        assert!(error.contains("127.0.0.1:4317") && error.contains("http://"), "{error}");
+    }
+
+    #[test]
+    fn the_ratio_decides_for_whole_traces_and_landmarks_are_always_kept() {
+        let provider = SdkTracerProvider::builder().with_sampler(FlowSampler::new(0.0)).build();
+        let tracer = provider.tracer("test");
+        let sampled = |name: &'static str| opentelemetry::trace::Span::span_context(&tracer.start(name)).is_sampled();
+        assert!(!sampled(trace::span::SIGNAL));
+        assert!(sampled(trace::span::TICK) && sampled(trace::span::RESTART));
     }
 }

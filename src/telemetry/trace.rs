@@ -7,6 +7,7 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 use opentelemetry::trace::{
@@ -66,19 +67,23 @@ fn owned(fields: Fields<'_>) -> Vec<KeyValue> {
 }
 
 static TRACER: ArcSwapOption<SdkTracer> = ArcSwapOption::const_empty();
+/// Whether there is a tracer: the one read that every call costs while traces are off. It guards no data.
+static ENABLED: AtomicBool = AtomicBool::new(false);
 
 pub(super) fn install(tracer: SdkTracer) {
     TRACER.store(Some(Arc::new(tracer)));
+    ENABLED.store(true, Ordering::Relaxed);
 }
 
 pub(super) fn uninstall() {
+    ENABLED.store(false, Ordering::Relaxed);
     TRACER.store(None);
 }
 
 /// Whether traces are on. For work that only a trace needs.
 #[must_use]
 pub fn enabled() -> bool {
-    TRACER.load().is_some()
+    ENABLED.load(Ordering::Relaxed)
 }
 
 /// Begins a trace. Whether it is recorded is drawn here, by the sample ratio, for the whole trace.
@@ -102,8 +107,11 @@ pub fn restart_context(child: &str, incarnation: u64, cause: &str) -> Option<Tra
 }
 
 fn start(name: &'static str, parent: Option<TraceContext>, fields: Fields<'_>, links: &[TraceContext]) -> ActiveSpan {
+    if !enabled() {
+        return ActiveSpan::off();
+    }
     let tracer = TRACER.load();
-    let Some(tracer) = tracer.as_ref() else { return ActiveSpan(Inner::Off) };
+    let Some(tracer) = tracer.as_ref() else { return ActiveSpan::off() };
     if let Some(parent) = parent.filter(|parent| !parent.sampled) {
         return ActiveSpan(Inner::Unrecorded(parent));
     }

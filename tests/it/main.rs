@@ -1,8 +1,11 @@
 //! One binary for all integration tests, one file per behaviour: links stay few.
 
+mod api;
 mod audit_command;
 mod cli;
 mod data_features;
 mod journal;
 mod recorded_market;
 mod settings;
+mod support;
+mod traces;

@@ -1,0 +1,133 @@
+//! The kill switch at its edges: what leaves first, when an account counts as halted, who may resume.
+
+use super::super::money::Quantity;
+use super::super::order::{OrderStatus, PositionSide, VenueOrder, VenuePosition};
+use super::super::outbox::Step;
+use super::*;
+
+fn account(name: &str) -> AccountId {
+    AccountId::new(name).unwrap()
+}
+
+fn switch(on_kill: OnKill) -> KillSwitch {
+    let accounts = BTreeMap::from([(account("a"), on_kill), (account("b"), OnKill::Cancel)]);
+    KillSwitch::new(Ladder::new(BTreeMap::new(), ModeTable::default()), accounts, Epoch(3))
+}
+
+fn step(switch: &mut KillSwitch, at: i64, input: Input) -> Vec<Step<Record, Effect>> {
+    let mut out = Outbox::new();
+    switch.on(Timestamp::from_millis(at), input, &mut out);
+    out.drain().collect()
+}
+
+fn order(verb: Verb, scope: Scope) -> Input {
+    Input::Operator(Order { verb, scope, by: "ada".into(), reason: "test".into() })
+}
+
+fn open_order() -> VenueOrder {
+    VenueOrder {
+        client_order_id: ClientOrderId::new("x-1").unwrap(),
+        venue_order_id: 1,
+        symbol: crate::domain::ids::Symbol::new("BTCUSDT").unwrap(),
+        side: Side::Buy,
+        position_side: PositionSide::Both,
+        kind: OrderKind::Limit { price: "1".parse().unwrap() },
+        status: OrderStatus::Working,
+        quantity: "1".parse().unwrap(),
+        filled: Quantity::ZERO,
+        reduce_only: false,
+        updated_at: Timestamp::ZERO,
+    }
+}
+
+fn shows(name: &str, open: usize, position: &str) -> Input {
+    let position = VenuePosition {
+        symbol: crate::domain::ids::Symbol::new("BTCUSDT").unwrap(),
+        position_side: PositionSide::Both,
+        quantity: position.parse().unwrap(),
+        entry_price: "10".parse().unwrap(),
+    };
+    let snapshot = VenueSnapshot { open_orders: vec![open_order(); open], positions: vec![position], ..VenueSnapshot::default() };
+    Input::Shows { account: account(name), snapshot }
+}
+
+#[test]
+fn the_gate_closes_before_anything_else_and_waits_for_no_disk() {
+    let steps = step(&mut switch(OnKill::Cancel), 0, order(Verb::Halt, Scope::Global));
+    let Step::Do(Effect::SetGate(modes)) = &steps[0] else { panic!("{steps:?}") };
+    assert_eq!(modes.account(account("a")), Mode::Halted);
+    for step in &steps {
+        if let Step::Persist { then, .. } = step {
+            assert!(then.is_empty(), "a halt must not wait for the journal");
+        }
+    }
+    let cancels = steps.iter().filter(|step| matches!(step, Step::Do(Effect::Send { command: VenueCommand::CancelAll { .. }, .. })));
+    assert_eq!(cancels.count(), 2);
+}
+
+#[test]
+fn an_account_is_confirmed_only_by_a_venue_that_shows_no_open_order() {
+    let mut switch = switch(OnKill::Cancel);
+    step(&mut switch, 0, order(Verb::Halt, Scope::Account(account("a"))));
+    step(&mut switch, 10, shows("a", 1, "0"));
+    assert!(!switch.is_confirmed(account("a")));
+    let again = step(&mut switch, 300, Input::Tick);
+    assert!(matches!(&again[0], Step::Do(Effect::Send { command: VenueCommand::CancelAll { .. }, .. })));
+    let steps = step(&mut switch, 310, shows("a", 0, "0"));
+    assert!(matches!(steps[0], Step::Do(Effect::Confirmed { tries: 2, .. })));
+    assert!(switch.is_confirmed(account("a")));
+}
+
+#[test]
+fn a_venue_that_never_answers_is_reported_and_tried_on() {
+    let mut switch = switch(OnKill::Cancel);
+    step(&mut switch, 0, order(Verb::Halt, Scope::Account(account("a"))));
+    let mut alarms = 0;
+    for second in 1..60 {
+        let steps = step(&mut switch, second * 10_000, Input::Tick);
+        alarms += steps.iter().filter(|step| matches!(step, Step::Do(Effect::Unconfirmed { .. }))).count();
+    }
+    assert_eq!(alarms, 60 / ALARM_AFTER_TRIES as usize);
+    assert!(!switch.is_confirmed(account("a")));
+}
+
+#[test]
+fn flattening_sends_reduce_only_market_orders_after_the_cancels_are_confirmed() {
+    let mut switch = switch(OnKill::Flatten);
+    step(&mut switch, 0, order(Verb::Halt, Scope::Global));
+    let steps = step(&mut switch, 10, shows("a", 0, "-0.5"));
+    let Step::Do(Effect::Send { command: VenueCommand::Place(order), .. }) = &steps[0] else { panic!("{steps:?}") };
+    assert_eq!((order.side, order.quantity, order.reduce_only), (Side::Buy, "0.5".parse().unwrap(), true));
+    let steps = step(&mut switch, 20, shows("a", 0, "0"));
+    assert!(matches!(steps[0], Step::Do(Effect::Confirmed { .. })));
+}
+
+#[test]
+fn resume_needs_a_person_and_finished_cancels_and_is_durable_before_the_gate_opens() {
+    let mut switch = switch(OnKill::Cancel);
+    let scope = Scope::Account(account("a"));
+    step(&mut switch, 0, order(Verb::Halt, scope));
+    let refused = step(&mut switch, 5, order(Verb::Resume, scope));
+    assert!(refused.iter().any(|step| matches!(step, Step::Do(Effect::Answer { accepted: false, .. }))));
+    step(&mut switch, 10, shows("a", 0, "0"));
+    let nameless = Order { verb: Verb::Resume, scope, by: String::new(), reason: "x".into() };
+    step(&mut switch, 20, Input::Operator(nameless));
+    assert_eq!(switch.modes().account(account("a")), Mode::Halted);
+    let steps = step(&mut switch, 30, order(Verb::Resume, scope));
+    let Step::Persist { then, .. } = &steps[0] else { panic!("{steps:?}") };
+    assert!(matches!(then[0], Effect::SetGate(_)));
+    assert_eq!(switch.modes().account(account("a")), Mode::Normal);
+}
+
+#[test]
+fn a_latch_from_an_earlier_life_closes_the_gate_and_sweeps_again() {
+    let mut before = switch(OnKill::Cancel);
+    step(&mut before, 0, order(Verb::Halt, Scope::Global));
+    let ladder = Ladder::new(BTreeMap::new(), before.modes().clone());
+    let mut after = KillSwitch::new(ladder, BTreeMap::from([(account("a"), OnKill::Cancel)]), Epoch(4));
+    let mut out = Outbox::new();
+    after.start(Timestamp::ZERO, &mut out);
+    let steps: Vec<_> = out.drain().collect();
+    assert!(matches!(&steps[0], Step::Do(Effect::SetGate(modes)) if modes.account(account("a")) == Mode::Halted));
+    assert!(steps.iter().any(|step| matches!(step, Step::Do(Effect::Send { command: VenueCommand::CancelAll { .. }, .. }))));
+}

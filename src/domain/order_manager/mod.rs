@@ -1,0 +1,356 @@
+//! One account's orders from approval to their end. The machine writes an intent into the journal before it leaves, keeps
+//! an order `Unknown` until the venue's definite word, takes fills in any order and twice, and opens in CancelOnly until
+//! the account is reconciled with its venue. It holds the last gate's checks; it sends nothing itself.
+
+mod order;
+mod recover;
+#[cfg(test)]
+mod tests;
+mod venue;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, StrategyId, Symbol};
+use super::ladder::ModeTable;
+use super::mode::{FaultClass, Mode};
+use super::money::{Money, Price};
+use super::order::{AccountView, NewOrder, OrderIntent, OrderReport, OrderStatus, SelfTradePrevention, VenueCommand, VenueEvent};
+use super::outbox::Outbox;
+use super::position::Positions;
+use super::record::Record;
+use super::recovery::{AccountState, DayOpen};
+use super::risk::{AccountBook, Approved};
+use super::time::Timestamp;
+pub use order::Order;
+
+/// An order without an answer for so long is `Unknown`. Venues answer within tens of milliseconds; their own engine
+/// time-out is 10 s.
+pub const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
+/// Between two questions about the same order: a venue's read side lags its engine by up to a second under load.
+pub const QUERY_EVERY: Duration = Duration::from_secs(1);
+/// "Not found" counts as absent only after the request can no longer be accepted: recvWindow 5 s, its 1 s of tolerance,
+/// and as much again for the venue's read side (F02).
+pub const ABSENT_AFTER: Duration = Duration::from_secs(12);
+/// And only when told twice.
+pub const ABSENT_ANSWERS: u32 = 2;
+/// Ended orders kept to recognise late words about them. Late words come within seconds; at the venues' limit of 300
+/// orders in 10 s this is half a minute.
+const TOMBSTONES: usize = 1_024;
+/// How often an account's equity is looked at between fills: a day's loss is then seen within a second.
+pub const ACCOUNT_EVERY: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    Submit(Approved<OrderIntent>),
+    /// The order's bytes left.
+    Sent { client_order_id: ClientOrderId },
+    /// They did not: the halt gate or the journal held them back.
+    NotSent { client_order_id: ClientOrderId, why: String },
+    Cancel { symbol: Symbol, client_order_id: ClientOrderId, reason: String },
+    CancelWhere { symbol: Option<Symbol>, strategy: Option<StrategyId>, reason: String },
+    SetLeverage { symbol: Symbol, leverage: u8 },
+    Venue(VenueEvent),
+    Modes(ModeTable),
+    /// A risk manager came up and asks for the book; only its approvals count from now on.
+    RiskManager(Incarnation),
+    /// Somebody restarted and needs every standing again.
+    Republish,
+    Mark { symbol: Symbol, price: Price },
+    /// The connection to the venue is new: whatever it told meanwhile is lost.
+    Reconnected,
+    Tick,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    Send(VenueCommand),
+    Report(Box<OrderReport>),
+    /// To risk: the whole account.
+    Book(Box<AccountBook>),
+    /// To strategies, risk and views.
+    Account(Box<AccountView>),
+    Fault { class: FaultClass, detail: String },
+    /// Reconciled; orders may pass.
+    Ready,
+}
+
+type Out = Outbox<Record, Effect>;
+
+#[derive(Debug, Clone, PartialEq)]
+enum Phase {
+    /// CancelOnly: the venue has been asked, at `asked`; `awaited` are orders whose answer is still due.
+    Recovering { asked: Timestamp, snapshot_seen: bool, awaited: Vec<ClientOrderId> },
+    Running,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct OrderManager {
+    account: AccountId,
+    epoch: Epoch,
+    phase: Phase,
+    modes: ModeTable,
+    risk: Incarnation,
+    orders: BTreeMap<ClientOrderId, Order>,
+    tombstones: VecDeque<ClientOrderId>,
+    positions: Positions,
+    last_trade_id: u64,
+    day: Option<DayOpen>,
+    marks: BTreeMap<Symbol, Price>,
+    account_told: Timestamp,
+    sent: u64,
+    fills: u64,
+}
+
+impl OrderManager {
+    /// `state` is what the journal adds up to; a first life begins with an empty one.
+    #[must_use]
+    pub fn new(account: AccountId, epoch: Epoch, modes: ModeTable, state: AccountState) -> Self {
+        let orders = state.open.into_iter().map(|(id, open)| (id, Order::recovered(open))).collect();
+        Self {
+            account,
+            epoch,
+            phase: Phase::Recovering { asked: Timestamp::ZERO, snapshot_seen: false, awaited: vec![] },
+            modes,
+            risk: Incarnation(0),
+            orders,
+            tombstones: VecDeque::new(),
+            positions: state.positions,
+            last_trade_id: state.last_trade_id,
+            day: state.day,
+            marks: BTreeMap::new(),
+            account_told: Timestamp::ZERO,
+            sent: state.orders,
+            fills: state.fills,
+        }
+    }
+
+    /// Asks the venue. Start-up and recovery are one path.
+    pub fn start(&mut self, now: Timestamp, out: &mut Out) {
+        self.recover(now, out);
+    }
+
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.phase == Phase::Running
+    }
+
+    #[must_use]
+    pub fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// The mode that the account is really in: CancelOnly at least, until reconciled.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        let asked = self.modes.account(self.account);
+        if self.is_ready() { asked } else { asked.max(Mode::CancelOnly) }
+    }
+
+    #[must_use]
+    pub fn positions(&self) -> &Positions {
+        &self.positions
+    }
+
+    pub fn orders(&self) -> impl Iterator<Item = &Order> {
+        self.orders.values()
+    }
+
+    /// Orders that the venue may have open.
+    pub fn open_orders(&self) -> impl Iterator<Item = &Order> {
+        self.orders.values().filter(|order| !order.status.is_terminal())
+    }
+
+    /// Orders and fills since the journal began.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        (self.sent, self.fills)
+    }
+
+    pub fn on(&mut self, now: Timestamp, input: Input, out: &mut Out) {
+        match input {
+            Input::Submit(approved) => self.submit(now, approved, out),
+            Input::Sent { client_order_id } => self.sent(now, client_order_id),
+            Input::NotSent { client_order_id, why } => self.end(now, client_order_id, OrderStatus::NotSent, Some(why), out),
+            Input::Cancel { symbol, client_order_id, reason } => self.cancel(now, symbol, client_order_id, &reason, out),
+            Input::CancelWhere { symbol, strategy, reason } => self.cancel_where(now, symbol, strategy, &reason, out),
+            Input::SetLeverage { symbol, leverage } => out.push(Effect::Send(VenueCommand::SetLeverage { symbol, leverage })),
+            Input::Venue(event) => self.venue(now, event, out),
+            Input::Modes(modes) => self.modes = modes,
+            Input::RiskManager(incarnation) => {
+                self.risk = self.risk.max(incarnation);
+                self.republish(now, out);
+            }
+            Input::Republish => self.republish(now, out),
+            Input::Mark { symbol, price } => {
+                self.marks.insert(symbol, price);
+            }
+            Input::Reconnected => self.recover(now, out),
+            Input::Tick => self.tick(now, out),
+        }
+    }
+
+    /// The last hop: what risk approved is held once more against what is true here and now (C22).
+    fn submit(&mut self, now: Timestamp, approved: Approved<OrderIntent>, out: &mut Out) {
+        let incarnation = approved.incarnation();
+        let intent = approved.into_inner();
+        let client_order_id = ClientOrderId::compose(self.account, self.epoch, intent.id);
+        let order = new_order(client_order_id, &intent);
+        let mut tracked = Order::new(now, intent.clone(), order.clone());
+        if let Err(why) = self.last_hop(&intent, incarnation, client_order_id) {
+            tracked.status = OrderStatus::NotSent;
+            out.push(Effect::Report(Box::new(tracked.report(now, self.account, None, Some(why)))));
+            return;
+        }
+        let report = tracked.report(now, self.account, None, None);
+        self.orders.insert(client_order_id, tracked);
+        self.sent += 1;
+        let row = Record::OrderIntended { intent, order: order.clone(), risk_incarnation: incarnation };
+        out.persist(vec![row], vec![Effect::Send(VenueCommand::Place(order))]);
+        out.push(Effect::Report(Box::new(report)));
+    }
+
+    fn last_hop(&self, intent: &OrderIntent, incarnation: Incarnation, id: ClientOrderId) -> Result<(), String> {
+        if intent.account != self.account {
+            return Err(format!("approved for account {}, found executor of {}", intent.account, self.account));
+        }
+        if incarnation != self.risk {
+            return Err(format!("approved by risk manager {incarnation}, expected {}: approvals of a dead one are void", self.risk));
+        }
+        let (mode, _) = self.modes.effective(self.account, Some(intent.strategy), intent.symbol);
+        let mode = mode.max(self.mode());
+        if mode > Mode::ReduceOnly || (mode == Mode::ReduceOnly && !intent.reduce_only) {
+            return Err(format!("the account is {mode}"));
+        }
+        if self.orders.contains_key(&id) {
+            return Err(format!("client order id {id} is taken: the intent was submitted before"));
+        }
+        Ok(())
+    }
+
+    fn sent(&mut self, now: Timestamp, id: ClientOrderId) {
+        if let Some(order) = self.orders.get_mut(&id)
+            && order.status == OrderStatus::Persisting
+        {
+            order.set(now, OrderStatus::Submitted);
+        }
+    }
+
+    /// Cancels pass in every mode. An order still on its way to the journal is cancelled once it was sent.
+    fn cancel(&mut self, now: Timestamp, symbol: Symbol, id: ClientOrderId, reason: &str, out: &mut Out) {
+        let Some(order) = self.orders.get_mut(&id) else {
+            // Not known here, perhaps known there: the venue decides.
+            out.push(Effect::Send(VenueCommand::Cancel { symbol, client_order_id: id }));
+            return;
+        };
+        if order.status.is_terminal() || order.status == OrderStatus::PendingCancel {
+            return;
+        }
+        order.cancel_wanted = true;
+        if order.status == OrderStatus::Working {
+            order.set(now, OrderStatus::PendingCancel);
+            let row = order.row(self.account, Some(reason.to_owned()));
+            let report = order.report(now, self.account, None, Some(reason.to_owned()));
+            out.push(Effect::Send(VenueCommand::Cancel { symbol, client_order_id: id }));
+            out.persist(vec![row], vec![]);
+            out.push(Effect::Report(Box::new(report)));
+        }
+    }
+
+    fn cancel_where(&mut self, now: Timestamp, symbol: Option<Symbol>, strategy: Option<StrategyId>, reason: &str, out: &mut Out) {
+        let wanted: Vec<(Symbol, ClientOrderId)> = self
+            .open_orders()
+            .filter(|order| symbol.is_none_or(|symbol| order.order.symbol == symbol))
+            .filter(|order| strategy.is_none_or(|strategy| order.intent.as_ref().is_some_and(|intent| intent.strategy == strategy)))
+            .map(|order| (order.order.symbol, order.order.client_order_id))
+            .collect();
+        for (symbol, id) in wanted {
+            self.cancel(now, symbol, id, reason, out);
+        }
+    }
+
+    /// Everything that risk and strategies must know, told whole; each report is complete, so telling it twice is harmless.
+    fn republish(&mut self, now: Timestamp, out: &mut Out) {
+        if !self.is_ready() {
+            return;
+        }
+        let view = self.view(now);
+        let open: Vec<OrderReport> = self.open_orders().map(|order| order.report(now, self.account, None, None)).collect();
+        out.push(Effect::Book(Box::new(AccountBook { view: view.clone(), open: open.clone() })));
+        out.push(Effect::Account(Box::new(view)));
+        for report in open {
+            out.push(Effect::Report(Box::new(report)));
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp, out: &mut Out) {
+        self.ask_again(now, out);
+        if let Phase::Recovering { asked, .. } = &self.phase {
+            if now.since(*asked) >= ANSWER_DEADLINE {
+                self.recover(now, out);
+            }
+        } else if now.since(self.account_told) >= ACCOUNT_EVERY {
+            self.tell_account(now, out);
+        }
+    }
+
+    /// Orders whose answer is overdue become unknown and are asked for; unknown ones are asked for again.
+    fn ask_again(&mut self, now: Timestamp, out: &mut Out) {
+        let running = self.is_ready();
+        for order in self.orders.values_mut() {
+            let overdue = now.since(order.since) >= ANSWER_DEADLINE;
+            if order.status == OrderStatus::Submitted && overdue {
+                order.set(now, OrderStatus::Unknown);
+                let detail = format!("no answer for {ANSWER_DEADLINE:?}");
+                out.persist(vec![order.row(self.account, Some(detail.clone()))], vec![]);
+                out.push(Effect::Report(Box::new(order.report(now, self.account, None, Some(detail)))));
+                out.push(Effect::Fault { class: FaultClass::Transport, detail: format!("no answer about {}", order.order.client_order_id) });
+            }
+            let asking = order.status == OrderStatus::Unknown || (order.status == OrderStatus::PendingCancel && overdue);
+            if running && asking && now.since(order.asked) >= QUERY_EVERY {
+                order.asked = now;
+                out.push(Effect::Send(order.query()));
+            }
+        }
+    }
+
+    pub(super) fn tell_account(&mut self, now: Timestamp, out: &mut Out) {
+        self.account_told = now;
+        let equity = self.positions.equity(|symbol| self.marks.get(&symbol).copied());
+        let unmarked = self.positions.unrealized(|symbol| self.marks.get(&symbol).copied()).unmarked;
+        let today = now.utc_day();
+        // A day is not opened on an equity that lacks the price of a position.
+        if self.day.is_none_or(|day| day.utc_day < today) && unmarked == 0 {
+            self.day = Some(DayOpen { utc_day: today, equity });
+            out.persist(vec![Record::DayOpened { account: self.account, utc_day: today, equity }], vec![]);
+        }
+        out.push(Effect::Account(Box::new(self.view(now))));
+    }
+
+    /// The account from our own books.
+    #[must_use]
+    pub fn view(&self, now: Timestamp) -> AccountView {
+        let mark = |symbol: Symbol| self.marks.get(&symbol).copied();
+        let valuation = self.positions.unrealized(mark);
+        let equity = self.positions.wallet() + valuation.unrealized;
+        // While a position has no price the day's figure is not known; it stays zero rather than wrong.
+        let day_pnl = self.day.filter(|_| valuation.unmarked == 0).map_or(Money::ZERO, |day| equity - day.equity);
+        AccountView { account: self.account, wallet: self.positions.wallet(), equity, day_pnl, positions: self.positions.views(mark), at: now }
+    }
+}
+
+fn new_order(client_order_id: ClientOrderId, intent: &OrderIntent) -> NewOrder {
+    NewOrder {
+        client_order_id,
+        symbol: intent.symbol,
+        side: intent.side,
+        position_side: intent.position_side,
+        kind: intent.kind,
+        time_in_force: intent.time_in_force,
+        quantity: intent.quantity,
+        reduce_only: intent.reduce_only,
+        // Our taker must never eat our own maker; the resting one gives way, so that an exit is not blocked by an entry.
+        self_trade_prevention: SelfTradePrevention::ExpireMaker,
+    }
+}

@@ -1,0 +1,243 @@
+//! The venue's words, in whatever order and however often they come. A terminal order never lives again, a cumulative
+//! quantity never falls, a trade is booked once.
+
+use super::super::ids::ClientOrderId;
+use super::super::mode::FaultClass;
+use super::super::order::{EndReason, Fill, OrderReport, OrderStatus, PositionSide, VenueCommand, VenueEvent, VenueOrder};
+use super::super::position::Applied;
+use super::super::record::Record;
+use super::super::time::Timestamp;
+use super::{ABSENT_AFTER, ABSENT_ANSWERS, Effect, OrderManager, Out, TOMBSTONES};
+
+/// Codes of USD-M by which an order ends as it was asked to: post-only that would take, FOK that cannot fill whole.
+const ASKED_FOR: [i32; 2] = [-5022, -5021];
+
+impl OrderManager {
+    pub(super) fn venue(&mut self, now: Timestamp, event: VenueEvent, out: &mut Out) {
+        match event {
+            VenueEvent::Accepted { client_order_id, venue_order_id, .. } => self.accepted(now, client_order_id, venue_order_id, out),
+            VenueEvent::Rejected { client_order_id, code, message, .. } => self.rejected(now, client_order_id, code, &message, out),
+            VenueEvent::OutcomeUnknown { client_order_id, why } => self.unknown(now, client_order_id, &why, out),
+            VenueEvent::Filled(fill) => self.filled(now, fill, out),
+            VenueEvent::Ended { client_order_id, reason, filled, .. } => {
+                if self.orders.get(&client_order_id).is_some_and(|order| filled > order.filled) {
+                    self.fetch_trades(out);
+                }
+                let status = if reason == EndReason::Canceled { OrderStatus::Canceled } else { OrderStatus::Expired };
+                self.end(now, client_order_id, status, Some(reason.to_string()), out);
+            }
+            VenueEvent::CancelRefused { client_order_id, .. } => {
+                if let Some(order) = self.orders.get_mut(&client_order_id)
+                    && !order.status.is_terminal()
+                {
+                    order.asked = now;
+                    out.push(Effect::Send(order.query()));
+                }
+            }
+            VenueEvent::OrderIs { client_order_id, order } => self.order_is(now, client_order_id, order, out),
+            VenueEvent::SnapshotIs(snapshot) => self.snapshot(now, &snapshot, out),
+            VenueEvent::LeverageIs { .. } => {}
+            VenueEvent::CommandFailed { command, why } => {
+                out.push(Effect::Fault { class: FaultClass::Transport, detail: format!("{command}: {why}") });
+            }
+        }
+        self.finish_recovery(now, out);
+    }
+
+    fn fetch_trades(&self, out: &mut Out) {
+        out.push(Effect::Send(VenueCommand::Snapshot { trades_after: self.last_trade_id }));
+    }
+
+    fn accepted(&mut self, now: Timestamp, id: ClientOrderId, venue_order_id: u64, out: &mut Out) {
+        let Some(order) = self.orders.get_mut(&id) else { return };
+        order.venue_order_id = Some(venue_order_id);
+        let answered = matches!(order.status, OrderStatus::Persisting | OrderStatus::Submitted | OrderStatus::Unknown);
+        if answered {
+            self.working(now, id, out);
+        }
+    }
+
+    /// Open at the venue; a cancel that waited for this leaves now.
+    fn working(&mut self, now: Timestamp, id: ClientOrderId, out: &mut Out) {
+        let Some(order) = self.orders.get_mut(&id) else { return };
+        order.not_found = 0;
+        order.set(now, if order.cancel_wanted { OrderStatus::PendingCancel } else { OrderStatus::Working });
+        if order.cancel_wanted {
+            out.push(Effect::Send(VenueCommand::Cancel { symbol: order.order.symbol, client_order_id: id }));
+        }
+        out.persist(vec![order.row(self.account, None)], vec![]);
+        out.push(Effect::Report(Box::new(order.report(now, self.account, None, None))));
+    }
+
+    fn rejected(&mut self, now: Timestamp, id: ClientOrderId, code: i32, message: &str, out: &mut Out) {
+        let Some(order) = self.orders.get(&id) else { return };
+        // A refusal of an order that traded or stands contradicts the venue's own word: the order is asked for instead.
+        if order.filled.is_positive() || matches!(order.status, OrderStatus::Working | OrderStatus::PendingCancel) {
+            out.push(Effect::Send(order.query()));
+            return;
+        }
+        let detail = format!("{code} {message}");
+        if !ASKED_FOR.contains(&code) && !order.status.is_terminal() {
+            out.push(Effect::Fault { class: FaultClass::VenueReject, detail: format!("{id}: {detail}") });
+        }
+        self.end(now, id, OrderStatus::Rejected, Some(detail), out);
+    }
+
+    fn unknown(&mut self, now: Timestamp, id: ClientOrderId, why: &str, out: &mut Out) {
+        let Some(order) = self.orders.get_mut(&id) else { return };
+        if !matches!(order.status, OrderStatus::Persisting | OrderStatus::Submitted) {
+            return;
+        }
+        order.set(now, OrderStatus::Unknown);
+        order.asked = now;
+        out.push(Effect::Send(order.query()));
+        out.push(Effect::Fault { class: FaultClass::Transport, detail: format!("outcome of {id} unknown: {why}") });
+        out.persist(vec![order.row(self.account, Some(why.to_owned()))], vec![]);
+        out.push(Effect::Report(Box::new(order.report(now, self.account, None, Some(why.to_owned())))));
+    }
+
+    pub(super) fn filled(&mut self, now: Timestamp, fill: Fill, out: &mut Out) {
+        match self.positions.apply(&fill) {
+            Applied::Booked(_) => {}
+            Applied::Duplicate => return,
+            Applied::TooOld => {
+                let detail = format!("trade {} of {} is older than the memory of trades", fill.trade_id, fill.symbol);
+                out.push(Effect::Fault { class: FaultClass::Data, detail });
+                return self.fetch_trades(out);
+            }
+        }
+        self.last_trade_id = self.last_trade_id.max(fill.trade_id);
+        self.fills += 1;
+        self.marks.entry(fill.symbol).or_insert(fill.price);
+        let report = self.booked(now, &fill, out);
+        out.push(Effect::Report(Box::new(report)));
+        self.tell_account(now, out);
+    }
+
+    /// Moves the fill's order and writes the rows; a fill of no order of ours is told as what it is.
+    fn booked(&mut self, now: Timestamp, fill: &Fill, out: &mut Out) -> OrderReport {
+        let id = fill.client_order_id;
+        let Some(order) = self.orders.get_mut(&id) else {
+            out.persist(vec![Record::Filled { fill: fill.clone(), intent: None, strategy: None }], vec![]);
+            return external(now, fill);
+        };
+        order.filled += fill.quantity;
+        order.venue_order_id = Some(fill.venue_order_id);
+        let (intent, strategy) = (order.intent.as_ref().map(|intent| intent.id), order.intent.as_ref().map(|intent| intent.strategy));
+        let mut rows = vec![Record::Filled { fill: fill.clone(), intent, strategy }];
+        let before = order.status;
+        if order.filled >= order.order.quantity {
+            order.set(now, OrderStatus::Filled);
+        } else if matches!(before, OrderStatus::Persisting | OrderStatus::Submitted | OrderStatus::Unknown) {
+            // A fill before the acknowledgement is an acknowledgement.
+            order.set(now, OrderStatus::Working);
+        }
+        if order.status != before || !order.status.is_terminal() {
+            rows.push(order.row(self.account, None));
+        }
+        out.persist(rows, vec![]);
+        let report = order.report(now, self.account, Some(fill.clone()), None);
+        let (over, late_cancel) = (order.filled > order.order.quantity, order.cancel_wanted && order.status == OrderStatus::Working);
+        let ended = order.status.is_terminal() && !before.is_terminal();
+        if over {
+            let detail = format!("{id} filled {} of {}", order.filled, order.order.quantity);
+            out.push(Effect::Fault { class: FaultClass::Invariant, detail });
+        }
+        if late_cancel {
+            order.set(now, OrderStatus::PendingCancel);
+            out.push(Effect::Send(VenueCommand::Cancel { symbol: fill.symbol, client_order_id: id }));
+        }
+        if ended {
+            self.bury(id);
+        }
+        report
+    }
+
+    /// Ends an order, once. What filled stays filled: an order that filled whole is `Filled` whatever is said later.
+    pub(super) fn end(&mut self, now: Timestamp, id: ClientOrderId, status: OrderStatus, detail: Option<String>, out: &mut Out) {
+        let Some(order) = self.orders.get_mut(&id) else { return };
+        if order.status.is_terminal() {
+            return;
+        }
+        order.set(now, status);
+        out.persist(vec![order.row(self.account, detail.clone())], vec![]);
+        out.push(Effect::Report(Box::new(order.report(now, self.account, None, detail))));
+        self.bury(id);
+    }
+
+    fn bury(&mut self, id: ClientOrderId) {
+        self.tombstones.push_back(id);
+        if self.tombstones.len() > TOMBSTONES
+            && let Some(oldest) = self.tombstones.pop_front()
+        {
+            self.orders.remove(&oldest);
+        }
+    }
+
+    fn order_is(&mut self, now: Timestamp, id: ClientOrderId, told: Option<VenueOrder>, out: &mut Out) {
+        let Some(order) = self.orders.get_mut(&id) else { return };
+        if order.status.is_terminal() {
+            return self.answered(id);
+        }
+        let Some(told) = told else { return self.not_found(now, id, out) };
+        order.venue_order_id = Some(told.venue_order_id);
+        if told.filled > order.filled {
+            // The venue's cumulative quantity is ahead of the trades told: fetch them, then ask again.
+            order.asked = now;
+            out.push(Effect::Send(VenueCommand::Snapshot { trades_after: self.last_trade_id }));
+            out.push(Effect::Send(VenueCommand::Query { symbol: told.symbol, client_order_id: id }));
+            return;
+        }
+        if told.status.is_terminal() {
+            self.end(now, id, told.status, Some("found by query".to_owned()), out);
+        } else if matches!(order.status, OrderStatus::Unknown | OrderStatus::Submitted | OrderStatus::Persisting) {
+            self.working(now, id, out);
+        } else if order.status == OrderStatus::PendingCancel {
+            order.set(now, OrderStatus::PendingCancel);
+            out.push(Effect::Send(VenueCommand::Cancel { symbol: told.symbol, client_order_id: id }));
+        }
+        self.answered(id);
+    }
+
+    /// "Not found" is not proof until the request can no longer be on its way, and was told twice (F02).
+    fn not_found(&mut self, now: Timestamp, id: ClientOrderId, out: &mut Out) {
+        let Some(order) = self.orders.get_mut(&id) else { return };
+        order.not_found += 1;
+        let old_enough = now.since(order.created) >= ABSENT_AFTER;
+        if order.not_found >= ABSENT_ANSWERS && old_enough {
+            let status = if order.venue_order_id.is_some() { OrderStatus::Canceled } else { OrderStatus::Rejected };
+            let detail = format!("the venue does not know it, told {} times, {ABSENT_AFTER:?} after it was made", order.not_found);
+            self.end(now, id, status, Some(detail), out);
+            self.answered(id);
+        } else if old_enough {
+            order.asked = now;
+            out.push(Effect::Send(order.query()));
+        } else {
+            // Too early to tell: it stays unknown with its exposure reserved, and is asked for again by the tick. The
+            // account need not wait for it.
+            order.asked = now;
+            self.answered(id);
+        }
+    }
+}
+
+fn external(now: Timestamp, fill: &Fill) -> OrderReport {
+    OrderReport {
+        account: fill.account,
+        strategy: None,
+        intent: None,
+        symbol: fill.symbol,
+        client_order_id: fill.client_order_id,
+        side: fill.side,
+        position_side: PositionSide::Both,
+        kind: super::super::order::OrderKind::Market,
+        reduce_only: false,
+        quantity: fill.quantity,
+        filled: fill.quantity,
+        status: OrderStatus::Filled,
+        fill: Some(fill.clone()),
+        detail: Some("not made by a strategy here".to_owned()),
+        at: now,
+        trace: None,
+    }
+}

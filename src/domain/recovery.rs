@@ -1,0 +1,124 @@
+//! What the journal's rows add up to: orders that may still live, positions, the day's opening equity, modes. Folding the
+//! rows in order gives the same state that the machines had when they wrote them; a checkpoint is this state as JSON.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{AccountId, ClientOrderId, Epoch, StrategyId, Symbol};
+use super::ladder::ModeTable;
+use super::money::{Money, Quantity};
+use super::order::{Fill, NewOrder, OrderIntent, OrderStatus};
+use super::position::{Position, Positions};
+use super::record::{Entry, Record};
+
+/// An order whose end is not in the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpenOrder {
+    pub intent: OrderIntent,
+    pub order: NewOrder,
+    pub status: OrderStatus,
+    pub filled: Quantity,
+    pub venue_order_id: Option<u64>,
+}
+
+/// Equity when a UTC day began for an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayOpen {
+    pub utc_day: i64,
+    pub equity: Money,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AccountState {
+    pub open: BTreeMap<ClientOrderId, OpenOrder>,
+    pub positions: Positions,
+    /// The highest trade id booked: where the venue is asked to go on.
+    pub last_trade_id: u64,
+    pub day: Option<DayOpen>,
+    /// What each strategy's own fills came to, for strategies that share a symbol on the account.
+    pub own: Vec<(StrategyId, Symbol, Position)>,
+    /// Orders and fills since the journal began, for the status page.
+    pub orders: u64,
+    pub fills: u64,
+}
+
+impl AccountState {
+    #[must_use]
+    pub fn new(account: AccountId) -> Self {
+        let positions = Positions::new(account, Money::ZERO);
+        Self { open: BTreeMap::new(), positions, last_trade_id: 0, day: None, own: Vec::new(), orders: 0, fills: 0 }
+    }
+}
+
+impl AccountState {
+    fn book_own(&mut self, strategy: Option<StrategyId>, fill: &Fill) {
+        let Some(strategy) = strategy else { return };
+        let at = self.own.iter().position(|(id, symbol, _)| (*id, *symbol) == (strategy, fill.symbol));
+        let at = at.unwrap_or_else(|| {
+            self.own.push((strategy, fill.symbol, Position::default()));
+            self.own.len() - 1
+        });
+        self.own[at].2.apply(fill.side, fill.price, fill.quantity, fill.fee);
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct DaemonState {
+    pub epoch: Epoch,
+    pub accounts: BTreeMap<AccountId, AccountState>,
+    pub modes: ModeTable,
+}
+
+impl DaemonState {
+    pub fn apply(&mut self, entry: &Entry) {
+        match &entry.record {
+            Record::DaemonStarted { epoch, .. } => self.epoch = *epoch,
+            Record::OrderIntended { intent, order, .. } => {
+                let account = self.account(intent.account);
+                account.orders += 1;
+                let (status, filled) = (OrderStatus::Persisting, Quantity::ZERO);
+                let open = OpenOrder { intent: intent.clone(), order: order.clone(), status, filled, venue_order_id: None };
+                account.open.insert(order.client_order_id, open);
+            }
+            Record::OrderChanged { account, client_order_id, status, filled, venue_order_id, .. } => {
+                self.changed(*account, *client_order_id, *status, *filled, *venue_order_id);
+            }
+            Record::Filled { fill, strategy, .. } => {
+                let account = self.account(fill.account);
+                account.last_trade_id = account.last_trade_id.max(fill.trade_id);
+                if account.positions.apply(fill).booked().is_some() {
+                    account.fills += 1;
+                    account.book_own(*strategy, fill);
+                }
+            }
+            Record::DayOpened { account, utc_day, equity } => {
+                self.account(*account).day = Some(DayOpen { utc_day: *utc_day, equity: *equity });
+            }
+            Record::Reconciled { account, wallet, adopted, .. } => {
+                let positions = &mut self.account(*account).positions;
+                for position in adopted {
+                    positions.adopt_position(position);
+                }
+                positions.adopt_wallet(*wallet);
+            }
+            Record::ModeChanged { scope, to, cause, .. } => self.modes.set(*scope, *to, cause, entry.at),
+            _ => {}
+        }
+    }
+
+    fn changed(&mut self, account: AccountId, id: ClientOrderId, status: OrderStatus, filled: Quantity, venue_order_id: Option<u64>) {
+        let open = &mut self.account(account).open;
+        if status.is_terminal() {
+            open.remove(&id);
+        } else if let Some(order) = open.get_mut(&id) {
+            order.status = status;
+            order.filled = order.filled.max(filled);
+            order.venue_order_id = venue_order_id.or(order.venue_order_id);
+        }
+    }
+
+    fn account(&mut self, id: AccountId) -> &mut AccountState {
+        self.accounts.entry(id).or_insert_with(|| AccountState::new(id))
+    }
+}

@@ -1,0 +1,130 @@
+//! One account's exposure on one symbol: its position and every order that may still change it, both sides apart.
+
+use std::collections::HashMap;
+
+use super::super::ids::IntentId;
+use super::super::money::{Money, Quantity};
+use super::super::order::{Fill, OrderIntent, OrderReport, PositionSide, Side};
+
+/// What an open order may still do.
+#[derive(Debug, Clone)]
+struct Reservation {
+    side: Side,
+    remaining: Quantity,
+    reduce_only: bool,
+    /// Held until the executor's first report shows that it has the order.
+    unseen: Option<OrderIntent>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct SymbolBook {
+    /// One-way net, signed.
+    both: Quantity,
+    /// Hedge legs, signed: long is positive, short negative.
+    long: Quantity,
+    short: Quantity,
+    open: HashMap<IntentId, Reservation>,
+    /// Sums of `open`, kept so that a check does not walk it. Orders that only reduce are not in them.
+    buying: Quantity,
+    selling: Quantity,
+    /// What `exposure` was worth when last valued.
+    pub(super) valued: Money,
+}
+
+impl SymbolBook {
+    pub(super) fn reserve(&mut self, intent: &OrderIntent) {
+        let reservation = Reservation {
+            side: intent.side,
+            remaining: intent.quantity,
+            reduce_only: intent.reduce_only,
+            unseen: Some(intent.clone()),
+        };
+        self.replace(intent.id, Some(reservation));
+    }
+
+    /// Follows the executor's word: less what filled, nothing once the order is over.
+    pub(super) fn update(&mut self, intent: IntentId, report: &OrderReport) {
+        let remaining = report.quantity - report.filled;
+        let over = report.status.is_terminal() || !remaining.is_positive();
+        let reservation = Reservation { side: report.side, remaining, reduce_only: report.reduce_only, unseen: None };
+        self.replace(intent, (!over).then_some(reservation));
+    }
+
+    fn replace(&mut self, id: IntentId, next: Option<Reservation>) {
+        let before = match next.clone() {
+            Some(reservation) => self.open.insert(id, reservation),
+            None => self.open.remove(&id),
+        };
+        if let Some(before) = before {
+            *self.sum(&before) -= before.counted();
+        }
+        if let Some(next) = next {
+            *self.sum(&next) += next.counted();
+        }
+    }
+
+    fn sum(&mut self, reservation: &Reservation) -> &mut Quantity {
+        match reservation.side {
+            Side::Buy => &mut self.buying,
+            Side::Sell => &mut self.selling,
+        }
+    }
+
+    pub(super) fn fill(&mut self, fill: &Fill) {
+        let moved = fill.side.signed(fill.quantity);
+        match fill.position_side {
+            PositionSide::Both => self.both += moved,
+            PositionSide::Long => self.long += moved,
+            PositionSide::Short => self.short += moved,
+        }
+    }
+
+    pub(super) fn set_position(&mut self, side: PositionSide, quantity: Quantity) {
+        match side {
+            PositionSide::Both => self.both = quantity,
+            PositionSide::Long => self.long = quantity,
+            PositionSide::Short => self.short = quantity,
+        }
+    }
+
+    /// The larger of what it would be long if every buy filled and short if every sell did (C18).
+    pub(super) fn exposure(&self) -> Quantity {
+        self.exposure_with(Side::Buy, Quantity::ZERO)
+    }
+
+    pub(super) fn exposure_with(&self, side: Side, quantity: Quantity) -> Quantity {
+        let (buy, sell) = match side {
+            Side::Buy => (quantity, Quantity::ZERO),
+            Side::Sell => (Quantity::ZERO, quantity),
+        };
+        let long = self.both.max(Quantity::ZERO) + self.long;
+        let short = (-self.both).max(Quantity::ZERO) - self.short;
+        let net = self.both + self.long + self.short;
+        let longest = (net + self.buying + buy).max(long);
+        let shortest = (self.selling + sell - net).max(short);
+        longest.max(shortest).max(Quantity::ZERO)
+    }
+
+    /// What a reduce-only order on `side` can still take off the position.
+    pub(super) fn reducible(&self, side: Side, leg: PositionSide) -> Quantity {
+        let held = match leg {
+            PositionSide::Both => self.both,
+            PositionSide::Long => self.long,
+            PositionSide::Short => self.short,
+        };
+        match side {
+            Side::Sell => held.max(Quantity::ZERO),
+            Side::Buy => (-held).max(Quantity::ZERO),
+        }
+    }
+
+    pub(super) fn unseen(&self) -> impl Iterator<Item = &OrderIntent> {
+        self.open.values().filter_map(|reservation| reservation.unseen.as_ref())
+    }
+}
+
+impl Reservation {
+    fn counted(&self) -> Quantity {
+        if self.reduce_only { Quantity::ZERO } else { self.remaining }
+    }
+}

@@ -1,0 +1,327 @@
+//! The risk gate: every order intent passes through this machine or is not sent. It fails closed: a limit that is not
+//! configured refuses. It reserves an order's whole exposure at approval and gives it back only on the venue's definite
+//! word. Only this module can make an `Approved`.
+
+mod book;
+mod checks;
+pub mod limits;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) use tests::support as tests_support;
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use super::ids::{AccountId, ClientOrderId, Incarnation, IntentId, StrategyId, Symbol};
+use super::ladder::ModeTable;
+use super::market::MarketView;
+use super::mode::{Mode, Scope};
+use super::money::Money;
+use super::order::{AccountView, OrderIntent, OrderReport, Refusal};
+use super::outbox::Outbox;
+use super::record::Record;
+use super::time::Timestamp;
+use book::SymbolBook;
+use limits::RiskLimits;
+
+/// Intent ids remembered to refuse a second use. A strategy that repeats itself does so at once; 65,536 is a minute at
+/// a thousand intents a second, and 0.5 MB.
+const REMEMBERED_INTENTS: usize = 65_536;
+
+/// Something that risk has passed, and the incarnation of the risk manager that passed it. There is no way to make one
+/// outside this module:
+///
+/// ```compile_fail,E0451
+/// use ringfence::domain::{ids::Incarnation, risk::Approved};
+/// let forged = Approved { inner: 1, incarnation: Incarnation(1) };
+/// ```
+///
+/// and no constructor that another module could call:
+///
+/// ```compile_fail,E0624
+/// use ringfence::domain::{ids::Incarnation, risk::Approved};
+/// let forged = Approved::new(1, Incarnation(1));
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Approved<T> {
+    inner: T,
+    incarnation: Incarnation,
+}
+
+impl<T> Approved<T> {
+    fn new(inner: T, incarnation: Incarnation) -> Self {
+        Self { inner, incarnation }
+    }
+
+    #[must_use]
+    pub fn get(&self) -> &T {
+        &self.inner
+    }
+
+    /// The risk manager that approved it; an executor refuses an older one than it knows.
+    #[must_use]
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    #[must_use]
+    pub fn into_inner(self) -> T {
+        self.inner
+    }
+}
+
+/// An account's books as its executor has them: what risk is rebuilt from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccountBook {
+    pub view: AccountView,
+    /// Every order that is not terminal, unknown ones included.
+    pub open: Vec<OrderReport>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    Propose(OrderIntent),
+    /// A cancel reduces risk: it is never refused, but it is counted.
+    Cancel { account: AccountId, symbol: Symbol, client_order_id: ClientOrderId, reason: String },
+    SetLeverage { account: AccountId, symbol: Symbol, leverage: u8 },
+    Report(OrderReport),
+    Market(MarketView),
+    /// The executor's word on its whole account; makes a rebuilding account known again.
+    Book(AccountBook),
+    Account(AccountView),
+    Modes(ModeTable),
+    Limits(Box<RiskLimits>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    Submit(Approved<OrderIntent>),
+    Refuse(Refusal),
+    Cancel { account: AccountId, symbol: Symbol, client_order_id: ClientOrderId, reason: String },
+    SetLeverage { account: AccountId, symbol: Symbol, leverage: u8 },
+    /// A limit that stops trading by itself.
+    Trip { scope: Scope, mode: Mode, cause: String },
+}
+
+/// One account as risk sees it.
+#[derive(Debug, Default)]
+struct Account {
+    /// False until its executor told its book to this incarnation: nothing passes before.
+    known: bool,
+    books: BTreeMap<Symbol, SymbolBook>,
+    /// Symbol of each order with a reservation.
+    open: HashMap<IntentId, Symbol>,
+    messages: VecDeque<Timestamp>,
+    day_pnl: Money,
+    day_loss_tripped: bool,
+}
+
+/// The last order of one strategy on one account, to refuse its twin.
+type Twin = (OrderIntent, Timestamp);
+
+/// The machine.
+#[derive(Debug)]
+pub struct RiskMachine {
+    incarnation: Incarnation,
+    limits: RiskLimits,
+    modes: ModeTable,
+    markets: HashMap<Symbol, MarketView>,
+    accounts: BTreeMap<AccountId, Account>,
+    remembered: HashSet<IntentId>,
+    order_of_memory: VecDeque<IntentId>,
+    twins: HashMap<(AccountId, StrategyId, Symbol), Twin>,
+    /// Exposure of every account, valued when each book last changed or its market moved.
+    capital: Money,
+}
+
+impl RiskMachine {
+    #[must_use]
+    pub fn new(incarnation: Incarnation, limits: RiskLimits, modes: ModeTable) -> Self {
+        Self {
+            incarnation,
+            limits,
+            modes,
+            markets: HashMap::new(),
+            accounts: BTreeMap::new(),
+            remembered: HashSet::new(),
+            order_of_memory: VecDeque::new(),
+            twins: HashMap::new(),
+            capital: Money::ZERO,
+        }
+    }
+
+    #[must_use]
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// Exposure over all accounts, in-flight and unknown orders included.
+    #[must_use]
+    pub fn capital(&self) -> Money {
+        self.capital
+    }
+
+    pub fn on(&mut self, now: Timestamp, input: Input, out: &mut Outbox<Record, Effect>) {
+        match input {
+            Input::Propose(intent) => self.propose(now, intent, out),
+            Input::Cancel { account, symbol, client_order_id, reason } => {
+                self.count_message(now, account);
+                out.push(Effect::Cancel { account, symbol, client_order_id, reason });
+            }
+            Input::SetLeverage { account, symbol, leverage } => {
+                out.push(Effect::SetLeverage { account, symbol, leverage });
+            }
+            Input::Report(report) => self.report(&report),
+            Input::Market(view) => self.market(view),
+            Input::Book(book) => self.rebuild(book, out),
+            Input::Account(view) => self.account(&view, out),
+            Input::Modes(modes) => self.modes = modes,
+            Input::Limits(limits) => self.limits = *limits,
+        }
+    }
+
+    fn propose(&mut self, now: Timestamp, intent: OrderIntent, out: &mut Outbox<Record, Effect>) {
+        match self.check(now, &intent) {
+            Ok(()) => {
+                self.reserve(now, &intent);
+                out.push(Effect::Submit(Approved::new(intent, self.incarnation)));
+            }
+            Err(broken) => {
+                let refusal = Refusal {
+                    intent: intent.id,
+                    account: intent.account,
+                    strategy: intent.strategy,
+                    symbol: intent.symbol,
+                    control: broken.control.to_owned(),
+                    limit: broken.limit,
+                    value: broken.value,
+                };
+                let (control, limit, value) = (refusal.control.clone(), refusal.limit.clone(), refusal.value.clone());
+                out.push(Effect::Refuse(refusal));
+                out.persist(vec![Record::OrderRefused { intent, control, limit, value }], vec![]);
+            }
+        }
+    }
+
+    /// From here on the order counts, whatever becomes of it, until the venue says that it is over.
+    fn reserve(&mut self, now: Timestamp, intent: &OrderIntent) {
+        self.remember(intent.id);
+        self.count_message(now, intent.account);
+        self.twins.insert((intent.account, intent.strategy, intent.symbol), (intent.clone(), now));
+        let account = self.accounts.entry(intent.account).or_default();
+        account.open.insert(intent.id, intent.symbol);
+        account.books.entry(intent.symbol).or_default().reserve(intent);
+        self.revalue(intent.account, intent.symbol);
+    }
+
+    fn remember(&mut self, id: IntentId) {
+        if self.remembered.insert(id) {
+            self.order_of_memory.push_back(id);
+        }
+        if self.order_of_memory.len() > REMEMBERED_INTENTS
+            && let Some(oldest) = self.order_of_memory.pop_front()
+        {
+            self.remembered.remove(&oldest);
+        }
+    }
+
+    fn count_message(&mut self, now: Timestamp, account: AccountId) {
+        let horizon = self.limits.message_horizon(account);
+        let messages = &mut self.accounts.entry(account).or_default().messages;
+        messages.push_back(now);
+        while messages.front().is_some_and(|first| now.since(*first) >= horizon) {
+            messages.pop_front();
+        }
+    }
+
+    fn report(&mut self, report: &OrderReport) {
+        let account = self.accounts.entry(report.account).or_default();
+        let book = account.books.entry(report.symbol).or_default();
+        if let Some(fill) = &report.fill {
+            book.fill(fill);
+        }
+        if let Some(intent) = report.intent {
+            book.update(intent, report);
+            if report.status.is_terminal() {
+                account.open.remove(&intent);
+            } else {
+                account.open.insert(intent, report.symbol);
+            }
+        }
+        self.revalue(report.account, report.symbol);
+    }
+
+    fn market(&mut self, view: MarketView) {
+        let moved = self.markets.insert(view.symbol, view).is_none_or(|before| before.reference() != view.reference());
+        if moved && !self.capital.is_zero() {
+            let holders: smallvec::SmallVec<[AccountId; 8]> =
+                self.accounts.iter().filter(|(_, account)| account.books.contains_key(&view.symbol)).map(|(id, _)| *id).collect();
+            for account in holders {
+                self.revalue(account, view.symbol);
+            }
+        }
+    }
+
+    /// Takes an account's books whole from its executor, which asked the venue.
+    fn rebuild(&mut self, book: AccountBook, out: &mut Outbox<Record, Effect>) {
+        let id = book.view.account;
+        let account = self.accounts.entry(id).or_default();
+        let stale: Money = account.books.values().map(|book| book.valued).sum();
+        // Reservations that the executor has not seen yet (approved, still in its mailbox) must not be lost.
+        let in_flight: Vec<_> = account.books.values().flat_map(SymbolBook::unseen).cloned().collect();
+        account.books.clear();
+        account.open.clear();
+        account.known = true;
+        for position in &book.view.positions {
+            account.books.entry(position.symbol).or_default().set_position(position.position_side, position.quantity);
+        }
+        for report in &book.open {
+            let Some(intent) = report.intent else { continue };
+            account.open.insert(intent, report.symbol);
+            account.books.entry(report.symbol).or_default().update(intent, report);
+        }
+        for intent in &in_flight {
+            if !account.open.contains_key(&intent.id) {
+                account.open.insert(intent.id, intent.symbol);
+                account.books.entry(intent.symbol).or_default().reserve(intent);
+            }
+        }
+        self.capital -= stale;
+        let symbols: Vec<Symbol> = self.accounts.get(&id).map(|account| account.books.keys().copied().collect()).unwrap_or_default();
+        for symbol in symbols {
+            self.revalue(id, symbol);
+        }
+        self.account(&book.view, out);
+    }
+
+    /// Watches the day's loss. The trip is told once a day and account; the kill switch latches it.
+    fn account(&mut self, view: &AccountView, out: &mut Outbox<Record, Effect>) {
+        let limit = self.limits.account(view.account).and_then(|limits| limits.max_daily_loss);
+        let account = self.accounts.entry(view.account).or_default();
+        account.day_pnl = view.day_pnl;
+        let Some(limit) = limit else { return };
+        let lost = -view.day_pnl;
+        if lost < limit {
+            account.day_loss_tripped = false;
+        } else if !account.day_loss_tripped {
+            account.day_loss_tripped = true;
+            let cause = format!("daily_loss: limit {limit}, found {lost}");
+            out.push(Effect::Trip { scope: Scope::Account(view.account), mode: Mode::Halted, cause });
+        }
+    }
+
+    /// Keeps the running total over all accounts right after one book or its price changed.
+    fn revalue(&mut self, account: AccountId, symbol: Symbol) {
+        let reference = self.markets.get(&symbol).and_then(MarketView::reference);
+        let Some(book) = self.accounts.get_mut(&account).and_then(|account| account.books.get_mut(&symbol)) else { return };
+        // Without a price the old value stands: exposure does not vanish because a feed is late.
+        let Some(reference) = reference else { return };
+        let value = reference * book.exposure();
+        self.capital += value - book.valued;
+        book.valued = value;
+    }
+
+    /// How far back message counts are looked at when no limit says so: a minute, the venues' longest order window but a day.
+    pub(super) const DEFAULT_MESSAGE_HORIZON: Duration = Duration::from_secs(60);
+}

@@ -1,0 +1,341 @@
+//! The exchange's engine: matching by price and time among our accounts' orders and the liquidity that a market source
+//! shows, margin accounts, Binance's filters and refusals. A pure machine: no clock, random numbers or I/O; ids are counters;
+//! latency is the driver's business. The backtest steps it in virtual time, the daemon from a thread.
+//!
+//! # How our orders meet a market that does not know them
+//! A recorded (or generated) market goes on as if we were not there. The rules here never promise a fill that a real
+//! order could not have had:
+//! - **Taking** walks the displayed levels in price order. What we took is gone until the level empties or new quantity is
+//!   displayed there (`external`).
+//! - **Resting** behind a level puts all that is displayed there ahead of us (`Order::queue_ahead`). A level behind the
+//!   touch that was never shown counts as an unknown queue: no print *at* it fills us. Inside the spread nobody is ahead.
+//! - **A print at our price** by the opposite aggressor first eats the queue ahead; only the overflow fills us. **A print
+//!   through our price** fills us, at our price, up to its quantity. One print's quantity is shared by all our orders in
+//!   price-time order and never used twice.
+//! - **Cancels are presumed behind us**: displayed quantity that shrinks moves us forward only where less is displayed than we
+//!   had ahead.
+//! - **An opposite quote at or beyond our price** fills us at our price, up to what it displays and we have not consumed.
+//! - **At one price** a taker of ours trades with the external queue ahead of our resting order, then with that order, then
+//!   with what stands behind it.
+//! - **A candle** is a path of touches and prints (`candle`).
+
+pub mod account;
+mod admission;
+mod candle;
+mod external;
+mod market;
+mod matching;
+mod orders;
+mod queries;
+mod reject;
+pub mod state;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use crate::domain::ids::{AccountId, ClientOrderId, Symbol};
+use crate::domain::instrument::{Instrument, Ticks};
+use crate::domain::market_data::Level;
+use crate::domain::money::{Money, Quantity};
+use crate::domain::order::{EndReason, OrderStatus, Side, VenueCommand, VenueEvent, VenueOrder};
+use crate::domain::time::Timestamp;
+
+pub use account::AccountSetup;
+use account::{Account, Unit};
+use external::External;
+use orders::{OpenOrders, Order};
+use state::ChangeLog;
+
+/// Which price fires stops and take-profits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TriggerPrice {
+    /// CONTRACT_PRICE, the venue's default.
+    #[default]
+    Last,
+    /// MARK_PRICE.
+    Mark,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExchangeConfig {
+    pub trigger_price: TriggerPrice,
+    /// Open orders of one account on one symbol; 200 is USD-M's MAX_NUM_ORDERS.
+    pub open_orders_max: u32,
+    /// Waiting stops of one account on one symbol; USD-M allows 200 over all.
+    pub waiting_orders_max: u32,
+    /// What an account trades with before it says otherwise; USD-M starts at 20.
+    pub default_leverage: u8,
+    /// Ended orders that an account can still query. A reconciliation asks within minutes; 1,000 are ~200 kB.
+    pub closed_kept: usize,
+    /// Trades of an account that a snapshot can list. 5,000 are ~1 MB; older ones are in the durable record.
+    pub trades_kept: usize,
+    /// Keep a log of changes for the durable record. Off where nothing is recorded.
+    pub log_changes: bool,
+}
+
+impl Default for ExchangeConfig {
+    fn default() -> Self {
+        Self {
+            trigger_price: TriggerPrice::Last,
+            open_orders_max: 200,
+            waiting_orders_max: 200,
+            default_leverage: 20,
+            closed_kept: 1_000,
+            trades_kept: 5_000,
+            log_changes: false,
+        }
+    }
+}
+
+/// What the exchange tells one account.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExchangeOutput {
+    pub account: AccountId,
+    pub event: VenueEvent,
+}
+
+/// One symbol: its rules, everybody else's liquidity, our orders.
+#[derive(Debug, Clone)]
+struct Market {
+    instrument: Instrument,
+    unit: Unit,
+    external: External,
+    orders: OpenOrders,
+    last: Option<Ticks>,
+    mark: Option<Ticks>,
+}
+
+impl Market {
+    /// What positions are valued at: the mark, else the last trade, else the touch.
+    fn reference(&self) -> Option<Ticks> {
+        let touch = || self.external.touch(Side::Buy).or_else(|| self.external.touch(Side::Sell));
+        self.mark.or(self.last).or_else(|| touch().map(|level| level.price))
+    }
+}
+
+/// The engine. Symbols and accounts have dense indices; look a symbol's up once with `symbol_index`.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    config: ExchangeConfig,
+    markets: Vec<Market>,
+    symbol_indices: BTreeMap<Symbol, usize>,
+    accounts: Vec<Account>,
+    account_indices: BTreeMap<AccountId, usize>,
+    next_order_id: u64,
+    next_trade_id: u64,
+    changes: ChangeLog,
+}
+
+impl Exchange {
+    #[must_use]
+    pub fn new(config: ExchangeConfig) -> Self {
+        Self {
+            changes: ChangeLog::new(config.log_changes),
+            config,
+            markets: Vec::new(),
+            symbol_indices: BTreeMap::new(),
+            accounts: Vec::new(),
+            account_indices: BTreeMap::new(),
+            next_order_id: 1,
+            next_trade_id: 1,
+        }
+    }
+
+    /// Lists a symbol, or finds it listed, and returns its index.
+    pub fn add_symbol(&mut self, instrument: Instrument) -> usize {
+        if let Some(index) = self.symbol_indices.get(&instrument.symbol) {
+            return *index;
+        }
+        let index = self.markets.len();
+        self.symbol_indices.insert(instrument.symbol, index);
+        self.markets.push(Market {
+            unit: Unit::of(&instrument),
+            instrument,
+            external: External::default(),
+            orders: OpenOrders::default(),
+            last: None,
+            mark: None,
+        });
+        index
+    }
+
+    #[must_use]
+    pub fn symbol_index(&self, symbol: Symbol) -> Option<usize> {
+        self.symbol_indices.get(&symbol).copied()
+    }
+
+    #[must_use]
+    pub fn instrument(&self, symbol: usize) -> Option<&Instrument> {
+        self.markets.get(symbol).map(|market| &market.instrument)
+    }
+
+    /// Opens an account; one that is open already (from the record) stays as it is. Says whether it is new.
+    pub fn open_account(&mut self, id: AccountId, setup: AccountSetup) -> bool {
+        if self.account_indices.contains_key(&id) {
+            return false;
+        }
+        self.account_indices.insert(id, self.accounts.len());
+        self.accounts.push(Account::new(id, setup));
+        self.changes.account(self.accounts.len() - 1);
+        true
+    }
+
+    /// Best displayed bid and ask.
+    #[must_use]
+    pub fn touch(&self, symbol: usize) -> (Option<Level>, Option<Level>) {
+        self.markets.get(symbol).map_or((None, None), |market| (market.external.touch(Side::Buy), market.external.touch(Side::Sell)))
+    }
+
+    /// Everybody else's book as displayed, best first, and its update id.
+    #[must_use]
+    pub fn book(&self, symbol: usize, limit: usize) -> Option<(u64, Vec<Level>, Vec<Level>)> {
+        let external = &self.markets.get(symbol)?.external;
+        let side = |side| external.displayed_levels(side).take(limit).collect();
+        Some((external.book_id(), side(Side::Buy), side(Side::Sell)))
+    }
+
+    /// Wallet plus open profit at the mark.
+    #[must_use]
+    pub fn equity(&self, account: AccountId) -> Option<Money> {
+        let account = &self.accounts[*self.account_indices.get(&account)?];
+        let open = account.slots.iter().map(|(index, slot)| {
+            let market = &self.markets[*index];
+            market.reference().map(|mark| slot.unrealized(&market.unit, mark)).unwrap_or_default()
+        });
+        Some(Money(account.wallet + open.sum::<rust_decimal::Decimal>()))
+    }
+
+    /// Answers one command of an account.
+    pub fn command(&mut self, now: Timestamp, account: AccountId, command: &VenueCommand, out: &mut Vec<ExchangeOutput>) {
+        let Some(index) = self.account_indices.get(&account).copied() else {
+            out.push(ExchangeOutput { account, event: unknown_account(account, command, now) });
+            return;
+        };
+        match command {
+            VenueCommand::Place(order) => self.place(now, index, order, out),
+            VenueCommand::Cancel { symbol, client_order_id } => self.cancel(now, index, *symbol, *client_order_id, out),
+            VenueCommand::CancelAll { symbol } => self.cancel_all(now, index, *symbol, out),
+            VenueCommand::Query { symbol, client_order_id } => {
+                let order = self.query(index, *symbol, *client_order_id);
+                out.push(ExchangeOutput { account, event: VenueEvent::OrderIs { client_order_id: *client_order_id, order } });
+            }
+            VenueCommand::Snapshot { trades_after } => {
+                let snapshot = self.snapshot(index, *trades_after);
+                out.push(ExchangeOutput { account, event: VenueEvent::SnapshotIs(snapshot) });
+            }
+            VenueCommand::SetLeverage { symbol, leverage } => {
+                let event = self.set_leverage(index, *symbol, *leverage);
+                out.push(ExchangeOutput { account, event });
+            }
+        }
+    }
+
+    fn cancel(&mut self, now: Timestamp, account: usize, symbol: Symbol, id: ClientOrderId, out: &mut Vec<ExchangeOutput>) {
+        let found = self.accounts[account].open.get(&id).copied().filter(|(index, _)| self.markets[*index].instrument.symbol == symbol);
+        match found {
+            Some((index, slot)) => self.end_open(now, index, slot, EndReason::Canceled, out),
+            None => out.push(ExchangeOutput {
+                account: self.accounts[account].id,
+                event: VenueEvent::CancelRefused {
+                    client_order_id: id,
+                    code: reject::UNKNOWN_ORDER,
+                    message: reject::UNKNOWN_ORDER_TEXT.to_owned(),
+                },
+            }),
+        }
+    }
+
+    fn cancel_all(&mut self, now: Timestamp, account: usize, symbol: Option<Symbol>, out: &mut Vec<ExchangeOutput>) {
+        let only = symbol.map(|symbol| self.symbol_index(symbol));
+        let open = self.accounts[account].open.values().copied().filter(|(index, _)| only.is_none_or(|only| only == Some(*index)));
+        for (index, slot) in open.collect::<Vec<_>>() {
+            self.end_open(now, index, slot, EndReason::Canceled, out);
+        }
+    }
+
+    /// Takes an open order out and says that it ended.
+    fn end_open(&mut self, now: Timestamp, symbol: usize, slot: u32, reason: EndReason, out: &mut Vec<ExchangeOutput>) {
+        if let Some(order) = self.withdraw(symbol, slot) {
+            self.finish(now, symbol, order, Some(reason), out);
+        }
+    }
+
+    /// Puts an accepted order among the open ones, with what it may still cost.
+    fn open(&mut self, symbol: usize, order: Order) {
+        let (account, id, client_order_id) = (order.account, order.id, order.client_order_id);
+        let leverage = self.starting_leverage(symbol);
+        self.accounts[account].slot_mut(symbol, leverage).count(&order, 1);
+        let slot = self.markets[symbol].orders.insert(order);
+        self.accounts[account].open.insert(client_order_id, (symbol, slot));
+        self.changes.order(symbol, slot, id);
+    }
+
+    /// The opposite of `open`.
+    fn withdraw(&mut self, symbol: usize, slot: u32) -> Option<Order> {
+        let order = self.markets[symbol].orders.remove(slot)?;
+        let leverage = self.starting_leverage(symbol);
+        let account = &mut self.accounts[order.account];
+        account.slot_mut(symbol, leverage).count(&order, -1);
+        account.open.remove(&order.client_order_id);
+        self.changes.order(symbol, slot, order.id);
+        Some(order)
+    }
+
+    /// An order is over: filled whole (`None`), or ended for a reason that its account is told.
+    fn finish(&mut self, now: Timestamp, symbol: usize, mut order: Order, reason: Option<EndReason>, out: &mut Vec<ExchangeOutput>) {
+        order.updated_at = now;
+        let status = match reason {
+            None => OrderStatus::Filled,
+            Some(EndReason::Canceled) => OrderStatus::Canceled,
+            Some(EndReason::Expired | EndReason::SelfTradePrevented) => OrderStatus::Expired,
+        };
+        let shown = self.shown(symbol, &order, status);
+        let account = &mut self.accounts[order.account];
+        if let Some(reason) = reason {
+            let event = VenueEvent::Ended { client_order_id: order.client_order_id, reason, filled: shown.filled, at: now };
+            out.push(ExchangeOutput { account: account.id, event });
+        }
+        self.changes.closed(account.id, &shown);
+        if account.closed.len() >= self.config.closed_kept {
+            account.closed.pop_front();
+        }
+        account.closed.push_back(shown);
+    }
+
+    fn shown(&self, symbol: usize, order: &Order, status: OrderStatus) -> VenueOrder {
+        let instrument = &self.markets[symbol].instrument;
+        let quantity = |lots| Quantity(instrument.quantity(crate::domain::instrument::Lots(lots)).0);
+        VenueOrder {
+            client_order_id: order.client_order_id,
+            venue_order_id: order.id,
+            symbol: instrument.symbol,
+            side: order.side,
+            position_side: order.position_side,
+            kind: order.kind,
+            status,
+            quantity: quantity(order.quantity),
+            filled: quantity(order.filled),
+            reduce_only: order.reduce_only,
+            updated_at: order.updated_at,
+        }
+    }
+
+    /// The leverage of an account that never set one.
+    fn starting_leverage(&self, symbol: usize) -> u8 {
+        self.config.default_leverage.min(self.markets[symbol].instrument.max_leverage).max(1)
+    }
+}
+
+fn unknown_account(account: AccountId, command: &VenueCommand, now: Timestamp) -> VenueEvent {
+    const MESSAGE: &str = "Invalid API-key, IP, or permissions for action.";
+    match command {
+        VenueCommand::Place(order) => {
+            VenueEvent::Rejected { client_order_id: order.client_order_id, code: -2015, message: MESSAGE.to_owned(), at: now }
+        }
+        VenueCommand::Cancel { client_order_id, .. } => {
+            VenueEvent::CancelRefused { client_order_id: *client_order_id, code: -2015, message: MESSAGE.to_owned() }
+        }
+        _ => VenueEvent::CommandFailed { command: "account".to_owned(), why: format!("-2015 {MESSAGE} The exchange has no account {account}") },
+    }
+}

@@ -1,0 +1,318 @@
+//! The orders of our accounts on one symbol: a slab of open orders, the two resting sides in price-time order, and the
+//! stops that wait for their trigger. It keeps order; it decides nothing and knows no account.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ids::ClientOrderId;
+use crate::domain::instrument::Ticks;
+use crate::domain::order::{NewOrder, OrderKind, PositionSide, SelfTradePrevention, Side, TimeInForce};
+use crate::domain::time::Timestamp;
+
+/// A trigger that has not fired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trigger {
+    pub at: Ticks,
+    /// Fires at or above `at`; else at or below.
+    pub rising: bool,
+}
+
+impl Trigger {
+    #[must_use]
+    pub const fn is_reached(self, price: Ticks) -> bool {
+        if self.rising { price.0 >= self.at.0 } else { price.0 <= self.at.0 }
+    }
+
+    /// Where the trigger of this kind of order stands, on the grid; `None` for an order without one.
+    #[must_use]
+    pub fn of(kind: &OrderKind, side: Side, at: Ticks) -> Option<Self> {
+        let rising = match kind {
+            OrderKind::StopMarket { .. } | OrderKind::StopLimit { .. } => side == Side::Buy,
+            OrderKind::TakeProfitMarket { .. } | OrderKind::TakeProfitLimit { .. } => side == Side::Sell,
+            OrderKind::Market | OrderKind::Limit { .. } => return None,
+        };
+        Some(Self { at, rising })
+    }
+}
+
+/// One order inside the engine. Quantities are lots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    pub id: u64,
+    /// Index of the account in the engine.
+    #[serde(skip)]
+    pub account: usize,
+    pub client_order_id: ClientOrderId,
+    pub side: Side,
+    pub position_side: PositionSide,
+    pub kind: OrderKind,
+    pub time_in_force: TimeInForce,
+    pub self_trade_prevention: SelfTradePrevention,
+    pub reduce_only: bool,
+    /// The worst price it trades at; `None` takes any.
+    pub limit: Option<Ticks>,
+    /// `Some` while it waits.
+    pub trigger: Option<Trigger>,
+    pub quantity: i64,
+    pub filled: i64,
+    /// External lots at its price that trade before it does; `QUEUE_UNKNOWN` at a level that was never shown.
+    pub queue_ahead: i64,
+    pub updated_at: Timestamp,
+}
+
+/// The order joined a level behind the touch that the market data never showed: everything that may be there is ahead.
+pub const QUEUE_UNKNOWN: i64 = i64::MAX;
+
+impl Order {
+    #[must_use]
+    pub const fn remaining(&self) -> i64 {
+        self.quantity - self.filled
+    }
+
+    /// Whether it may trade at `price`.
+    #[must_use]
+    pub const fn accepts(&self, price: Ticks) -> bool {
+        match (self.limit, self.side) {
+            (None, _) => true,
+            (Some(limit), Side::Buy) => price.0 <= limit.0,
+            (Some(limit), Side::Sell) => price.0 >= limit.0,
+        }
+    }
+
+    /// The order as asked for, on the grid. The caller has checked the grid.
+    #[must_use]
+    pub fn new(id: u64, account: usize, order: &NewOrder, grid: OnGrid, now: Timestamp) -> Self {
+        Self {
+            id,
+            account,
+            client_order_id: order.client_order_id,
+            side: order.side,
+            position_side: order.position_side,
+            kind: order.kind,
+            time_in_force: order.time_in_force,
+            self_trade_prevention: order.self_trade_prevention,
+            reduce_only: order.reduce_only,
+            limit: grid.limit,
+            trigger: grid.trigger.and_then(|at| Trigger::of(&order.kind, order.side, at)),
+            quantity: grid.quantity,
+            filled: 0,
+            queue_ahead: 0,
+            updated_at: now,
+        }
+    }
+}
+
+/// An order's numbers in ticks and lots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnGrid {
+    pub limit: Option<Ticks>,
+    pub trigger: Option<Ticks>,
+    pub quantity: i64,
+}
+
+/// Where a resting order stands in its side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Key {
+    price: Ticks,
+    slot: u32,
+}
+
+/// One resting side, worst first: the best order is the last, so that taking it moves nothing. At one price the older order
+/// is nearer to the end.
+#[derive(Debug, Clone, Default)]
+struct RestingSide {
+    keys: Vec<Key>,
+}
+
+/// All open orders of one symbol.
+#[derive(Debug, Clone)]
+pub struct OpenOrders {
+    slots: Vec<Option<Order>>,
+    free: Vec<u32>,
+    bids: RestingSide,
+    asks: RestingSide,
+    waiting: Vec<u32>,
+    /// The lowest rising and the highest falling trigger: one comparison each tells a trade that nothing fires.
+    rising_from: Ticks,
+    falling_from: Ticks,
+}
+
+impl Default for OpenOrders {
+    fn default() -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            bids: RestingSide::default(),
+            asks: RestingSide::default(),
+            waiting: Vec::new(),
+            rising_from: Ticks(i64::MAX),
+            falling_from: Ticks(i64::MIN),
+        }
+    }
+}
+
+/// Whether `price` has priority over `other` on this side.
+#[must_use]
+pub const fn is_better(side: Side, price: Ticks, other: Ticks) -> bool {
+    match side {
+        Side::Buy => price.0 > other.0,
+        Side::Sell => price.0 < other.0,
+    }
+}
+
+impl OpenOrders {
+    fn side(&self, side: Side) -> &RestingSide {
+        match side {
+            Side::Buy => &self.bids,
+            Side::Sell => &self.asks,
+        }
+    }
+
+    fn side_mut(&mut self, side: Side) -> &mut RestingSide {
+        match side {
+            Side::Buy => &mut self.bids,
+            Side::Sell => &mut self.asks,
+        }
+    }
+
+    #[must_use]
+    pub fn get(&self, slot: u32) -> Option<&Order> {
+        self.slots.get(slot as usize).and_then(Option::as_ref)
+    }
+
+    pub fn get_mut(&mut self, slot: u32) -> Option<&mut Order> {
+        self.slots.get_mut(slot as usize).and_then(Option::as_mut)
+    }
+
+    /// Puts the order where it belongs: among the waiting while it has a trigger, else behind its price.
+    pub fn insert(&mut self, order: Order) -> u32 {
+        let (side, limit, waits) = (order.side, order.limit.unwrap_or_default(), order.trigger.is_some());
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = Some(order);
+                slot
+            }
+            None => {
+                self.slots.push(Some(order));
+                (self.slots.len() - 1) as u32
+            }
+        };
+        if waits {
+            self.waiting.push(slot);
+            self.find_next_triggers();
+        } else {
+            let keys = &mut self.side_mut(side).keys;
+            let at = keys.partition_point(|key| is_better(side, limit, key.price));
+            keys.insert(at, Key { price: limit, slot });
+        }
+        slot
+    }
+
+    pub fn remove(&mut self, slot: u32) -> Option<Order> {
+        let order = self.slots.get_mut(slot as usize)?.take()?;
+        self.free.push(slot);
+        if order.trigger.is_some() {
+            self.waiting.retain(|waiting| *waiting != slot);
+            self.find_next_triggers();
+        } else {
+            let keys = &mut self.side_mut(order.side).keys;
+            // From the end: orders leave mostly at the touch.
+            if let Some(at) = keys.iter().rposition(|key| key.slot == slot) {
+                keys.remove(at);
+            }
+        }
+        Some(order)
+    }
+
+    /// The order with priority on a side.
+    #[must_use]
+    pub fn best(&self, side: Side) -> Option<(u32, Ticks)> {
+        self.side(side).keys.last().map(|key| (key.slot, key.price))
+    }
+
+    #[must_use]
+    pub fn has_resting(&self, side: Side) -> bool {
+        !self.side(side).keys.is_empty()
+    }
+
+    /// The `n`th order of a side in price-time order.
+    #[must_use]
+    pub fn nth(&self, side: Side, n: usize) -> Option<(u32, Ticks)> {
+        self.side(side).keys.iter().rev().nth(n).map(|key| (key.slot, key.price))
+    }
+
+    /// Calls `change` for each resting order at exactly `price`, oldest first.
+    pub fn each_at(&mut self, side: Side, price: Ticks, mut change: impl FnMut(&mut Order)) {
+        let (keys, slots) = match side {
+            Side::Buy => (&self.bids.keys, &mut self.slots),
+            Side::Sell => (&self.asks.keys, &mut self.slots),
+        };
+        let end = keys.partition_point(|key| !is_better(side, key.price, price));
+        for key in keys[..end].iter().rev().take_while(|key| key.price == price) {
+            if let Some(order) = slots[key.slot as usize].as_mut() {
+                change(order);
+            }
+        }
+    }
+
+    /// Calls `change` for each resting order better than `price`, best first; for all of the side without a price.
+    pub fn each_better(&mut self, side: Side, price: Option<Ticks>, mut change: impl FnMut(&mut Order)) {
+        let (keys, slots) = match side {
+            Side::Buy => (&self.bids.keys, &mut self.slots),
+            Side::Sell => (&self.asks.keys, &mut self.slots),
+        };
+        for key in keys.iter().rev().take_while(|key| price.is_none_or(|price| is_better(side, key.price, price))) {
+            if let Some(order) = slots[key.slot as usize].as_mut() {
+                change(order);
+            }
+        }
+    }
+
+    /// Calls `change` for every resting order of a side, best first.
+    pub fn each(&mut self, side: Side, change: impl FnMut(&mut Order)) {
+        self.each_better(side, None, change);
+    }
+
+    /// Every open order, resting or waiting, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Order)> {
+        self.slots.iter().enumerate().filter_map(|(slot, order)| order.as_ref().map(|order| (slot as u32, order)))
+    }
+
+    /// Whether a trigger price of `price` fires anything.
+    #[must_use]
+    pub fn fires(&self, price: Ticks) -> bool {
+        price >= self.rising_from || price <= self.falling_from
+    }
+
+    /// The oldest waiting order that `price` fires.
+    #[must_use]
+    pub fn first_fired(&self, price: Ticks) -> Option<u32> {
+        if !self.fires(price) {
+            return None;
+        }
+        let reached = |slot: &&u32| self.get(**slot).and_then(|order| order.trigger).is_some_and(|trigger| trigger.is_reached(price));
+        self.waiting.iter().filter(reached).min_by_key(|slot| self.get(**slot).map(|order| order.id)).copied()
+    }
+
+    /// The waiting trigger that a move from `from` to `to` meets first, strictly between the two.
+    #[must_use]
+    pub fn trigger_between(&self, from: Ticks, to: Ticks) -> Option<Ticks> {
+        let between = |at: &Ticks| if from < to { from < *at && *at < to } else { to < *at && *at < from };
+        let met = self.waiting.iter().filter_map(|slot| self.get(*slot)?.trigger);
+        let met = met.filter(|trigger| trigger.rising == (from < to)).map(|trigger| trigger.at).filter(between);
+        if from < to { met.min() } else { met.max() }
+    }
+
+    fn find_next_triggers(&mut self) {
+        self.rising_from = Ticks(i64::MAX);
+        self.falling_from = Ticks(i64::MIN);
+        for slot in &self.waiting {
+            // Invariant: `waiting` holds slots of open orders with a trigger.
+            let Some(trigger) = self.slots[*slot as usize].as_ref().and_then(|order| order.trigger) else { continue };
+            if trigger.rising {
+                self.rising_from = self.rising_from.min(trigger.at);
+            } else {
+                self.falling_from = self.falling_from.max(trigger.at);
+            }
+        }
+    }
+}

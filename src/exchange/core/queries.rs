@@ -1,0 +1,57 @@
+//! What the exchange answers about an account: an order, the whole of it. Changes nothing.
+
+use rust_decimal::Decimal;
+
+use crate::domain::ids::{ClientOrderId, Symbol};
+use crate::domain::money::{Money, Price, Quantity};
+use crate::domain::order::{Fill, OrderStatus, VenueOrder, VenuePosition, VenueSnapshot};
+
+use super::Exchange;
+use super::account::Account;
+
+impl Exchange {
+    /// The order under that id: the open one, else the newest that ended.
+    pub(super) fn query(&self, account: usize, symbol: Symbol, id: ClientOrderId) -> Option<VenueOrder> {
+        let holder = &self.accounts[account];
+        if let Some((index, slot)) = holder.open.get(&id) {
+            let order = self.markets[*index].orders.get(*slot)?;
+            return Some(self.shown(*index, order, OrderStatus::Working)).filter(|order| order.symbol == symbol);
+        }
+        holder.closed.iter().rev().find(|order| order.client_order_id == id && order.symbol == symbol).cloned()
+    }
+
+    pub(super) fn snapshot(&self, account: usize, trades_after: u64) -> VenueSnapshot {
+        let holder = &self.accounts[account];
+        let open = holder.open.values().filter_map(|(index, slot)| {
+            let order = self.markets[*index].orders.get(*slot)?;
+            Some(self.shown(*index, order, OrderStatus::Working))
+        });
+        let mut open_orders: Vec<VenueOrder> = open.collect();
+        open_orders.sort_unstable_by_key(|order| order.venue_order_id);
+        VenueSnapshot {
+            open_orders,
+            positions: self.positions(holder),
+            wallet: Money(holder.wallet),
+            trades: trades_after_of(holder, trades_after),
+        }
+    }
+
+    fn positions(&self, account: &Account) -> Vec<VenuePosition> {
+        let shown = account.slots.iter().flat_map(|(index, slot)| {
+            let market = &self.markets[*index];
+            slot.legs().map(|(position_side, leg)| VenuePosition {
+                symbol: market.instrument.symbol,
+                position_side,
+                quantity: Quantity((Decimal::from(leg.lots) * market.unit.step).normalize()),
+                entry_price: Price(leg.entry_price(&market.unit)),
+            })
+        });
+        shown.collect()
+    }
+}
+
+/// Trade ids of an account ascend, so the tail is all that is wanted.
+fn trades_after_of(account: &Account, trades_after: u64) -> Vec<Fill> {
+    let from = account.trades.partition_point(|trade| trade.trade_id <= trades_after);
+    account.trades.iter().skip(from).cloned().collect()
+}

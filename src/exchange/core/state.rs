@@ -1,0 +1,281 @@
+//! The engine's state as plain rows: what changed since the last look, for a durable record, and the way back from the rows
+//! after a restart. It knows the rows' content, not where they are kept.
+
+use std::collections::BTreeSet;
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ids::{AccountId, Symbol};
+use crate::domain::instrument::Ticks;
+use crate::domain::order::{Fill, VenueOrder};
+
+use super::account::{Account, AccountSetup, Leg, Slot};
+use super::orders::Order;
+use super::{Exchange, Market};
+use crate::domain::money::Money;
+
+/// An account without its orders and trades.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AccountRow {
+    pub account: AccountId,
+    pub owner: u32,
+    pub hedge: bool,
+    #[serde(with = "rust_decimal::serde::str")]
+    pub wallet: Decimal,
+    pub symbols: Vec<SlotRow>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SlotRow {
+    pub symbol: Symbol,
+    pub leverage: u8,
+    pub net: Leg,
+    pub long: Leg,
+    pub short: Leg,
+}
+
+/// An open order with its place in the queue.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderRow {
+    pub account: AccountId,
+    pub symbol: Symbol,
+    pub order: Order,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClosedRow {
+    pub account: AccountId,
+    pub order: VenueOrder,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarketRow {
+    pub symbol: Symbol,
+    pub last: Option<Ticks>,
+    pub mark: Option<Ticks>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counters {
+    pub next_order_id: u64,
+    pub next_trade_id: u64,
+}
+
+/// What changed, complete for each thing named.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Changes {
+    pub accounts: Vec<AccountRow>,
+    pub open: Vec<OrderRow>,
+    /// Ids of orders that are open no more.
+    pub gone: Vec<u64>,
+    pub closed: Vec<ClosedRow>,
+    pub trades: Vec<Fill>,
+    pub counters: Counters,
+}
+
+impl Changes {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.accounts.is_empty() && self.open.is_empty() && self.gone.is_empty() && self.closed.is_empty() && self.trades.is_empty()
+    }
+}
+
+/// All that a restart needs.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SavedState {
+    pub accounts: Vec<AccountRow>,
+    pub open: Vec<OrderRow>,
+    /// Oldest first.
+    pub closed: Vec<ClosedRow>,
+    /// Ascending by trade id.
+    pub trades: Vec<Fill>,
+    pub markets: Vec<MarketRow>,
+    pub counters: Counters,
+}
+
+/// What the rows name and this exchange does not list.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreError {
+    #[error("the exchange's record names symbol {symbol}, which this exchange does not list; list it, or start with another data directory")]
+    UnknownSymbol { symbol: Symbol },
+    #[error("the exchange's record has an order of account {account}, which it does not know; the record is damaged")]
+    UnknownAccount { account: AccountId },
+}
+
+/// Notes what changed. Switched off it costs one branch.
+#[derive(Debug, Clone)]
+pub(super) struct ChangeLog {
+    on: bool,
+    accounts: BTreeSet<usize>,
+    orders: BTreeSet<(u64, usize, u32)>,
+    closed: Vec<ClosedRow>,
+    trades: Vec<Fill>,
+}
+
+impl ChangeLog {
+    pub(super) fn new(on: bool) -> Self {
+        Self { on, accounts: BTreeSet::new(), orders: BTreeSet::new(), closed: Vec::new(), trades: Vec::new() }
+    }
+
+    pub(super) fn account(&mut self, account: usize) {
+        if self.on {
+            self.accounts.insert(account);
+        }
+    }
+
+    pub(super) fn order(&mut self, symbol: usize, slot: u32, id: u64) {
+        if self.on {
+            self.orders.insert((id, symbol, slot));
+        }
+    }
+
+    pub(super) fn closed(&mut self, account: AccountId, order: &VenueOrder) {
+        if self.on {
+            self.closed.push(ClosedRow { account, order: order.clone() });
+        }
+    }
+
+    pub(super) fn trade(&mut self, fill: &Fill) {
+        if self.on {
+            self.trades.push(fill.clone());
+        }
+    }
+}
+
+impl Exchange {
+    /// What changed since the last call. Empty when the configuration does not log changes.
+    pub fn drain_changes(&mut self) -> Changes {
+        let accounts = std::mem::take(&mut self.changes.accounts);
+        let orders = std::mem::take(&mut self.changes.orders);
+        let mut changes = Changes {
+            accounts: accounts.into_iter().map(|index| self.account_row(&self.accounts[index])).collect(),
+            closed: std::mem::take(&mut self.changes.closed),
+            trades: std::mem::take(&mut self.changes.trades),
+            counters: Counters { next_order_id: self.next_order_id, next_trade_id: self.next_trade_id },
+            ..Changes::default()
+        };
+        for (id, symbol, slot) in orders {
+            match self.markets[symbol].orders.get(slot).filter(|order| order.id == id) {
+                Some(order) => changes.open.push(self.order_row(&self.markets[symbol], order)),
+                None => changes.gone.push(id),
+            }
+        }
+        changes
+    }
+
+    /// The whole state as rows.
+    #[must_use]
+    pub fn saved_state(&self) -> SavedState {
+        let mut open: Vec<OrderRow> = Vec::new();
+        for market in &self.markets {
+            open.extend(market.orders.iter().map(|(_, order)| self.order_row(market, order)));
+        }
+        open.sort_by_key(|row| row.order.id);
+        let closed = self.accounts.iter().flat_map(|account| {
+            account.closed.iter().map(|order| ClosedRow { account: account.id, order: order.clone() })
+        });
+        let mut trades: Vec<Fill> = self.accounts.iter().flat_map(|account| account.trades.iter().cloned()).collect();
+        trades.sort_by_key(|fill| (fill.trade_id, fill.venue_order_id));
+        SavedState {
+            accounts: self.accounts.iter().map(|account| self.account_row(account)).collect(),
+            open,
+            closed: closed.collect(),
+            trades,
+            markets: self.market_rows(),
+            counters: Counters { next_order_id: self.next_order_id, next_trade_id: self.next_trade_id },
+        }
+    }
+
+    #[must_use]
+    pub fn market_rows(&self) -> Vec<MarketRow> {
+        let row = |market: &Market| MarketRow { symbol: market.instrument.symbol, last: market.last, mark: market.mark };
+        self.markets.iter().map(row).collect()
+    }
+
+    /// The open orders whose place in a queue may have moved: all that rest.
+    #[must_use]
+    pub fn resting_rows(&self) -> Vec<OrderRow> {
+        let resting = |market| move |(_, order): (u32, &Order)| order.trigger.is_none().then(|| self.order_row(market, order));
+        self.markets.iter().flat_map(|market| market.orders.iter().filter_map(resting(market))).collect()
+    }
+
+    /// Puts a saved state into an exchange that lists its symbols and has no account yet.
+    ///
+    /// # Errors
+    /// When a row names a symbol or an account that is not there.
+    pub fn restore(&mut self, saved: SavedState) -> Result<(), RestoreError> {
+        for row in &saved.accounts {
+            self.restore_account(row)?;
+        }
+        for row in saved.markets {
+            // A symbol that is listed no more and that nobody holds is simply gone.
+            if let Some(index) = self.symbol_index(row.symbol) {
+                self.markets[index].last = row.last;
+                self.markets[index].mark = row.mark;
+            }
+        }
+        let mut open = saved.open;
+        open.sort_by_key(|row| row.order.id);
+        for row in open {
+            let symbol = self.listed(row.symbol)?;
+            let account = self.known(row.account)?;
+            self.open(symbol, Order { account, ..row.order });
+        }
+        for row in saved.closed {
+            let account = self.known(row.account)?;
+            self.accounts[account].closed.push_back(row.order);
+        }
+        for fill in saved.trades {
+            let account = self.known(fill.account)?;
+            self.accounts[account].trades.push_back(fill);
+        }
+        self.next_order_id = saved.counters.next_order_id.max(1);
+        self.next_trade_id = saved.counters.next_trade_id.max(1);
+        self.drain_changes();
+        Ok(())
+    }
+
+    fn restore_account(&mut self, row: &AccountRow) -> Result<(), RestoreError> {
+        let mut slots = Vec::with_capacity(row.symbols.len());
+        for slot in &row.symbols {
+            slots.push((self.listed(slot.symbol)?, slot));
+        }
+        self.open_account(row.account, AccountSetup { deposit: Money(row.wallet), owner: row.owner, hedge: row.hedge });
+        let account = self.known(row.account)?;
+        for (index, slot) in slots {
+            let restored = Slot { net: slot.net, long: slot.long, short: slot.short, ..Slot::new(slot.leverage, row.hedge) };
+            self.accounts[account].slots.insert(index, restored);
+        }
+        Ok(())
+    }
+
+    fn listed(&self, symbol: Symbol) -> Result<usize, RestoreError> {
+        self.symbol_index(symbol).ok_or(RestoreError::UnknownSymbol { symbol })
+    }
+
+    fn known(&self, account: AccountId) -> Result<usize, RestoreError> {
+        self.account_indices.get(&account).copied().ok_or(RestoreError::UnknownAccount { account })
+    }
+
+    fn account_row(&self, account: &Account) -> AccountRow {
+        let slot = |(index, slot): (&usize, &Slot)| SlotRow {
+            symbol: self.markets[*index].instrument.symbol,
+            leverage: slot.leverage,
+            net: slot.net,
+            long: slot.long,
+            short: slot.short,
+        };
+        AccountRow {
+            account: account.id,
+            owner: account.owner,
+            hedge: account.hedge,
+            wallet: account.wallet,
+            symbols: account.slots.iter().map(slot).collect(),
+        }
+    }
+
+    fn order_row(&self, market: &Market, order: &Order) -> OrderRow {
+        OrderRow { account: self.accounts[order.account].id, symbol: market.instrument.symbol, order: order.clone() }
+    }
+}

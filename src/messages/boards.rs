@@ -1,0 +1,132 @@
+//! What everybody may read without asking: the newest market views, the modes, each account's and strategy's standing.
+//! Written by the one actor that owns the entry, read from any thread without a lock.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+
+use crate::domain::ids::{AccountId, StrategyId, Symbol};
+use crate::domain::ladder::ModeTable;
+use crate::domain::market::MarketView;
+use crate::domain::mode::Mode;
+use crate::domain::order::{AccountView, OrderReport};
+use crate::domain::time::Timestamp;
+
+/// The newest view of every symbol.
+#[derive(Debug, Clone, Default)]
+pub struct Board(Arc<ArcSwap<HashMap<Symbol, Arc<ArcSwapOption<Posted>>>>>);
+
+/// A view and when it was posted by our clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Posted {
+    pub view: MarketView,
+    pub heard_at: Timestamp,
+}
+
+impl Board {
+    pub fn post(&self, view: MarketView, heard_at: Timestamp) {
+        let posted = Some(Arc::new(Posted { view, heard_at }));
+        if let Some(entry) = self.0.load().get(&view.symbol) {
+            return entry.store(posted);
+        }
+        self.0.rcu(|entries| {
+            let mut entries = HashMap::clone(entries);
+            entries.entry(view.symbol).or_default().store(posted.clone());
+            entries
+        });
+    }
+
+    #[must_use]
+    pub fn get(&self, symbol: Symbol) -> Option<Posted> {
+        self.0.load().get(&symbol)?.load().as_deref().copied()
+    }
+
+    pub fn forget(&self, symbol: Symbol) {
+        self.0.rcu(|entries| {
+            let mut entries = HashMap::clone(entries);
+            entries.remove(&symbol);
+            entries
+        });
+    }
+
+    /// Every view, by symbol.
+    #[must_use]
+    pub fn all(&self) -> BTreeMap<Symbol, Posted> {
+        self.0.load().iter().filter_map(|(symbol, entry)| Some((*symbol, *entry.load().as_deref()?))).collect()
+    }
+}
+
+/// The modes as the kill switch last decided them.
+#[derive(Debug, Clone, Default)]
+pub struct ModeBoard(Arc<ArcSwap<ModeTable>>);
+
+impl ModeBoard {
+    pub fn set(&self, modes: Arc<ModeTable>) {
+        self.0.store(modes);
+    }
+
+    #[must_use]
+    pub fn get(&self) -> Arc<ModeTable> {
+        self.0.load_full()
+    }
+}
+
+/// One account's standing as its executor last published it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccountStanding {
+    pub mode: Mode,
+    pub ready: bool,
+    pub orders: u64,
+    pub fills: u64,
+    pub view: AccountView,
+    /// Orders that the venue may have open.
+    pub open: Vec<OrderReport>,
+    /// The last orders that ended, newest last.
+    pub ended: Vec<OrderReport>,
+}
+
+/// One strategy's standing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StrategyStanding {
+    pub warm: bool,
+    pub proposed: u64,
+    pub refused: u64,
+}
+
+/// Standings by name.
+#[derive(Debug, Default)]
+pub struct Views {
+    accounts: ArcSwap<BTreeMap<AccountId, Arc<AccountStanding>>>,
+    strategies: ArcSwap<BTreeMap<StrategyId, StrategyStanding>>,
+}
+
+impl Views {
+    pub fn set_account(&self, standing: AccountStanding) {
+        let standing = Arc::new(standing);
+        self.accounts.rcu(|accounts| {
+            let mut accounts = BTreeMap::clone(accounts);
+            accounts.insert(standing.view.account, Arc::clone(&standing));
+            accounts
+        });
+    }
+
+    pub fn set_strategy(&self, id: StrategyId, standing: &StrategyStanding) {
+        self.strategies.rcu(|strategies| {
+            let mut strategies = BTreeMap::clone(strategies);
+            strategies.insert(id, standing.clone());
+            strategies
+        });
+    }
+
+    #[must_use]
+    pub fn accounts(&self) -> Arc<BTreeMap<AccountId, Arc<AccountStanding>>> {
+        self.accounts.load_full()
+    }
+
+    #[must_use]
+    pub fn strategies(&self) -> Arc<BTreeMap<StrategyId, StrategyStanding>> {
+        self.strategies.load_full()
+    }
+}

@@ -1,0 +1,85 @@
+//! Every signal of the system becomes one enum. SIGINT and SIGTERM ask for an ordered stop the first time and for an end
+//! at once the second time; SIGHUP asks for the configuration to be read again. What they lead to is the daemon's business.
+
+use std::io;
+
+use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+
+/// What the outside asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Stop in order.
+    Stop,
+    /// Stop at once: asked a second time.
+    StopNow,
+    /// Read the configuration again.
+    Reload,
+}
+
+/// Tells the first request to stop from the later ones.
+#[derive(Debug, Clone, Copy, Default)]
+struct StopRequests {
+    asked: bool,
+}
+
+impl StopRequests {
+    const fn next(&mut self) -> Signal {
+        if std::mem::replace(&mut self.asked, true) { Signal::StopNow } else { Signal::Stop }
+    }
+}
+
+/// The signals of this process from now on.
+#[derive(Debug)]
+pub struct Signals {
+    interrupt: Stream,
+    terminate: Stream,
+    hangup: Stream,
+    stops: StopRequests,
+}
+
+impl Signals {
+    /// Takes over the process's handlers; needs a runtime.
+    ///
+    /// # Errors
+    /// When the system refuses a handler.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            stops: StopRequests::default(),
+        })
+    }
+
+    /// The next one. Can be dropped and called again without losing any.
+    pub async fn next(&mut self) -> Signal {
+        tokio::select! {
+            // Stopping goes before reloading.
+            biased;
+            Some(()) = self.interrupt.recv() => self.stops.next(),
+            Some(()) = self.terminate.recv() => self.stops.next(),
+            Some(()) = self.hangup.recv() => Signal::Reload,
+            // The streams of the process never end; if they did there would be nothing more to wait for.
+            else => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_request_stops_in_order_and_every_later_one_at_once() {
+        let mut stops = StopRequests::default();
+        assert_eq!([stops.next(), stops.next(), stops.next()], [Signal::Stop, Signal::StopNow, Signal::StopNow]);
+    }
+
+    #[tokio::test]
+    async fn a_hangup_of_this_process_arrives_as_a_reload() {
+        let mut signals = Signals::listen().unwrap();
+        let sent = std::process::Command::new("kill").args(["-HUP", &std::process::id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        assert_eq!(signals.next().await, Signal::Reload);
+    }
+}

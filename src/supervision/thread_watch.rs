@@ -1,0 +1,154 @@
+//! Sees from outside that a thread no longer runs its tasks. A handler that spins cannot be killed and its own runtime
+//! cannot tell; a thread of its own, which depends on no runtime, looks at the heartbeats of the others.
+//!
+//! No false alarm when the whole process stood still (suspended, swapped out, a starved machine): time counts as silence
+//! only as far as the watch itself was awake to see it. A look that comes late counts for at most twice its interval, so
+//! that after any pause the watched thread still has most of the limit to show a beat.
+
+use std::time::{Duration, Instant};
+
+use super::child::Child;
+use super::runtimes::ThreadHeartbeat;
+use crate::domain::restart::ChildName;
+
+/// As often as the heartbeats come.
+const LOOK_EVERY: Duration = super::runtimes::HEARTBEAT_EVERY;
+/// Found within half a second (one beat and one look on top), eight beats missed: ordinary scheduling does not do that.
+pub const STALL_LIMIT_DEFAULT: Duration = Duration::from_millis(400);
+
+/// What one look showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Alive,
+    /// No beat for this long, within the limit or reported before.
+    Silent(Duration),
+    /// The limit is reached. Said once per stall.
+    Stalled(Duration),
+}
+
+/// The decision about one thread: pure, fed with the time of each look and the beats it saw.
+#[derive(Debug, Clone)]
+pub struct ThreadWatch {
+    limit: Duration,
+    look_every: Duration,
+    beats: Option<u64>,
+    looked_at: Duration,
+    silent_for: Duration,
+    reported: bool,
+}
+
+impl ThreadWatch {
+    #[must_use]
+    pub const fn new(limit: Duration, look_every: Duration) -> Self {
+        Self { limit, look_every, beats: None, looked_at: Duration::ZERO, silent_for: Duration::ZERO, reported: false }
+    }
+
+    /// `now` is any monotonic time.
+    pub fn look(&mut self, now: Duration, beats: u64) -> Verdict {
+        let awake_for = now.saturating_sub(self.looked_at).min(self.look_every * 2);
+        self.looked_at = now;
+        if self.beats.replace(beats) != Some(beats) {
+            self.silent_for = Duration::ZERO;
+            self.reported = false;
+            return Verdict::Alive;
+        }
+        self.silent_for += awake_for;
+        if self.silent_for < self.limit || std::mem::replace(&mut self.reported, true) {
+            return Verdict::Silent(self.silent_for);
+        }
+        Verdict::Stalled(self.silent_for)
+    }
+}
+
+/// A thread that stands still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StallFound {
+    pub thread: &'static str,
+    pub silent_for: Duration,
+}
+
+/// A child with a thread of its own that watches the others and calls `on_stall` once for each stall. The callback runs on
+/// the watch's thread: set the halt gate there, hand over the rest.
+#[must_use]
+pub fn watch_threads(
+    name: ChildName,
+    threads: Vec<ThreadHeartbeat>,
+    limit: Duration,
+    on_stall: impl Fn(StallFound) + Send + Sync + 'static,
+) -> Child {
+    let body = move |context: super::child::ChildContext| {
+        let began = Instant::now();
+        let mut watches: Vec<_> = threads.iter().map(|thread| (thread, ThreadWatch::new(limit, LOOK_EVERY))).collect();
+        context.reporter.ready();
+        while !context.stop.is_cancelled() {
+            std::thread::park_timeout(LOOK_EVERY);
+            context.reporter.heartbeat();
+            context.reporter.obey_injection_blocking();
+            for (thread, watch) in &mut watches {
+                if let Verdict::Stalled(silent_for) = watch.look(began.elapsed(), thread.beats()) {
+                    on_stall(StallFound { thread: thread.name(), silent_for });
+                }
+            }
+        }
+        Ok(())
+    };
+    // Twenty looks: a watch that misses them is itself stuck.
+    Child::thread(name, body).heartbeat(LOOK_EVERY * 20).ready_within(Duration::from_secs(5))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(400);
+    const TICK: Duration = Duration::from_millis(50);
+
+    fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    /// Looks every 50 ms from `from` on at a thread that does not beat, until the watch says so.
+    fn stalled_after(watch: &mut ThreadWatch, from: Duration) -> Duration {
+        (1..100)
+            .map(|n| from + TICK * n)
+            .find(|now| matches!(watch.look(*now, 7), Verdict::Stalled(_)))
+            .map(|now| now - from)
+            .expect("a silent thread is found")
+    }
+
+    #[test]
+    fn a_thread_that_stops_beating_is_found_within_half_a_second_and_reported_once() {
+        let mut watch = ThreadWatch::new(LIMIT, TICK);
+        assert_eq!(watch.look(ms(50), 7), Verdict::Alive);
+        assert!(stalled_after(&mut watch, ms(50)) <= ms(500));
+        assert!(matches!(watch.look(ms(1_000), 7), Verdict::Silent(_)));
+    }
+
+    #[test]
+    fn a_process_that_was_suspended_for_an_hour_is_no_stall() {
+        let mut watch = ThreadWatch::new(LIMIT, TICK);
+        watch.look(ms(50), 7);
+        let resumed = Duration::from_secs(3_600);
+        assert_eq!(watch.look(resumed, 7), Verdict::Silent(ms(100)), "the watch itself slept through that hour");
+        assert_eq!(watch.look(resumed + TICK, 8), Verdict::Alive);
+    }
+
+    #[test]
+    fn a_thread_that_is_still_silent_after_a_suspension_is_found() {
+        let mut watch = ThreadWatch::new(LIMIT, TICK);
+        watch.look(ms(50), 7);
+        let resumed = Duration::from_secs(3_600);
+        watch.look(resumed, 7);
+        assert!(stalled_after(&mut watch, resumed) <= ms(500));
+    }
+
+    #[test]
+    fn a_second_stall_after_a_recovery_is_reported_again() {
+        let mut watch = ThreadWatch::new(LIMIT, TICK);
+        watch.look(ms(50), 7);
+        stalled_after(&mut watch, ms(50));
+        assert_eq!(watch.look(ms(10_000), 6), Verdict::Alive);
+        assert_eq!(watch.look(ms(10_050), 7), Verdict::Alive);
+        assert!(stalled_after(&mut watch, ms(10_050)) <= ms(500));
+    }
+}
