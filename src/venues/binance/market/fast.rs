@@ -285,10 +285,5 @@ fn finish(decoder: &mut Decoder, fields: &Fields, stream: StreamName, unnamed: O
 }
 
 fn trade(fields: &Fields, id: u64) -> Shape {
-    Shape::Trade(TradePrint {
-        id,
-        price: Ticks(fields.price),
-        quantity: Lots(fields.quantity),
-        buyer_is_maker: fields.buyer_is_maker,
-    })
+    Shape::Trade(TradePrint { id, price: Ticks(fields.price), quantity: Lots(fields.quantity), buyer_is_maker: fields.buyer_is_maker })
 }
