@@ -140,8 +140,7 @@ impl State {
         let stale = self.machine.is_stale();
         if stale != self.was_stale {
             self.was_stale = stale;
-            let age = self.around.board.get(self.symbol).map_or(Duration::ZERO, |posted| now.since(posted.view.at));
-            MarketFreshness { symbol: self.symbol, stale, age }.emit();
+            MarketFreshness { symbol: self.symbol, stale }.emit();
         }
         if stale && self.machine.book().is_none() {
             self.fetch_snapshot();
