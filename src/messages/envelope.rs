@@ -9,7 +9,7 @@ use crate::domain::restart::ChildName;
 use crate::domain::time::Timestamp;
 use crate::supervision::{Directory, InMailbox, Link, MailboxGauge};
 
-use super::clock::Clock;
+use super::Clock;
 
 #[derive(Debug)]
 pub struct Envelope<M> {
