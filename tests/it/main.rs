@@ -3,6 +3,7 @@
 mod cli;
 mod data_features;
 mod api;
+mod market_stream;
 mod support;
 mod traces;
 mod recorded_market;

@@ -6,8 +6,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use super::interval::{interval_name, candle_interval};
+use super::interval::{candle_interval, interval_name};
 use super::market::{DecodeError, Decoded, Decoder};
 use crate::domain::ids::Symbol;
 use crate::domain::instrument::{Instrument, InstrumentKind};
@@ -139,8 +140,8 @@ fn excerpt(body: &[u8]) -> String {
 
 const KLINES: &str = "an array of klines of the interval asked for, oldest first, each an array of twelve";
 
-/// Open time, open, high, low, close, volume, close time, quote volume, trades, taker's volume and quote volume, and a field
-/// that Binance says to ignore.
+/// Open time, open, high, low, close, volume, close time, quote volume, trades; then what takers bought, which no candle here
+/// keeps, and a field that Binance says to ignore.
 #[derive(Deserialize)]
 #[serde(bound = "'de: 'a")]
 struct Kline<'a>(
@@ -153,9 +154,9 @@ struct Kline<'a>(
     i64,
     Cow<'a, str>,
     u32,
-    Cow<'a, str>,
-    Cow<'a, str>,
-    serde::de::IgnoredAny,
+    IgnoredAny,
+    IgnoredAny,
+    IgnoredAny,
 );
 
 fn read_klines(body: &[u8], interval: Duration) -> Result<Vec<Candle>, String> {
