@@ -273,6 +273,7 @@ async fn a_refusal_reaches_the_client_in_the_venues_words() {
         ("/fapi/v1/klines?symbol=BTCUSDT", -1102),
         ("/fapi/v1/klines?symbol=BTCUSDT&interval=7m", -1120),
         ("/fapi/v1/klines?symbol=BTCUSDT&interval=1m&startTime=1", -1104),
+        ("/fapi/v1/depth?symbol=%FF", -1100),
     ];
     for (path, code) in cases {
         let (status, body) = served.get(path).await;
