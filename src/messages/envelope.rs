@@ -20,6 +20,14 @@ pub struct Envelope<M> {
     _place: Option<InMailbox>,
 }
 
+impl<M> Envelope<M> {
+    /// For one incarnation, addressed directly: the answer to something that it asked.
+    #[must_use]
+    pub fn unmetered(message: M, enqueued_at: Timestamp) -> Self {
+        Self { message, trace: None, enqueued_at, _place: None }
+    }
+}
+
 /// The way to one actor by its name.
 #[derive(Debug)]
 pub struct Post<M> {

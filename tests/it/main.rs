@@ -1,11 +1,13 @@
 //! One binary for all integration tests, one file per behaviour: links stay few.
 
+mod api;
+mod audit_command;
 mod cli;
 mod data_features;
-mod api;
+mod journal;
 mod market_stream;
-mod support;
-mod traces;
 mod recorded_market;
 mod settings;
-mod journal;
+mod supervision;
+mod support;
+mod traces;

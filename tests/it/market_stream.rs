@@ -2,17 +2,23 @@
 //! were, what is not served is refused in Binance's words, and nobody's slowness or end is anybody else's.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use ringfence::domain::book::{BookSync, SequenceRule, SyncOutcome, SyncState};
 use ringfence::domain::ids::Symbol;
 use ringfence::domain::instrument::{Instrument, InstrumentKind, Lots, Ticks};
 use ringfence::domain::market_data::{BookTicker, Candle, DepthSnapshot, DepthUpdate, Level, MarketEvent, MarketFrame, TradePrint};
 use ringfence::domain::time::Timestamp;
 use ringfence::exchange::instruments::bundled;
-use ringfence::exchange::stream::{FloorGone, MarketFloor, ServeError, serve};
+use ringfence::exchange::shell::Clock;
+use ringfence::exchange::sources::MarketSource;
+use ringfence::exchange::sources::synthetic::{Synthetic, SyntheticConfig};
+use ringfence::exchange::stream::{ExchangeFloor, FloorGone, MarketFloor, ServeError, serve};
+use ringfence::exchange::{ExchangeConfig, RunningExchange, ShellConfig};
 use ringfence::venues::binance::connection::{ConnectError, ConnectionError, MarketConnection, Utf8Bytes, connect};
 use ringfence::venues::binance::market::{Decoded, Decoder};
 use ringfence::venues::binance::rest::{MarketRest, RestError};
@@ -401,4 +407,58 @@ async fn a_venue_that_hangs_up_or_sends_bytes_is_an_error_once() {
     let (_, end) = drain(&mut within(connect(&base, &streams)).await.unwrap()).await;
     assert!(matches!(end, ConnectionError::Broken(_)), "{end}");
     within(venue).await.unwrap();
+}
+
+/// An exchange whose clock moves a step whenever somebody looks at it.
+fn running_exchange() -> (RunningExchange, ExchangeFloor) {
+    let time = AtomicI64::new(NOW.0);
+    let clock: Clock = Arc::new(move || Timestamp(time.fetch_add(20_000_000, Ordering::Relaxed)));
+    let market = SyntheticConfig::standard(7);
+    let instruments = Synthetic::new(&market, NOW, &Default::default()).instruments();
+    let config = ShellConfig { exchange: ExchangeConfig::default(), accounts: Vec::new(), record: None, clock: Arc::clone(&clock) };
+    let open = Box::new(move |start, resume: &_| Box::new(Synthetic::new(&market, start, resume)) as Box<dyn MarketSource>);
+    let exchange = RunningExchange::start(config, open).unwrap();
+    let handle = exchange.handle();
+    (exchange, ExchangeFloor { handle, instruments, clock })
+}
+
+#[tokio::test]
+async fn a_book_is_kept_from_the_running_exchanges_wire_without_a_gap() {
+    let (exchange, floor) = running_exchange();
+    let btc = floor.instruments.iter().find(|instrument| instrument.symbol == btc()).unwrap().clone();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(serve(listener, Arc::new(floor), CancellationToken::new()));
+    let streams = ["btcusdt@depth@100ms", "btcusdt@bookTicker", "btcusdt@trade", "btcusdt@markPrice"].map(str::to_owned);
+    let mut connection = within(connect(&format!("ws://{address}"), &streams)).await.unwrap();
+    let rest = MarketRest::new(&format!("http://{address}"), btc.kind).unwrap();
+    let mut decoder = Decoder::new([&btc]).unwrap();
+    let mut sync = BookSync::new(SequenceRule::UsdM);
+    let (mut diffs, mut best) = (0, None);
+    while diffs < 30 {
+        match decode(&mut decoder, &next(&mut connection).await).event {
+            MarketEvent::Depth(diff) => {
+                diffs += 1;
+                let outcome = sync.on_diff(&diff);
+                assert!(!matches!(outcome, SyncOutcome::Gap { .. }), "{outcome:?}");
+                if sync.state() == SyncState::NeedsSnapshot {
+                    sync.on_snapshot(&within(rest.depth(&btc, 1_000)).await.unwrap());
+                }
+                if let (Some(book), Some(best)) = (sync.book(), best)
+                    && sync.state() == SyncState::Live
+                {
+                    assert_eq!(book.top(), Some(best), "the diff says what the ticker before it said");
+                }
+            }
+            MarketEvent::Ticker(ticker) => best = Some((ticker.bid, ticker.ask)),
+            _ => {}
+        }
+    }
+    assert_eq!(sync.state(), SyncState::Live);
+    let candles = within(rest.klines(btc.symbol, Duration::from_secs(5), 100)).await.unwrap();
+    assert_eq!(candles.len(), 100, "a market that has just opened has a history all the same");
+    exchange.stop().unwrap();
+    let ended = within(server).await.unwrap();
+    assert!(matches!(ended, Err(ServeError::Floor(FloorGone))), "{ended:?}");
+    assert!(matches!(drain(&mut connection).await.1, ConnectionError::Closed { code: 1012, .. }));
 }

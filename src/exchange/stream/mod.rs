@@ -7,6 +7,7 @@
 //! chosen in the address and not by `SUBSCRIBE`; an unknown stream is refused, where Binance stays silent; a stream has the pace
 //! of its source, whatever its name promises (`@100ms`, `@1s`).
 
+mod floor;
 mod hub;
 mod names;
 mod parameters;
@@ -35,6 +36,7 @@ use crate::domain::market_data::{Candle, DepthSnapshot, MarketFrame};
 use crate::domain::time::Timestamp;
 use crate::venues::grid::StepError;
 
+pub use floor::ExchangeFloor;
 use hub::{Hub, Wrapping};
 use names::StreamName;
 use parameters::Parameters;

@@ -75,6 +75,13 @@ impl Source {
         outcome.map_err(|why| Undecodable { file: self.path.clone(), line: self.lines.number(), why })
     }
 
+    pub(super) fn dust(&self) -> u64 {
+        match &self.reader {
+            Reader::Raw { decoder, .. } => decoder.dust(),
+            Reader::Rows { .. } => 0,
+        }
+    }
+
     pub(super) fn current(&self) -> Option<MarketFrameRef<'_>> {
         match &self.reader {
             Reader::Raw { decoder, .. } => decoder.current(),

@@ -233,23 +233,28 @@ fn quantity(cursor: &mut Cursor<'_>, grid: Option<Grid>, into: &mut i64, bit: u3
 /// `[["61800.20","2.909"],…]`
 fn levels(cursor: &mut Cursor<'_>, grid: Grid, into: &mut Vec<Level>) -> Option<()> {
     into.clear();
-    cursor.expect(b"[")?;
-    if cursor.peek()? == b']' {
-        return cursor.expect(b"]");
+    // A copy stays in registers over the loop; through the reference each step would wait for the store before it.
+    let mut at = *cursor;
+    at.expect(b"[")?;
+    if at.peek()? == b']' {
+        at.expect(b"]")?;
+        *cursor = at;
+        return Some(());
     }
     loop {
-        cursor.expect(b"[\"")?;
-        let price = cursor.decimal(grid.price)?;
-        cursor.expect(b",\"")?;
-        let quantity = cursor.decimal(grid.quantity)?;
-        cursor.expect(b"]")?;
+        at.expect(b"[\"")?;
+        let price = at.decimal(grid.price)?;
+        at.expect(b",\"")?;
+        let quantity = at.decimal(grid.quantity)?;
         into.push(Level { price: Ticks(price), quantity: Lots(quantity) });
-        match cursor.byte()? {
-            b',' => {}
-            b']' => return Some(()),
-            _ => return None,
+        at.expect(b"]")?;
+        if at.byte()? != b',' {
+            break;
         }
     }
+    *cursor = at;
+    // The byte that ended the loop.
+    cursor.ends_with(b']').then_some(())
 }
 
 /// Checks that a kind has its fields, and puts them together.
@@ -285,10 +290,5 @@ fn finish(decoder: &mut Decoder, fields: &Fields, stream: StreamName, unnamed: O
 }
 
 fn trade(fields: &Fields, id: u64) -> Shape {
-    Shape::Trade(TradePrint {
-        id,
-        price: Ticks(fields.price),
-        quantity: Lots(fields.quantity),
-        buyer_is_maker: fields.buyer_is_maker,
-    })
+    Shape::Trade(TradePrint { id, price: Ticks(fields.price), quantity: Lots(fields.quantity), buyer_is_maker: fields.buyer_is_maker })
 }
