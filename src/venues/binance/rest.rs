@@ -43,7 +43,7 @@ pub enum RestError {
     #[error("{url} expected {expected}, found {found}")]
     Malformed { url: String, expected: &'static str, found: String },
     #[error("{url}: {source}")]
-    Book { url: String, source: DecodeError },
+    Book { url: String, source: Box<DecodeError> },
     #[error(transparent)]
     Grid(#[from] StepError),
     #[error("a kline interval expected a whole number of seconds from 1 s to 30 days, found {found:?}")]
@@ -85,7 +85,7 @@ impl MarketRest {
         match decoder.decode_for(symbol, &body, Timestamp::ZERO) {
             Ok(Decoded::Frame(frame)) if let MarketEventRef::Snapshot(snapshot) = frame.event => Ok(snapshot.clone()),
             Ok(_) => Err(malformed(&url, "a depth snapshot", &body)),
-            Err(source) => Err(RestError::Book { url, source }),
+            Err(source) => Err(RestError::Book { url, source: Box::new(source) }),
         }
     }
 
