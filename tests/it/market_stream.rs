@@ -412,8 +412,9 @@ async fn a_venue_that_hangs_up_or_sends_bytes_is_an_error_once() {
 fn running_exchange() -> (RunningExchange, ExchangeFloor) {
     let time = AtomicI64::new(NOW.0);
     let clock: Clock = Arc::new(move || Timestamp(time.fetch_add(60_000_000, Ordering::Relaxed)));
-    let market = SyntheticConfig::standard(7);
-    let instruments = Synthetic::new(&market, NOW, &Default::default()).instruments();
+    let mut market = SyntheticConfig::standard(7);
+    market.symbols.retain(|symbol| symbol.instrument.symbol == btc());
+    let instruments = market.symbols.iter().map(|symbol| symbol.instrument.clone()).collect();
     let config = ShellConfig { exchange: ExchangeConfig::default(), accounts: Vec::new(), record: None, clock: Arc::clone(&clock) };
     let open = Box::new(move |start, resume: &_| Box::new(Synthetic::new(&market, start, resume)) as Box<dyn MarketSource>);
     let exchange = RunningExchange::start(config, open).unwrap();
@@ -424,7 +425,7 @@ fn running_exchange() -> (RunningExchange, ExchangeFloor) {
 #[tokio::test]
 async fn a_book_is_kept_from_the_running_exchanges_wire_without_a_gap() {
     let (exchange, floor) = running_exchange();
-    let btc = floor.instruments.iter().find(|instrument| instrument.symbol == btc()).unwrap().clone();
+    let btc = floor.instruments[0].clone();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = tokio::spawn(serve(listener, Arc::new(floor), CancellationToken::new()));

@@ -103,6 +103,9 @@ fn stream_url(base: &str, streams: &[String]) -> Result<String, ConnectError> {
     if !(1..=STREAMS_MAX).contains(&streams.len()) {
         return Err(ConnectError::StreamCount { found: streams.len() });
     }
+    if !base.starts_with("ws://") && !base.starts_with("wss://") {
+        return Err(ConnectError::Address { found: base.to_owned(), why: "the scheme is another".to_owned() });
+    }
     let valid = |name: &&String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"@_-!.".contains(&b));
     if let Some(bad) = streams.iter().find(|name| !valid(name)) {
         return Err(ConnectError::StreamName { found: bad.clone() });
