@@ -13,18 +13,26 @@ use crate::store::{Ack, AckResult, Emergency, JournalHandle};
 /// is written once in a few minutes of busy trading.
 const CHECKPOINT_EVERY: u64 = 20_000;
 
+/// `observer` hears of every entry as it is queued, on the thread that queued it: it must be short.
 #[derive(Clone)]
 pub struct JournalPort {
     handle: JournalHandle,
     emergency: Emergency,
     state: Arc<Mutex<DaemonState>>,
     clock: Clock,
+    observer: Arc<dyn Fn(&Entry) + Send + Sync>,
 }
 
 impl JournalPort {
     #[must_use]
-    pub fn new(handle: JournalHandle, emergency: Emergency, state: DaemonState, clock: Clock) -> Self {
-        Self { handle, emergency, state: Arc::new(Mutex::new(state)), clock }
+    pub fn new(
+        handle: JournalHandle,
+        emergency: Emergency,
+        state: DaemonState,
+        clock: Clock,
+        observer: Arc<dyn Fn(&Entry) + Send + Sync>,
+    ) -> Self {
+        Self { handle, emergency, state: Arc::new(Mutex::new(state)), clock, observer }
     }
 
     /// Queues rows; `done` hears, on the journal's thread, whether they are durable.
@@ -44,6 +52,7 @@ impl JournalPort {
         }
         let at = self.clock.now();
         let entries: Vec<Entry> = rows.into_iter().map(|record| Entry { at, record }).collect();
+        entries.iter().for_each(|entry| (self.observer)(entry));
         let mut state = self.lock();
         entries.iter().for_each(|entry| state.apply(entry));
         // The refusal must be told, too: the callback is shared between the two ways that it can be called.

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::inject::{Inject, Injection};
 use super::mailbox::MailboxGauge;
-use super::supervisor::SupervisorMessage;
+use super::supervisor::{SupervisorMessage, SupervisorRef};
 use crate::domain::ids::Incarnation;
 use crate::domain::restart::{ChildName, ChildView};
 
@@ -109,6 +109,12 @@ impl Directory {
     #[must_use]
     pub fn lookup(&self, name: &str) -> Option<Address> {
         self.slot(name).and_then(|slot| slot.address.load().as_deref().cloned())
+    }
+
+    /// The running supervisor of that name: for adding and removing children.
+    #[must_use]
+    pub fn supervisor(&self, name: &str) -> Option<SupervisorRef> {
+        self.actor::<SupervisorMessage>(name).map(|(_, actor)| SupervisorRef(actor))
     }
 
     /// The same with the message type checked.

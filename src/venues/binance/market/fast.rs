@@ -63,6 +63,9 @@ mod field {
     pub const EXECUTION: u32 = 1 << 19;
     pub const ALL_BIDS: u32 = 1 << 20;
     pub const ALL_ASKS: u32 = 1 << 21;
+    /// `a` and `b` mean several things. Whatever they mean, they may come once.
+    pub const LETTER_A: u32 = 1 << 22;
+    pub const LETTER_B: u32 = 1 << 23;
 }
 
 pub(super) fn parse(decoder: &mut Decoder, unnamed: Option<usize>, text: &[u8], received_at: Timestamp) -> Option<Parsed> {
@@ -146,11 +149,11 @@ fn short_key(decoder: &mut Decoder, cursor: &mut Cursor<'_>, fields: &mut Fields
         b'U' => integer(cursor, &mut fields.first_id, field::FIRST_ID),
         b'u' => integer(cursor, &mut fields.final_id, field::FINAL_ID),
         b't' => integer(cursor, &mut fields.trade_id, field::TRADE_ID),
-        b'b' if cursor.peek()? == b'[' => levels(cursor, (*grid)?, &mut decoder.depth.bids).map(|()| field::BIDS),
-        b'a' if cursor.peek()? == b'[' => levels(cursor, (*grid)?, &mut decoder.depth.asks).map(|()| field::ASKS),
-        b'a' if cursor.peek()? != b'"' => integer(cursor, &mut fields.aggregate_id, field::AGGREGATE_ID),
-        b'b' => price(cursor, *grid, &mut fields.bid.price.0, field::BID_PRICE),
-        b'a' => price(cursor, *grid, &mut fields.ask.price.0, field::ASK_PRICE),
+        b'b' if cursor.peek()? == b'[' => levels(cursor, (*grid)?, &mut decoder.depth.bids).map(|()| field::BIDS | field::LETTER_B),
+        b'a' if cursor.peek()? == b'[' => levels(cursor, (*grid)?, &mut decoder.depth.asks).map(|()| field::ASKS | field::LETTER_A),
+        b'a' if cursor.peek()? != b'"' => integer(cursor, &mut fields.aggregate_id, field::AGGREGATE_ID | field::LETTER_A),
+        b'b' => price(cursor, *grid, &mut fields.bid.price.0, field::BID_PRICE | field::LETTER_B),
+        b'a' => price(cursor, *grid, &mut fields.ask.price.0, field::ASK_PRICE | field::LETTER_A),
         b'B' => quantity(cursor, *grid, &mut fields.bid.quantity.0, field::BID_QUANTITY),
         b'A' => quantity(cursor, *grid, &mut fields.ask.quantity.0, field::ASK_QUANTITY),
         b'p' => price(cursor, *grid, &mut fields.price, field::PRICE),

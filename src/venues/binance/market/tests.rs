@@ -125,6 +125,7 @@ fn a_bad_frame_says_what_was_expected_and_found() {
         (format!("{USDM_TRADE}x"), "trailing characters"),
         ("12".to_owned(), "expected one JSON object"),
         ("{\"e\":\"trade\",\"e\":\"trade\"}".to_owned(), "duplicate field"),
+        (USDM_TICKER.replace("\"E\":", "\"a\":"), "duplicate field `a`"),
     ];
     for (text, expected) in cases {
         let error = decode(&btc_usdm(), &text).unwrap_err();
