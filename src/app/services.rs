@@ -17,10 +17,9 @@ use crate::domain::instrument::{Instrument, InstrumentKind};
 use crate::domain::market_data::{Candle, DepthSnapshot};
 use crate::domain::mode::FaultClass;
 use crate::domain::restart::{RuntimeKind, SupervisorPolicy};
-use crate::exchange::stream::{MarketFloor, serve};
+use crate::exchange::stream::{ExchangeFloor, MarketFloor, serve};
 use crate::supervision::{Child, ChildFault, SupervisorSpec};
 use crate::venues::binance::rest::MarketRest;
-use crate::venues::embedded::Floor;
 
 /// Levels of a book snapshot: what the synthetic market shows, and enough for any touch.
 const DEPTH_LIMIT: usize = 1_000;
@@ -29,7 +28,7 @@ const DEPTH_LIMIT: usize = 1_000;
 #[must_use]
 pub fn floor(exchange: &EmbeddedExchange) -> Arc<dyn MarketFloor> {
     let (handle, instruments) = (exchange.running.handle(), exchange.instruments.clone());
-    Arc::new(Floor { exchange: handle, instruments, clock: crate::exchange::shell::wall_clock() })
+    Arc::new(ExchangeFloor { handle, instruments, clock: crate::exchange::shell::wall_clock() })
 }
 
 /// The services, in no order that matters.

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout};
 
 use super::control::DaemonControl;
 use super::tree::Plan;
+use crate::actors::names;
 use crate::domain::ids::AccountId;
 use crate::domain::order::{VenueCommand, VenueEvent};
 use crate::settings::OpenOrders;
@@ -24,7 +25,7 @@ pub async fn stop(plan: &Arc<Plan>, control: &DaemonControl, roots: Vec<Supervis
     let deadline = Instant::now() + settings.daemon.shutdown_deadline;
     control.stopping();
     let mut complaints = Vec::new();
-    stop_strategies(plan, deadline).await;
+    stop_strategies(plan, &roots, deadline).await;
     if settings.daemon.on_shutdown == OpenOrders::Cancel {
         for account in plan.around.roster.get().accounts.clone() {
             if let Err(why) = cancel_all(plan, account, deadline).await {
@@ -42,12 +43,13 @@ pub async fn stop(plan: &Arc<Plan>, control: &DaemonControl, roots: Vec<Supervis
 }
 
 /// With the strategies' level gone there is nobody left who could propose.
-async fn stop_strategies(plan: &Arc<Plan>, deadline: Instant) {
-    let directory = &plan.around.directory;
-    if let Some(strategies) = directory.supervisor("strategies") {
-        let _ = strategies.stop_all();
+async fn stop_strategies(plan: &Arc<Plan>, roots: &[SupervisorHandle], deadline: Instant) {
+    let strategies = names::plain("strategies");
+    for root in roots.iter().filter(|root| *root.name() == names::plain("trading")) {
+        // A root that is gone has no strategies either.
+        let _ = root.actor().remove(&strategies);
     }
-    while directory.lookup("strategies").is_some() && Instant::now() < deadline {
+    while plan.around.directory.lookup(strategies.as_str()).is_some() && Instant::now() < deadline {
         tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
