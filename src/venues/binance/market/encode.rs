@@ -5,9 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::domain::instrument::{Instrument, InstrumentKind};
-use crate::domain::market_data::{
-    BookTicker, Candle, DepthSnapshot, DepthUpdate, Level, MarketEventRef, MarketFrameRef, TradePrint,
-};
+use crate::domain::market_data::{BookTicker, Candle, DepthSnapshot, DepthUpdate, Level, MarketEventRef, MarketFrameRef, TradePrint};
 use crate::domain::money::Price;
 use crate::domain::time::Timestamp;
 use crate::venues::grid::{Grid, StepError};
