@@ -83,7 +83,7 @@ impl Exchange {
         let bound = if taker.limit.is_some() { taker.limit } else { self.market_bound(symbol, taker.side) };
         loop {
             let wanted = self.can_fill(symbol, taker);
-            let Some(next) = self.counterparty(symbol, taker.side).filter(|_| wanted > 0) else { return None };
+            let next = self.counterparty(symbol, taker.side).filter(|_| wanted > 0)?;
             if bound.is_some_and(|bound| is_better(taker.side.opposite(), bound, next.price())) {
                 return None;
             }
@@ -222,14 +222,7 @@ impl Exchange {
     }
 
     /// A resting order trades; filled whole, it leaves.
-    pub(super) fn fill_resting(
-        &mut self,
-        now: Timestamp,
-        symbol: usize,
-        slot: u32,
-        execution: Execution,
-        out: &mut Vec<ExchangeOutput>,
-    ) {
+    pub(super) fn fill_resting(&mut self, now: Timestamp, symbol: usize, slot: u32, execution: Execution, out: &mut Vec<ExchangeOutput>) {
         let Some(mut order) = self.markets[symbol].orders.get(slot).cloned() else { return };
         let leverage = self.starting_leverage(symbol);
         self.accounts[order.account].slot_mut(symbol, leverage).expose(&order, -execution.lots);
