@@ -336,6 +336,9 @@ fn unknown_account(account: AccountId, command: &VenueCommand, now: Timestamp) -
         VenueCommand::Cancel { client_order_id, .. } => {
             VenueEvent::CancelRefused { client_order_id: *client_order_id, code: -2015, message: MESSAGE.to_owned() }
         }
-        _ => VenueEvent::CommandFailed { command: "account".to_owned(), why: format!("-2015 {MESSAGE} The exchange has no account {account}") },
+        _ => VenueEvent::CommandFailed {
+            command: "account".to_owned(),
+            why: format!("-2015 {MESSAGE} The exchange has no account {account}"),
+        },
     }
 }

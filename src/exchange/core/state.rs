@@ -97,7 +97,9 @@ pub struct SavedState {
 /// What the rows name and this exchange does not list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreError {
-    #[error("the exchange's record names symbol {symbol}, which this exchange does not list; list it, or start with another data directory")]
+    #[error(
+        "the exchange's record names symbol {symbol}, which this exchange does not list; list it, or start with another data directory"
+    )]
     UnknownSymbol { symbol: Symbol },
     #[error("the exchange's record has an order of account {account}, which it does not know; the record is damaged")]
     UnknownAccount { account: AccountId },
@@ -172,9 +174,10 @@ impl Exchange {
             open.extend(market.orders.iter().map(|(_, order)| self.order_row(market, order)));
         }
         open.sort_by_key(|row| row.order.id);
-        let closed = self.accounts.iter().flat_map(|account| {
-            account.closed.iter().map(|order| ClosedRow { account: account.id, order: order.clone() })
-        });
+        let closed = self
+            .accounts
+            .iter()
+            .flat_map(|account| account.closed.iter().map(|order| ClosedRow { account: account.id, order: order.clone() }));
         let mut trades: Vec<Fill> = self.accounts.iter().flat_map(|account| account.trades.iter().cloned()).collect();
         trades.sort_by_key(|fill| (fill.trade_id, fill.venue_order_id));
         SavedState {

@@ -90,7 +90,8 @@ impl RunningExchange {
         let shell = Shell::open(config, open_market)?;
         let (requests, inbox) = mpsc::channel();
         // A thread of its own, so that the venue stays alive and honest while the trader's runtimes stall.
-        let thread = std::thread::Builder::new().name("exchange".to_owned()).spawn(move || shell.run(&inbox)).map_err(ShellError::Thread)?;
+        let thread =
+            std::thread::Builder::new().name("exchange".to_owned()).spawn(move || shell.run(&inbox)).map_err(ShellError::Thread)?;
         Ok(Self { handle: ExchangeHandle { requests }, thread })
     }
 

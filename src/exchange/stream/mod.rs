@@ -138,7 +138,11 @@ async fn combined(State(wire): State<Wire>, OriginalUri(uri): OriginalUri, upgra
     wire.open(&streams.replace("%2F", "/").replace("%40", "@"), Wrapping::Combined, upgrade)
 }
 
-async fn raw(State(wire): State<Wire>, axum::extract::Path(streams): axum::extract::Path<String>, upgrade: WebSocketUpgrade) -> Result<Response, Problem> {
+async fn raw(
+    State(wire): State<Wire>,
+    axum::extract::Path(streams): axum::extract::Path<String>,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Problem> {
     wire.open(&streams, Wrapping::Raw, upgrade)
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::interval::{interval_name, candle_interval};
+use super::interval::{candle_interval, interval_name};
 use super::market::{DecodeError, Decoded, Decoder};
 use crate::domain::ids::Symbol;
 use crate::domain::instrument::{Instrument, InstrumentKind};
