@@ -16,6 +16,15 @@ pub enum Signal {
     Reload,
 }
 
+/// Sends this process the signal that Ctrl-C would: for a terminal that no longer does.
+///
+/// # Errors
+/// When the system refuses, which it does not for one's own process.
+pub fn interrupt_self() -> io::Result<()> {
+    // SAFETY: raise takes a number and touches no memory of ours.
+    if unsafe { libc::raise(libc::SIGINT) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Tells the first request to stop from the later ones.
 #[derive(Debug, Clone, Copy, Default)]
 struct StopRequests {

@@ -192,7 +192,7 @@ impl Exchange {
     pub fn book(&self, symbol: usize, limit: usize) -> Option<(u64, Vec<Level>, Vec<Level>)> {
         let external = &self.markets.get(symbol)?.external;
         let side = |side| external.displayed_levels(side).take(limit).collect();
-        Some((external.book_id(), side(Side::Buy), side(Side::Sell)))
+        Some((external.displayed_id(), side(Side::Buy), side(Side::Sell)))
     }
 
     /// Wallet plus open profit at the mark.

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{AccountId, Symbol};
 use crate::domain::instrument::Ticks;
+use crate::domain::money::Money;
 use crate::domain::order::{Fill, VenueOrder};
 
 use super::account::{Account, AccountSetup, Leg, Slot};
 use super::orders::Order;
 use super::{Exchange, Market};
-use crate::domain::money::Money;
 
 /// An account without its orders and trades.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -269,12 +269,13 @@ impl Exchange {
             long: slot.long,
             short: slot.short,
         };
+        let says_something = |(index, slot): &(&usize, &Slot)| slot.legs().next().is_some() || slot.leverage != self.starting_leverage(**index);
         AccountRow {
             account: account.id,
             owner: account.owner,
             hedge: account.hedge,
             wallet: account.wallet,
-            symbols: account.slots.iter().map(slot).collect(),
+            symbols: account.slots.iter().filter(says_something).map(slot).collect(),
         }
     }
 

@@ -247,6 +247,11 @@ impl Shell {
             // An answer that nobody waits for any more is nobody's loss.
             Request::Depth { symbol, limit, reply } => drop(reply.send(self.depth(symbol, limit))),
             Request::Candles { symbol, interval, limit, reply } => drop(reply.send(self.source.candles(symbol, interval, limit))),
+            Request::Open { account, setup } => {
+                if self.exchange.open_account(account, setup) {
+                    self.accounts.push(account);
+                }
+            }
             Request::Inject(fault) => self.inject(now, fault),
             Request::Stop => {}
         }
