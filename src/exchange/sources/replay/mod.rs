@@ -111,14 +111,18 @@ impl ReplayMarket {
     /// # Errors
     /// When there is no file, one cannot be read or told what it is, or nothing in them can be played.
     pub fn open(files: &[PathBuf], start: Timestamp) -> Result<Self, ReplayError> {
-        Self::open_with(files, Options::default(), start, PAST_FRAMES_MAX)
+        Self::open_with(files, Options::default(), start)
     }
 
     /// As [`ReplayMarket::open`], told what the files do not say themselves.
     ///
     /// # Errors
     /// As [`ReplayMarket::open`].
-    pub fn open_with(files: &[PathBuf], options: Options, start: Timestamp, past_frames_max: usize) -> Result<Self, ReplayError> {
+    pub fn open_with(files: &[PathBuf], options: Options, start: Timestamp) -> Result<Self, ReplayError> {
+        Self::with_past(files, options, start, PAST_FRAMES_MAX)
+    }
+
+    fn with_past(files: &[PathBuf], options: Options, start: Timestamp, past_frames_max: usize) -> Result<Self, ReplayError> {
         if files.is_empty() {
             return Err(ReplayError::NoFiles);
         }

@@ -155,7 +155,7 @@ fn the_bars_before_the_start_are_the_recordings_own_and_grow_with_the_play() {
 fn a_recording_longer_than_the_past_goes_on_behind_it() {
     let folder = tempfile::tempdir().unwrap();
     // Two frames of the beginning and two a second: the past ends with the diff of second 9.
-    let mut market = ReplayMarket::open_with(&[recording(folder.path(), 20)], Options::default(), START, 22).unwrap();
+    let mut market = ReplayMarket::with_past(&[recording(folder.path(), 20)], Options::default(), START, 22).unwrap();
     let frames = play(&mut market, 15);
     assert_one_unbroken_stream(&frames, SequenceRule::UsdM);
     let first = frames.iter().find_map(|frame| match &frame.event {
@@ -163,7 +163,7 @@ fn a_recording_longer_than_the_past_goes_on_behind_it() {
         _ => None,
     });
     assert_eq!(first, Some(Ticks(600_010)));
-    let before = ReplayMarket::open_with(&[recording(folder.path(), 20)], Options::default(), START, 22).unwrap();
+    let before = ReplayMarket::with_past(&[recording(folder.path(), 20)], Options::default(), START, 22).unwrap();
     let last = before.candles(btc().symbol, Duration::from_secs(1), 1)[0];
     assert_eq!(last.close, btc().price(Ticks(600_009)));
 }
