@@ -62,11 +62,14 @@ fn exchange(frames: &[MarketFrame], own: u64) -> (Exchange, AccountId) {
     (exchange, account)
 }
 
+/// Which frames a benchmark feeds.
+type Wanted = fn(&MarketEvent) -> bool;
+
 fn market(c: &mut Criterion) {
     let frames = minute();
     for own in [0, 20] {
         let mut group = c.benchmark_group(format!("market, {own} own orders"));
-        let kinds: [(&str, fn(&MarketEvent) -> bool); 4] = [
+        let kinds: [(&str, Wanted); 4] = [
             ("touch", |event| matches!(event, MarketEvent::Ticker(_))),
             ("trade", |event| matches!(event, MarketEvent::Trade(_))),
             ("depth level", |event| matches!(event, MarketEvent::Depth(_))),

@@ -4,6 +4,7 @@ mod api;
 mod audit_command;
 mod cli;
 mod data_features;
+mod exchange_recording;
 mod journal;
 mod market_stream;
 mod recorded_market;

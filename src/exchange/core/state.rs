@@ -269,7 +269,8 @@ impl Exchange {
             long: slot.long,
             short: slot.short,
         };
-        let says_something = |(index, slot): &(&usize, &Slot)| slot.legs().next().is_some() || slot.leverage != self.starting_leverage(**index);
+        let says_something =
+            |(index, slot): &(&usize, &Slot)| slot.legs().next().is_some() || slot.leverage != self.starting_leverage(**index);
         AccountRow {
             account: account.id,
             owner: account.owner,

@@ -6,7 +6,9 @@ use super::*;
 use crate::domain::ids::ClientOrderId;
 use crate::domain::market_data::DepthUpdate;
 use crate::domain::money::{Money, Price, Quantity};
-use crate::domain::order::{EndReason, NewOrder, OrderKind, OrderStatus, PositionSide, SelfTradePrevention, Side, TimeInForce, VenueSnapshot};
+use crate::domain::order::{
+    EndReason, NewOrder, OrderKind, OrderStatus, PositionSide, SelfTradePrevention, Side, TimeInForce, VenueSnapshot,
+};
 use crate::exchange::sources::synthetic::{Synthetic, SyntheticConfig};
 
 /// A clock that a test moves.

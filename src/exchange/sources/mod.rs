@@ -1,5 +1,5 @@
-//! Markets that the exchange can show: generated or recorded. A source is pure: it is asked what happened up to a moment, and
-//! says it in frames. It knows no account and no order.
+//! Markets that the exchange can show: generated or recorded. A source is asked what happened up to a moment, and says it in
+//! frames; it reads no clock, and knows no account and no order.
 
 mod history;
 pub mod recording;

@@ -93,8 +93,7 @@ impl Desk {
 
     fn diff_at(&mut self, final_id: u64, bids: &[(i64, i64)], asks: &[(i64, i64)]) -> Vec<VenueEvent> {
         let levels = |side: &[(i64, i64)]| side.iter().map(|(price, lots)| level(*price, *lots)).collect();
-        let update =
-            DepthUpdate { first_id: final_id, final_id, previous_id: Some(final_id - 1), bids: levels(bids), asks: levels(asks) };
+        let update = DepthUpdate { first_id: final_id, final_id, previous_id: Some(final_id - 1), bids: levels(bids), asks: levels(asks) };
         self.market(MarketEventRef::Depth(&update))
     }
 

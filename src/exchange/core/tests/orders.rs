@@ -108,9 +108,9 @@ fn each_filter_refuses_with_the_venues_number() {
     let base = desk.limit(Side::Buy, MID, 10);
     let limit = |ticks: Decimal| OrderKind::Limit { price: Price(ticks) };
     let cases = [
-        (-4014, NewOrder { kind: limit(Decimal::new(60_000_05, 2)), ..base.clone() }),
+        (-4014, NewOrder { kind: limit(Decimal::new(6_000_005, 2)), ..base.clone() }),
         (-4001, NewOrder { kind: limit(Decimal::ZERO), ..base.clone() }),
-        (-4023, NewOrder { quantity: Quantity(Decimal::new(10_5, 4)), ..base.clone() }),
+        (-4023, NewOrder { quantity: Quantity(Decimal::new(105, 4)), ..base.clone() }),
         (-4003, NewOrder { quantity: Quantity::ZERO, ..base.clone() }),
         (-4004, NewOrder { quantity: Quantity(Decimal::new(1, 4)), ..base.clone() }),
         (-4005, NewOrder { quantity: Quantity(Decimal::from(1_001)), ..base.clone() }),
@@ -214,7 +214,7 @@ fn triggers_can_follow_the_mark_instead_of_the_last_trade() {
     let order = desk.order(Side::Buy, OrderKind::StopMarket { trigger: price(MID + 20) }, 5);
     desk.place("a", order);
     assert!(desk.print(MID + 25, 1, false).is_empty());
-    assert_eq!(trades(&desk.market(MarketEventRef::Mark(Price(Decimal::new(60_002_05, 2))))), [(MID + 1, 5)]);
+    assert_eq!(trades(&desk.market(MarketEventRef::Mark(Price(Decimal::new(6_000_205, 2))))), [(MID + 1, 5)]);
 }
 
 #[test]

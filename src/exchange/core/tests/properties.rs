@@ -44,18 +44,11 @@ fn new_order(desk: &mut Desk, action: &Action) -> Option<(usize, NewOrder)> {
         _ => OrderKind::TakeProfitLimit { trigger: at, price: price(MID - offset) },
     };
     let order = desk.order(if side { Side::Buy } else { Side::Sell }, kind, lots);
-    let time_in_force = [
-        TimeInForce::GoodTilCanceled,
-        TimeInForce::ImmediateOrCancel,
-        TimeInForce::FillOrKill,
-        TimeInForce::PostOnly,
-    ][force as usize];
-    let self_trade_prevention = [
-        SelfTradePrevention::None,
-        SelfTradePrevention::ExpireMaker,
-        SelfTradePrevention::ExpireTaker,
-        SelfTradePrevention::ExpireBoth,
-    ][prevention as usize];
+    let time_in_force =
+        [TimeInForce::GoodTilCanceled, TimeInForce::ImmediateOrCancel, TimeInForce::FillOrKill, TimeInForce::PostOnly][force as usize];
+    let self_trade_prevention =
+        [SelfTradePrevention::None, SelfTradePrevention::ExpireMaker, SelfTradePrevention::ExpireTaker, SelfTradePrevention::ExpireBoth]
+            [prevention as usize];
     Some((who, NewOrder { time_in_force, reduce_only, self_trade_prevention, ..order }))
 }
 
