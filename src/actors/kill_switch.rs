@@ -26,9 +26,7 @@ use crate::venues::port::Venue;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// Modes changed; `raised` are scopes that are back to Normal.
-    Modes {
-        raised: Vec<Scope>,
-    },
+    Modes { raised: Vec<Scope> },
     Confirmed(AccountId),
     Unconfirmed(AccountId, String),
 }

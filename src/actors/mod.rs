@@ -8,9 +8,9 @@ pub mod kill_switch;
 pub mod market;
 pub mod metronome;
 pub mod names;
-mod order_traces;
 pub mod risk_manager;
 pub mod strategy;
+mod order_traces;
 mod tickets;
 
 use std::sync::Arc;

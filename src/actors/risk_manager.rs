@@ -140,9 +140,7 @@ impl State {
             Effect::Cancel { account, symbol, client_order_id, reason } => {
                 self.executor(account).tell(ExecutorMessage::Cancel { symbol, client_order_id, reason });
             }
-            Effect::SetLeverage { account, symbol, leverage } => {
-                self.executor(account).tell(ExecutorMessage::SetLeverage { symbol, leverage })
-            }
+            Effect::SetLeverage { account, symbol, leverage } => self.executor(account).tell(ExecutorMessage::SetLeverage { symbol, leverage }),
             Effect::Trip { scope, mode, cause } => self.kill_switch.tell(KillMessage::Trip { scope, mode, cause }),
         }
     }

@@ -55,28 +55,14 @@ pub enum Verb {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
-    Fault {
-        scope: Scope,
-        class: FaultClass,
-        detail: String,
-    },
+    Fault { scope: Scope, class: FaultClass, detail: String },
     /// A limit that stops by itself: daily loss, restart intensity, stalled trading thread.
-    Trip {
-        scope: Scope,
-        mode: Mode,
-        cause: String,
-    },
+    Trip { scope: Scope, mode: Mode, cause: String },
     Operator(Order),
     /// The venue's answer on the kill switch's own connection.
-    Shows {
-        account: AccountId,
-        snapshot: VenueSnapshot,
-    },
+    Shows { account: AccountId, snapshot: VenueSnapshot },
     /// The venue could not be asked.
-    Silent {
-        account: AccountId,
-        why: String,
-    },
+    Silent { account: AccountId, why: String },
     Tick,
 }
 
@@ -150,8 +136,7 @@ impl KillSwitch {
     pub fn start(&mut self, now: Timestamp, out: &mut Outbox<Record, Effect>) {
         out.push(Effect::SetGate(self.modes().clone()));
         out.push(Effect::Publish(self.modes().clone()));
-        let halted: Vec<AccountId> =
-            self.accounts.keys().copied().filter(|account| self.modes().account(*account) == Mode::Halted).collect();
+        let halted: Vec<AccountId> = self.accounts.keys().copied().filter(|account| self.modes().account(*account) == Mode::Halted).collect();
         for account in halted {
             self.sweep(now, account, false, out);
         }
@@ -207,13 +192,7 @@ impl KillSwitch {
         out.push(Effect::Answer { accepted, text });
     }
 
-    fn operator_lower(
-        &mut self,
-        now: Timestamp,
-        order: &Order,
-        mode: Mode,
-        out: &mut Outbox<Record, Effect>,
-    ) -> Result<String, RaiseError> {
+    fn operator_lower(&mut self, now: Timestamp, order: &Order, mode: Mode, out: &mut Outbox<Record, Effect>) -> Result<String, RaiseError> {
         if order.by.trim().is_empty() {
             return Err(RaiseError::Unnamed { scope: order.scope, found: "no name" });
         }

@@ -79,13 +79,7 @@ pub fn host(
 }
 
 /// A strategy that is alone on all its symbols and accounts owns their positions; one that shares any counts its own fills.
-fn holdings(
-    settings: &Settings,
-    spec: &StrategySpec,
-    instruments: &[Instrument],
-    available: &[Instrument],
-    state: &DaemonState,
-) -> Holdings {
+fn holdings(settings: &Settings, spec: &StrategySpec, instruments: &[Instrument], available: &[Instrument], state: &DaemonState) -> Holdings {
     let shares = settings.enabled_strategies().filter(|other| other.id != spec.id).any(|other| {
         let accounts = other.accounts.iter().any(|account| spec.accounts.contains(account));
         let theirs = instruments_of(other, available).unwrap_or_default();

@@ -7,8 +7,8 @@ use super::super::mode::Scope;
 use super::super::money::Quantity;
 use super::super::order::{EndReason, Fill, OrderKind, PositionSide, Side, TimeInForce, VenueOrder, VenuePosition, VenueSnapshot};
 use super::super::outbox::Step;
-use super::super::record::Entry;
 use super::super::recovery::DaemonState;
+use super::super::record::Entry;
 use super::super::risk::{self, RiskMachine};
 use super::*;
 
@@ -44,22 +44,14 @@ fn intent(number: u64, side: Side, quantity: &str, decided_at: Timestamp) -> Ord
 
 /// Has `intent` approved the only way there is.
 fn approve(incarnation: u64, intent: OrderIntent) -> Approved<OrderIntent> {
-    let mut machine =
-        RiskMachine::new(Incarnation(incarnation), risk::tests_support::wide_limits(account(), symbol()), ModeTable::default());
+    let mut machine = RiskMachine::new(Incarnation(incarnation), risk::tests_support::wide_limits(account(), symbol()), ModeTable::default());
     let price = "100".parse().unwrap();
     let one = "1".parse().unwrap();
     let (bid, ask) = (Some((price, one)), Some((price, one)));
-    let view =
-        MarketView { symbol: symbol(), at: intent.decided_at, bid, ask, last: Some(price), mark: Some(price), stale: false, sequence: 1 };
+    let view = MarketView { symbol: symbol(), at: intent.decided_at, bid, ask, last: Some(price), mark: Some(price), stale: false, sequence: 1 };
     let positions = vec![];
-    let account_view = AccountView {
-        account: account(),
-        wallet: Money::ZERO,
-        equity: Money::ZERO,
-        day_pnl: Money::ZERO,
-        positions,
-        at: intent.decided_at,
-    };
+    let account_view =
+        AccountView { account: account(), wallet: Money::ZERO, equity: Money::ZERO, day_pnl: Money::ZERO, positions, at: intent.decided_at };
     let mut out = Outbox::new();
     machine.on(intent.decided_at, risk::Input::Market(view), &mut out);
     machine.on(intent.decided_at, risk::Input::Book(AccountBook { view: account_view, open: vec![], since: Timestamp::ZERO }), &mut out);

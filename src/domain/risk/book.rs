@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::super::ids::IntentId;
 use super::super::money::{Money, Quantity};
-use super::super::order::{Fill, OrderIntent, OrderReport, PositionSide, Side};
 use super::super::time::Timestamp;
+use super::super::order::{Fill, OrderIntent, OrderReport, PositionSide, Side};
 
 /// What an open order may still do.
 #[derive(Debug, Clone)]

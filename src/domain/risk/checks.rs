@@ -186,8 +186,7 @@ fn check_reduces(account: &Account, intent: &OrderIntent) -> Check {
     if !intent.reduce_only {
         return Ok(());
     }
-    let reducible =
-        account.books.get(&intent.symbol).map_or_else(Default::default, |book| book.reducible(intent.side, intent.position_side));
+    let reducible = account.books.get(&intent.symbol).map_or_else(Default::default, |book| book.reducible(intent.side, intent.position_side));
     if intent.quantity > reducible {
         return Err(no("reduce_only", format!("at most {reducible} to reduce"), intent.quantity));
     }
@@ -219,10 +218,9 @@ fn check_position(account: &Account, intent: &OrderIntent, limits: &SymbolLimits
         return Ok(());
     }
     let limit = configured("position_value", limits.max_position_value)?;
-    let (before, after) = account
-        .books
-        .get(&intent.symbol)
-        .map_or((Default::default(), intent.quantity), |book| (book.exposure(), book.exposure_with(intent.side, intent.quantity)));
+    let (before, after) = account.books.get(&intent.symbol).map_or((Default::default(), intent.quantity), |book| {
+        (book.exposure(), book.exposure_with(intent.side, intent.quantity))
+    });
     let valued_at = view.reference().map_or(price, |reference| reference.max(price));
     let value = valued_at * after;
     if value > limit && after > before {

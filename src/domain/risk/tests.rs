@@ -213,11 +213,7 @@ fn every_missing_limit_refuses_and_names_itself() {
     for control in ["message_rate", "daily_loss"] {
         let mut limits = limits();
         let account = limits.accounts.get_mut(&account()).unwrap();
-        if control == "message_rate" {
-            account.max_messages = None
-        } else {
-            account.max_daily_loss = None
-        }
+        if control == "message_rate" { account.max_messages = None } else { account.max_daily_loss = None }
         refused(&mut machine_with(limits), intent(1, Side::Buy, "1"), control);
     }
 }
@@ -244,9 +240,7 @@ fn a_negative_or_off_grid_quantity_never_slips_under_a_cap() {
 
 #[test]
 fn the_collar_holds_on_both_sides_and_needs_a_reference() {
-    for (price, control) in
-        [("105", None), ("95", None), ("105.1", Some("price_collar")), ("94.9", Some("price_collar")), ("100.05", Some("price_collar"))]
-    {
+    for (price, control) in [("105", None), ("95", None), ("105.1", Some("price_collar")), ("94.9", Some("price_collar")), ("100.05", Some("price_collar"))] {
         for side in [Side::Buy, Side::Sell] {
             assert_eq!(propose(&mut machine(), 0, limit(1, side, "1", price)).as_deref(), control, "{side} at {price}");
         }
@@ -340,11 +334,9 @@ fn a_stale_or_silent_market_is_no_basis_for_an_order() {
 
 #[test]
 fn the_ladder_lets_through_what_its_mode_says() {
-    for (mode, opening, reducing) in [
-        (Mode::Normal, None, None),
-        (Mode::ReduceOnly, Some("ladder_mode"), None),
-        (Mode::CancelOnly, Some("ladder_mode"), Some("ladder_mode")),
-    ] {
+    for (mode, opening, reducing) in
+        [(Mode::Normal, None, None), (Mode::ReduceOnly, Some("ladder_mode"), None), (Mode::CancelOnly, Some("ladder_mode"), Some("ladder_mode"))]
+    {
         let mut machine = machine();
         machine.on(at(0), Input::Book(book("5", "0")), &mut Outbox::new());
         let mut modes = ModeTable::default();

@@ -141,15 +141,7 @@ async fn combined(State(wire): State<Wire>, mut parameters: Parameters, upgrade:
     wire.open(&streams, Wrapping::Combined, upgrade)
 }
 
-<<<<<<< HEAD
-async fn raw(
-    State(wire): State<Wire>,
-    axum::extract::Path(streams): axum::extract::Path<String>,
-    upgrade: WebSocketUpgrade,
-) -> Result<Response, Problem> {
-=======
 async fn raw(State(wire): State<Wire>, Path(streams): Path<String>, upgrade: WebSocketUpgrade) -> Result<Response, Problem> {
->>>>>>> main
     wire.open(&streams, Wrapping::Raw, upgrade)
 }
 
