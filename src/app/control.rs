@@ -176,7 +176,10 @@ impl DaemonControl {
             restarts: child.restarts,
             state: child.state.to_string(),
         };
-        directory.children().into_iter().map(status).collect()
+        let mut children: Vec<ChildStatus> = directory.children().into_iter().map(status).collect();
+        // Guards last: a person looks for what they stand around.
+        children.sort_by_key(|child| child.name.starts_with("guard/"));
+        children
     }
 
     fn kill_switch(&self) -> KillSwitchView {
