@@ -201,6 +201,9 @@ impl Exchange {
     /// External lots that trade before an order which joins now.
     pub(super) fn queue_at(&self, symbol: usize, side: Side, price: Ticks) -> i64 {
         let external = &self.markets[symbol].external;
+        if external.is_inferred() {
+            return QUEUE_UNKNOWN;
+        }
         if external.displayed(side, price) > 0 {
             return external.available(side, price);
         }
