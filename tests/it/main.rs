@@ -2,6 +2,7 @@
 
 mod api;
 mod audit_command;
+mod backtest_public_data;
 mod cli;
 mod data_features;
 mod exchange_recording;
