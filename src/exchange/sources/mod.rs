@@ -1,4 +1,25 @@
-//! Markets that the exchange can show: generated or recorded. A source is pure: it is asked what happened up to a moment.
+//! Markets that the exchange can show: generated or recorded. A source is pure: it is asked what happened up to a moment, and
+//! says it in frames. It knows no account and no order.
 
 pub mod recording;
 pub mod synthetic;
+
+use std::time::Duration;
+
+use crate::domain::ids::Symbol;
+use crate::domain::instrument::Instrument;
+use crate::domain::market_data::{Candle, MarketFrame};
+use crate::domain::time::Timestamp;
+
+/// A market that runs by itself.
+pub trait MarketSource: Send {
+    /// The symbols that it shows.
+    fn instruments(&self) -> Vec<Instrument>;
+
+    /// Appends what happened since the last call up to `now`, in the order of time. The first call begins with a snapshot of
+    /// each book.
+    fn poll(&mut self, now: Timestamp, out: &mut Vec<MarketFrame>);
+
+    /// The last `limit` closed bars before the last poll, oldest first; fewer where the source has no more.
+    fn candles(&self, symbol: Symbol, interval: Duration, limit: usize) -> Vec<Candle>;
+}
