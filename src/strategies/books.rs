@@ -196,6 +196,12 @@ impl Books {
 }
 
 impl Account {
+    pub fn insert(&mut self, symbol: Symbol, order: WorkingOrder) {
+        let orders = self.working.entry(symbol).or_default();
+        let index = orders.partition_point(|other| other.intent < order.intent);
+        orders.insert(index, order);
+    }
+
     fn book_fill(&mut self, report: &OrderReport) {
         let Some(fill) = &report.fill else { return };
         self.positions.entry(report.symbol).or_default().apply(fill.side, fill.price, fill.quantity, fill.fee);
@@ -254,6 +260,7 @@ fn heard_of(report: &OrderReport, intent: IntentId, now: Timestamp) -> WorkingOr
 /// Brings an order up to its report; gives the cancel that had waited for the order's name.
 fn follow(order: &mut WorkingOrder, report: &OrderReport) -> Option<DueCancel> {
     order.client_order_id = Some(report.client_order_id);
+    order.quantity = report.quantity;
     order.filled = report.filled;
     // Working again after a cancel was pending: the venue refused the cancel, and it may be asked for anew.
     if order.status == Some(OrderStatus::PendingCancel) && report.status == OrderStatus::Working {

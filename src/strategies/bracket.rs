@@ -18,6 +18,7 @@ use crate::domain::money::{Price, Quantity, Ratio};
 use crate::domain::order::{OrderKind, OrderStatus, Side};
 use crate::domain::time::Timestamp;
 
+use super::patience::wait_after;
 use super::{Desk, Draft, WorkingOrder};
 
 /// How long a filled market entry may still be coming in before what stands is protected: the fills of one market order
@@ -27,10 +28,6 @@ const ENTRY_MAX: Duration = Duration::from_secs(1);
 /// How long a stop may be unconfirmed. A venue answers in well under a second; an executor that lost the answer asks again
 /// within a few.
 const CONFIRM_MAX: Duration = Duration::from_secs(5);
-
-/// Between two tries of a close or a target that was refused. Longer than a halt of a rate limit's second, and short
-/// beside what a market moves without a stop.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// How far from the entry price the two orders are, as shares of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,16 +104,29 @@ pub struct Bracket {
     closing: Option<&'static str>,
     /// When a position was first seen beside a working entry.
     filling_since: Option<Timestamp>,
-    close_not_before: Timestamp,
-    target_not_before: Timestamp,
+    closes: Tries,
+    targets: Tries,
+}
+
+/// Orders of one purpose placed so far for this position, and when the next one may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Tries {
+    count: u32,
+    not_before: Timestamp,
+}
+
+impl Tries {
+    fn placed(&mut self, now: Timestamp) {
+        self.count = self.count.saturating_add(1);
+        self.not_before = now + wait_after(self.count);
+    }
 }
 
 impl Bracket {
     /// For a position that is about to be opened, or that is found open.
     #[must_use]
-    pub const fn new(distances: Distances) -> Self {
-        let never = Timestamp(i64::MIN);
-        Self { distances, stop: None, long: None, closing: None, filling_since: None, close_not_before: never, target_not_before: never }
+    pub fn new(distances: Distances) -> Self {
+        Self { distances, stop: None, long: None, closing: None, filling_since: None, closes: Tries::default(), targets: Tries::default() }
     }
 
     /// Gives the position up: it is closed at market with the next look, under its stop.
@@ -149,7 +159,8 @@ impl Bracket {
                     let draft = Draft::market(account, symbol, side, quantity, reason).of_kind(kind).reducing();
                     let intent = desk.propose(draft);
                     self.placed(purpose, intent, desk.now());
-                    desk.wake_at(desk.now() + RETRY_AFTER);
+                    // In time for an answer that does not come, and for what it would then take.
+                    desk.wake_at(desk.now() + CONFIRM_MAX);
                 }
                 Action::Cancel { intent, reason } => desk.cancel(account, symbol, intent, reason),
                 Action::LookAgainAt(at) => desk.wake_at(at),
@@ -190,8 +201,8 @@ impl Bracket {
     pub fn placed(&mut self, purpose: Purpose, intent: IntentId, now: Timestamp) {
         match purpose {
             Purpose::Stop => self.stop = Some(intent),
-            Purpose::Target => self.target_not_before = now + RETRY_AFTER,
-            Purpose::Close => self.close_not_before = now + RETRY_AFTER,
+            Purpose::Target => self.targets.placed(now),
+            Purpose::Close => self.closes.placed(now),
             Purpose::Entry => {}
         }
     }
@@ -274,8 +285,8 @@ impl Bracket {
         if situation.reference.is_some_and(|price| reached(price, trigger, exit)) {
             return self.close("take_profit");
         }
-        if situation.now < self.target_not_before {
-            return actions.push(Action::LookAgainAt(self.target_not_before));
+        if situation.now < self.targets.not_before {
+            return actions.push(Action::LookAgainAt(self.targets.not_before));
         }
         actions.push(Action::Place {
             purpose: Purpose::Target,
@@ -294,8 +305,8 @@ impl Bracket {
         if situation.orders.iter().any(|order| Purpose::of(order) == Purpose::Close && order.side == side) {
             return actions;
         }
-        if situation.now < self.close_not_before {
-            actions.push(Action::LookAgainAt(self.close_not_before));
+        if situation.now < self.closes.not_before {
+            actions.push(Action::LookAgainAt(self.closes.not_before));
             return actions;
         }
         let quantity = situation.position.abs();

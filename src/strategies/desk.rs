@@ -173,7 +173,7 @@ impl Desk<'_> {
             cancel: Cancel::No,
         };
         if let Some(account) = self.books.accounts.get_mut(&draft.account) {
-            account.working.entry(draft.symbol).or_default().push(order);
+            account.insert(draft.symbol, order);
         }
         Alarms::sooner(&mut self.alarms.answer, self.now + ANSWER_MAX);
         self.effects.push(StrategyEffect::Propose(OrderIntent {

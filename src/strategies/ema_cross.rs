@@ -2,7 +2,7 @@
 //! flat instead of short. It flips at market with **one** order of the position plus the new target. It holds no opinion on
 //! price and knows no stop.
 //!
-//! It acts on where the averages stand, not on the moment of the cross, so a refused flip is tried again with the next bar,
+//! It acts on where the averages stand, not on the moment of the cross, so a refused flip is tried again with a later bar,
 //! and a restart neither doubles a position nor misses a cross that happened while it was away.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +16,7 @@ use crate::domain::market_data::Candle;
 use crate::domain::money::{Money, Price, Quantity};
 use crate::domain::order::Side;
 
+use super::patience::Patience;
 use super::{Configured, Desk, Draft, Interest, Problem, Strategy, StrategyInput};
 
 /// History for the averages: after four spans the seed weighs e⁻⁸, 0.03 %.
@@ -71,6 +72,7 @@ pub struct EmaCross {
     symbols: BTreeMap<Symbol, Averages>,
     /// Where risk refused a flip: the next order there only closes, which is admitted in more modes than opening is.
     close_first: BTreeSet<(AccountId, Symbol)>,
+    patience: Patience,
 }
 
 impl Configured for EmaCross {
@@ -94,7 +96,7 @@ impl Configured for EmaCross {
     }
 
     fn new(settings: Settings) -> Self {
-        Self { settings, symbols: BTreeMap::new(), close_first: BTreeSet::new() }
+        Self { settings, symbols: BTreeMap::new(), close_first: BTreeSet::new(), patience: Patience::default() }
     }
 }
 
@@ -108,7 +110,9 @@ impl Strategy for EmaCross {
             StrategyInput::Bar { symbol, candle, warming } => self.on_bar(symbol, candle, warming, desk),
             StrategyInput::Refused(refusal) => {
                 self.close_first.insert((refusal.account, refusal.symbol));
+                self.patience.refused(refusal.account, refusal.symbol, desk.now());
             }
+            StrategyInput::Report(report) => self.patience.reported(report, desk.now()),
             _ => {}
         }
     }
@@ -135,11 +139,12 @@ impl EmaCross {
         }
     }
 
-    /// Brings one account onto the averages' side, if it is not there and nothing is on its way.
+    /// Brings one account onto the averages' side, if it is not there, nothing is on its way and no refusal is fresh.
     fn align(&mut self, account: AccountId, symbol: Symbol, side: Side, armed: bool, close: Price, desk: &mut Desk<'_>) {
         let position = desk.position(account, symbol);
-        let aligned = side.signed(position).is_positive();
-        if aligned || !desk.working(account, symbol).is_empty() || (position.is_zero() && !armed) {
+        let aligned = side.signed(position).is_positive() || (position.is_zero() && !armed);
+        let busy = !desk.working(account, symbol).is_empty() || !self.patience.is_over(account, symbol, desk.now());
+        if aligned || busy {
             return;
         }
         let Some(instrument) = desk.instrument(symbol) else { return };

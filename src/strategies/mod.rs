@@ -10,6 +10,7 @@ mod desk;
 pub mod ema_cross;
 mod host;
 pub mod indicator_score;
+pub mod patience;
 mod registry;
 #[cfg(test)]
 mod testing;
@@ -43,7 +44,7 @@ pub trait Strategy: Send {
 /// What a strategy wants to hear. Reports, refusals and account views it always hears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Interest {
-    /// Every market update, not only closed bars. Without it an update costs the host a few nanoseconds.
+    /// Every market update, not only closed bars. Without it an update costs the host a look-up and a copy, some 10 ns.
     pub market_updates: bool,
     /// How many closed bars of history it wants before the first live one.
     pub warm_up_bars: usize,
@@ -74,7 +75,7 @@ pub enum StrategyInput<'a> {
 /// At start and after a restart a host is fed in this order: `WarmUp` for each symbol, then for each account a `Report` of
 /// every order of this strategy that is not terminal, then the account's `Account` view. An account is open to the
 /// strategy from its first view, so that nothing is decided on half of its books. From then on the reports and views of
-/// one account come in the order in which its executor made them.
+/// one account come in the order in which its executor made them, a fill's report before the view that includes it.
 #[derive(Debug, Clone)]
 pub enum HostInput<'a> {
     /// History of the strategy's bar interval, oldest first, before any live bar.

@@ -7,6 +7,9 @@ use super::*;
 use crate::domain::ids::Epoch;
 use crate::domain::instrument::InstrumentKind;
 
+/// Longer than the first wait after a refusal.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
 const DISTANCES: Distances =
     Distances { stop: Ratio(Decimal::from_parts(3, 0, 0, false, 2)), target: Ratio(Decimal::from_parts(6, 0, 0, false, 2)) };
 
@@ -380,7 +383,7 @@ impl World {
                 (0..self.orders.len()).filter(|index| Purpose::of(&self.orders[*index]) == Purpose::Close).rev().collect();
             closes.into_iter().for_each(|index| self.fill(index, 1_000));
             self.orders.retain(|order| Purpose::of(order) != Purpose::Close);
-            self.now = self.now + RETRY_AFTER;
+            self.now = self.now + Duration::from_secs(60);
         }
     }
 }
@@ -394,7 +397,7 @@ proptest! {
         for event in &events {
             world.happen(event);
             world.look();
-            let retry_is_due = world.now < world.bracket.close_not_before;
+            let retry_is_due = world.now < world.bracket.closes.not_before;
             let closing = world.bracket.is_closing() && (retry_is_due || world.orders.iter().any(|order| Purpose::of(order) == Purpose::Close));
             prop_assert!(world.position.is_zero() || world.covered() || closing, "{:?}", world.orders);
         }

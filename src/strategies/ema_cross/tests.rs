@@ -118,3 +118,23 @@ fn settings_that_make_no_sense_are_named() {
         [("slow", "expected a span longer than fast (20), found 20"), ("order_value", "expected an amount above \"0\", found 0")];
     assert_eq!(problems, expected.map(|(path, message)| (path.to_owned(), message.to_owned())));
 }
+
+#[test]
+fn refusals_in_a_row_are_met_with_patience() {
+    let second = std::time::Duration::from_secs(1);
+    let mut bench = bench(InstrumentKind::Perpetual, &Settings { open_at_start: true, ..settings() });
+    let mut tries = Vec::new();
+    for index in 0..70 {
+        let at = seconds(index);
+        let candle =
+            crate::domain::market_data::Candle { open_time: at, close_time: at + second, ..candle(0, price(&(100 + index).to_string())) };
+        bench.now = at + second;
+        let closed = smallvec::smallvec![crate::domain::market::ClosedBar { interval: MINUTE, candle }];
+        bench.feed(HostInput::Market(&crate::domain::market::MarketUpdate { view: view(candle.close, bench.now), closed }));
+        for order in bench.proposals() {
+            tries.push(index);
+            bench.refuse(&order, "mode");
+        }
+    }
+    assert_eq!(tries, [2, 3, 5, 9, 17, 33, 65]);
+}

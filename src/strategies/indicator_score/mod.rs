@@ -17,6 +17,7 @@ use crate::domain::money::{Money, Price, Quantity};
 use crate::domain::order::Side;
 
 use super::bracket::{Bracket, Distances};
+use super::patience::Patience;
 use super::{Configured, Desk, Draft, Interest, Problem, Strategy, StrategyInput};
 
 pub use settings::{OnOpposite, Points, Settings};
@@ -27,6 +28,7 @@ pub struct IndicatorScore {
     settings: Settings,
     studies: BTreeMap<Symbol, Study>,
     trades: BTreeMap<(AccountId, Symbol), Trade>,
+    patience: Patience,
 }
 
 /// A position with its orders, from the entry to the last cancel.
@@ -47,7 +49,7 @@ impl Configured for IndicatorScore {
     }
 
     fn new(settings: Settings) -> Self {
-        Self { settings, studies: BTreeMap::new(), trades: BTreeMap::new() }
+        Self { settings, studies: BTreeMap::new(), trades: BTreeMap::new(), patience: Patience::default() }
     }
 }
 
@@ -59,8 +61,14 @@ impl Strategy for IndicatorScore {
     fn on(&mut self, input: StrategyInput<'_>, desk: &mut Desk<'_>) {
         match input {
             StrategyInput::Bar { symbol, candle, warming } => self.on_bar(symbol, candle, warming, desk),
-            StrategyInput::Report(report) => self.look(report.account, report.symbol, desk),
-            StrategyInput::Refused(refusal) => self.look(refusal.account, refusal.symbol, desk),
+            StrategyInput::Report(report) => {
+                self.patience.reported(report, desk.now());
+                self.look(report.account, report.symbol, desk);
+            }
+            StrategyInput::Refused(refusal) => {
+                self.patience.refused(refusal.account, refusal.symbol, desk.now());
+                self.look(refusal.account, refusal.symbol, desk);
+            }
             StrategyInput::Account(view) => self.look_over(view.account, desk),
             StrategyInput::Wake => desk.accounts().iter().for_each(|account| self.look_over(*account, desk)),
             StrategyInput::Market(_) => {}
@@ -108,7 +116,7 @@ impl IndicatorScore {
         let price = desk.market(symbol).and_then(|market| market.reference()).unwrap_or(close);
         let Some(instrument) = desk.instrument(symbol).filter(|instrument| instrument.kind == InstrumentKind::Perpetual) else { return };
         let quantity = size(desk.equity(account), price, instrument, &self.settings);
-        if quantity.is_zero() {
+        if quantity.is_zero() || !self.patience.is_over(account, symbol, desk.now()) {
             return;
         }
         let leverage = self.settings.leverage.min(instrument.max_leverage);
