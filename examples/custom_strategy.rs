@@ -24,7 +24,7 @@ use ringfence::strategies::{Configured, Desk, Draft, Interest, Kind, Problem, St
 
 /// Everything that Ringfence does, with one more kind of strategy.
 fn main() -> ExitCode {
-    ringfence::cli::main_with(registry().with(Kind::of::<Breakout>()))
+    ringfence::app::main_with(registry().with(Kind::of::<Breakout>()))
 }
 
 /// What `[strategies.settings]` may say. Money is a quoted string there: `order_value = "1000"`.

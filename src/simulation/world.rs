@@ -183,7 +183,7 @@ impl World {
         let mut wishes = std::mem::take(&mut self.wishes);
         for index in 0..self.parts.hosts.len() {
             self.parts.hosts[index].1.on(self.now, HostInput::Market(&update), &mut wishes);
-            self.work.extend(wishes.drain(..).map(|wish| Work::Strategy(wish)));
+            self.work.extend(wishes.drain(..).map(Work::Strategy));
         }
         self.wishes = wishes;
     }
@@ -290,7 +290,7 @@ impl World {
         let Some(index) = self.host_of.get(&strategy).copied() else { return };
         let mut wishes = std::mem::take(&mut self.wishes);
         self.parts.hosts[index].1.on(self.now, input, &mut wishes);
-        self.work.extend(wishes.drain(..).map(|wish| Work::Strategy(wish)));
+        self.work.extend(wishes.drain(..).map(Work::Strategy));
         self.wishes = wishes;
     }
 

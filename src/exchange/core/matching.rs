@@ -83,7 +83,7 @@ impl Exchange {
         let bound = if taker.limit.is_some() { taker.limit } else { self.market_bound(symbol, taker.side) };
         loop {
             let wanted = self.can_fill(symbol, taker);
-            let Some(next) = self.counterparty(symbol, taker.side).filter(|_| wanted > 0) else { return None };
+            let next = self.counterparty(symbol, taker.side).filter(|_| wanted > 0)?;
             if bound.is_some_and(|bound| is_better(taker.side.opposite(), bound, next.price())) {
                 return None;
             }
