@@ -103,6 +103,9 @@ impl World {
     }
 
     fn start(&mut self) {
+        for market in &self.parts.markets {
+            self.trace.value(&market.instrument().symbol);
+        }
         for index in 0..self.parts.executors.len() {
             let mut out = Outbox::new();
             self.parts.executors[index].start(self.now, &mut out);
@@ -117,7 +120,7 @@ impl World {
     pub fn frame(&mut self, symbol: usize, received_at: Timestamp, venue_time: Timestamp, event: MarketEventRef<'_>) {
         self.advance(received_at);
         let market = &mut self.parts.markets[symbol];
-        self.trace.frame(market.instrument().symbol, venue_time, received_at, event);
+        self.trace.frame(symbol, venue_time, received_at, event);
         self.parts.exchange.market(self.now, symbol, event, &mut self.told);
         let changed = market.frame(self.now, venue_time, event);
         if market.has_closed() || (self.wants_updates && changed.view) {
