@@ -44,7 +44,8 @@ pub struct BacktestOptions {
 }
 
 pub(super) fn execute(arguments: Arguments, parts: &Parts<'_>) -> Result<(), Failure> {
-    let settings = SettingsSource { file: arguments.config, data_dir: None }.load(parts.validator)?;
+    let settings = SettingsSource { file: arguments.config.clone(), data_dir: None }.load(parts.validator)?;
     let strict = arguments.strict || settings.backtest.strict;
-    (parts.backtest)(BacktestOptions { settings, data: arguments.data, json: arguments.json, report: arguments.report, strict })
+    let Arguments { data, json, report, .. } = arguments;
+    (parts.backtest)(BacktestOptions { settings, data, json, report, strict })
 }

@@ -40,6 +40,8 @@ pub struct Inspection {
     pub book_ticker_checked: u64,
     pub book_ticker_mismatched: u64,
     pub mismatches: Vec<Mismatch>,
+    /// Levels whose quantity has a part below one lot, left from a time of smaller lots; the part is left out.
+    pub dust_levels: u64,
     /// Candles that are missing between two that are there.
     pub candle_gaps: u64,
     pub undecodable: UndecodableLines,
@@ -107,12 +109,7 @@ pub fn run(files: &[PathBuf], strict: bool) -> Result<Inspection, InspectError> 
 ///
 /// # Errors
 /// As [`run`].
-pub fn inspect(
-    files: &[PathBuf],
-    options: &Options,
-    strict: bool,
-    on_progress: &mut dyn FnMut(u64),
-) -> Result<Inspection, InspectError> {
+pub fn inspect(files: &[PathBuf], options: &Options, strict: bool, on_progress: &mut dyn FnMut(u64)) -> Result<Inspection, InspectError> {
     /// Often enough for a smooth bar, seldom enough to cost nothing.
     const PROGRESS_EVERY: u64 = 16_384;
     let mut inspection = Inspection { files: files.to_vec(), ..Inspection::default() };
@@ -137,6 +134,7 @@ pub fn inspect(
         for (other, count) in recording.others() {
             *inspection.ignored.entry((*other).into()).or_default() += count;
         }
+        inspection.dust_levels += recording.dust();
         span.previous = None;
     }
     inspection.symbols.sort_unstable();

@@ -65,8 +65,10 @@ pub(super) fn render(problems: &Problems, colour: bool) -> String {
     let handler = GraphicalReportHandler::new_themed(theme).with_width(160).with_links(false);
     let mut text = String::new();
     for report in problems.reports() {
-        // Writing to a `String` cannot fail.
-        let _ = handler.render_report(&mut text, report.as_ref());
+        // What cannot be drawn (a label outside of its text) is still said.
+        if handler.render_report(&mut text, report.as_ref()).is_err() {
+            text.push_str(&report.to_string());
+        }
         text.push('\n');
     }
     let count = problems.0.len();

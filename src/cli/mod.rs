@@ -3,10 +3,13 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 bad usage or configuration.
 
+mod audit;
+mod audit_row;
 mod backtest;
 mod cancel;
 mod check;
 mod client;
+mod data;
 pub mod data_features;
 pub mod data_inspect;
 mod failure;
@@ -60,6 +63,8 @@ enum Command {
     Restart(restart::Arguments),
     Inject(inject::Arguments),
     Backtest(backtest::Arguments),
+    Audit(audit::Arguments),
+    Data(data::Arguments),
 }
 
 /// Does what the command line asks and says how it went.
@@ -93,6 +98,8 @@ fn execute(command: Command, parts: &Parts<'_>) -> Result<(), Failure> {
         Command::Restart(arguments) => restart::execute(arguments),
         Command::Inject(arguments) => inject::execute(arguments),
         Command::Backtest(arguments) => backtest::execute(arguments, parts),
+        Command::Audit(arguments) => audit::execute(arguments),
+        Command::Data(arguments) => data::execute(arguments),
     }
 }
 

@@ -1,8 +1,10 @@
 //! Printing. What a reader asked for goes to stdout in one piece; a reader that closed the pipe (`| head`) has what it wanted.
 
 use std::io::{ErrorKind, Write as _};
+use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, TableComponent, presets};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -26,6 +28,15 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
 /// Prints to stderr. Nobody is left to tell when that fails.
 pub(crate) fn complain(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// A counter on stderr for work that takes long; shown on a terminal only.
+pub(super) fn spinner(unit: &str) -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    let style = ProgressStyle::with_template(&format!("{{spinner}} {{human_pos}} {unit}, {{per_sec}}"));
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
 }
 
 /// A table in the house style: as wide as it needs to be, no lines but the one below the header.

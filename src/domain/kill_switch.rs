@@ -75,7 +75,7 @@ pub enum Effect {
     /// Straight to the venue, on the kill switch's own connection.
     Send { account: AccountId, command: VenueCommand },
     /// `account` has no open order at the venue, by the venue's own word.
-    Confirmed { account: AccountId, tries: u32 },
+    Confirmed { account: AccountId, tries: u32, took: Duration },
     /// Tries are failing; a person must look.
     Unconfirmed { account: AccountId, tries: u32, open_orders: Option<usize>, why: String },
     /// What became of an operator's command.
@@ -85,6 +85,7 @@ pub enum Effect {
 /// One account being emptied of orders.
 #[derive(Debug, Clone, PartialEq)]
 struct Sweep {
+    began: Timestamp,
     flatten: bool,
     tries: u32,
     next_try: Timestamp,
@@ -256,7 +257,7 @@ impl KillSwitch {
         self.confirmed.remove(&account);
         let last_why = "no answer yet".to_owned();
         let next_try = now + RETRY_AFTER;
-        self.sweeps.insert(account, Sweep { flatten, tries: 1, next_try, last_why, open_orders: None, flattened: false });
+        self.sweeps.insert(account, Sweep { began: now, flatten, tries: 1, next_try, last_why, open_orders: None, flattened: false });
         ask(account, out);
     }
 
@@ -292,12 +293,12 @@ impl KillSwitch {
             out.push(Effect::Send { account, command: VenueCommand::Snapshot { trades_after: u64::MAX } });
             return;
         }
-        let tries = sweep.tries;
+        let (tries, began) = (sweep.tries, sweep.began);
         self.sweeps.remove(&account);
         self.confirmed.insert(account, now);
         let detail = format!("the venue shows no open order after {tries} tries");
         let row = Record::KillSwitch { scope: Scope::Account(account), event: "confirmed".to_owned(), detail };
-        out.push(Effect::Confirmed { account, tries });
+        out.push(Effect::Confirmed { account, tries, took: now.since(began) });
         out.persist(vec![row], vec![]);
     }
 

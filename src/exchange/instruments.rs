@@ -142,8 +142,7 @@ impl Fees {
 }
 
 /// Quote currencies that a symbol may end with, longer ones before those that they end with.
-pub(crate) const QUOTES: [&str; 12] =
-    ["FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USD1", "USDS", "BTC", "ETH", "BNB", "EUR", "TRY"];
+pub(crate) const QUOTES: [&str; 12] = ["FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USD1", "USDS", "BTC", "ETH", "BNB", "EUR", "TRY"];
 
 /// Base and quote of a symbol; of an unknown quote, the whole is the base.
 fn split(symbol: Symbol) -> (String, &'static str) {

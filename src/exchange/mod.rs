@@ -3,7 +3,11 @@
 
 pub mod core;
 pub mod instruments;
+pub mod record;
+pub mod shell;
 pub mod sources;
+pub mod stream;
 
 pub use core::state;
 pub use core::{AccountSetup, Exchange, ExchangeConfig, ExchangeOutput, TriggerPrice};
+pub use shell::{EventStream, ExchangeHandle, ExchangeStopped, Fault, RunningExchange, ShellConfig, ShellError};

@@ -120,6 +120,14 @@ impl Views {
         });
     }
 
+    pub fn forget_account(&self, account: AccountId) {
+        self.accounts.rcu(|accounts| {
+            let mut accounts = BTreeMap::clone(accounts);
+            accounts.remove(&account);
+            accounts
+        });
+    }
+
     #[must_use]
     pub fn accounts(&self) -> Arc<BTreeMap<AccountId, Arc<AccountStanding>>> {
         self.accounts.load_full()
@@ -128,5 +136,34 @@ impl Views {
     #[must_use]
     pub fn strategies(&self) -> Arc<BTreeMap<StrategyId, StrategyStanding>> {
         self.strategies.load_full()
+    }
+}
+
+/// Who trades what, as configured right now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RosterEntries {
+    pub accounts: Vec<AccountId>,
+    pub symbols: Vec<Symbol>,
+    /// Running strategies and the accounts that each trades.
+    pub strategies: BTreeMap<StrategyId, Vec<AccountId>>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Roster(Arc<ArcSwap<RosterEntries>>);
+
+impl Roster {
+    pub fn set(&self, entries: RosterEntries) {
+        self.0.store(Arc::new(entries));
+    }
+
+    #[must_use]
+    pub fn get(&self) -> Arc<RosterEntries> {
+        self.0.load_full()
+    }
+
+    #[must_use]
+    pub fn strategies_of(&self, account: AccountId) -> Vec<StrategyId> {
+        let entries = self.0.load();
+        entries.strategies.iter().filter(|(_, accounts)| accounts.contains(&account)).map(|(strategy, _)| *strategy).collect()
     }
 }

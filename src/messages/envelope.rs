@@ -1,15 +1,13 @@
 //! How a message travels: with the trace that it belongs to, the time it was posted, and a token that counts it in the
 //! mailbox's depth. `Post` is the way to one named actor; it follows the name through restarts.
 
-use std::sync::Arc;
-
 use crate::domain::ids::Incarnation;
 use crate::domain::order::TraceContext;
 use crate::domain::restart::ChildName;
 use crate::domain::time::Timestamp;
-use crate::supervision::{Directory, InMailbox, Link, MailboxGauge};
+use crate::supervision::{Directory, InMailbox, Link};
 
-use super::clock::Clock;
+use super::Clock;
 
 #[derive(Debug)]
 pub struct Envelope<M> {
@@ -20,25 +18,31 @@ pub struct Envelope<M> {
     _place: Option<InMailbox>,
 }
 
+impl<M> Envelope<M> {
+    /// For one incarnation, addressed directly: the answer to something that it asked.
+    #[must_use]
+    pub fn unmetered(message: M, enqueued_at: Timestamp) -> Self {
+        Self { message, trace: None, enqueued_at, _place: None }
+    }
+}
+
 /// The way to one actor by its name.
 #[derive(Debug)]
 pub struct Post<M> {
-    directory: Directory,
     link: Link<Envelope<M>>,
-    gauge: Option<Arc<MailboxGauge>>,
     clock: Clock,
 }
 
 impl<M> Clone for Post<M> {
     fn clone(&self) -> Self {
-        Self { directory: self.directory.clone(), link: self.link.clone(), gauge: self.gauge.clone(), clock: self.clock }
+        Self { link: self.link.clone(), clock: self.clock }
     }
 }
 
 impl<M: std::fmt::Debug + Send + 'static> Post<M> {
     #[must_use]
     pub fn new(directory: &Directory, name: &ChildName, clock: Clock) -> Self {
-        Self { directory: directory.clone(), link: directory.link(name), gauge: None, clock }
+        Self { link: directory.link(name), clock }
     }
 
     /// # Errors
@@ -50,10 +54,7 @@ impl<M: std::fmt::Debug + Send + 'static> Post<M> {
     /// # Errors
     /// The message, when nobody is there to take it.
     pub fn send_traced(&mut self, message: M, trace: Option<TraceContext>) -> Result<(), M> {
-        if self.gauge.is_none() {
-            self.gauge = self.directory.gauge(self.link.name().as_str());
-        }
-        let place = self.gauge.as_ref().map(MailboxGauge::enter);
+        let place = self.link.gauge().map(|gauge| gauge.enter());
         let envelope = Envelope { message, trace, enqueued_at: self.clock.now(), _place: place };
         self.link.send(envelope).map_err(|envelope| envelope.message)
     }

@@ -212,12 +212,20 @@ fn judge(raw: &RawStrategy, path: &str, origin: &Origin, validator: &StrategyVal
             _ if within.is_empty() => (format!("{path}.kind"), format!("{kind:?}"), raw.kind_origin.clone()),
             Some(settings) => {
                 let node = settings.descend(&within);
-                (format!("{path}.settings.{within}"), describe(node), node.origin.clone())
+                let found = if message.starts_with("unknown key") { format!("`{within}`") } else { describe(node) };
+                let origin = if message.starts_with("unknown key") { &node.key } else { &node.origin };
+                (format!("{path}.settings.{within}"), found, origin.clone())
             }
             None => (format!("{path}.settings.{within}"), "nothing".to_owned(), origin.clone()),
         };
-        problems.push(problem(&key, &message, &found, None, origin));
+        problems.push(problem(&key, expectation(&message), &found, None, origin));
     }
+}
+
+/// A validator's message without the words that every report has around it anyway.
+fn expectation(message: &str) -> &str {
+    let message = message.split_once("expected ").map_or(message, |(_, expected)| expected);
+    message.rsplit_once(", found ").map_or(message, |(expected, _)| expected)
 }
 
 /// Fail closed, and say so early: risk refuses an order without its limits, so a strategy that would trade without them is a

@@ -176,7 +176,7 @@ fn symbols(old: &Settings, new: &Settings, changes: &mut Vec<Change>) {
 }
 
 fn same_market(before: &SymbolSpec, after: &SymbolSpec) -> bool {
-    before.start_price == after.start_price && before.instrument == after.instrument
+    before.synthetic == after.synthetic && before.instrument == after.instrument
 }
 
 fn strategies_gone(old: &Settings, new: &Settings, changes: &mut Vec<Change>) {

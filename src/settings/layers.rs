@@ -139,9 +139,7 @@ impl Reading {
             let span = error.span().unwrap_or(0..0);
             let found = excerpt(&source.text, &span);
             let origin = Origin::Text { source: source.clone(), span };
-            let word = found.trim_start_matches('`').starts_with(|c: char| c.is_alphabetic() || c == '/' || c == '.');
-            let help = if word { "text is written in quotes: key = \"text\"" } else { "see https://toml.io for how a line is written" };
-            let help = Some(help.to_owned());
+            let help = Some(remedy(error.message(), &found).to_owned());
             self.problems.push(problem("TOML", &format!("a readable line ({})", error.message()), &found, origin, help));
         }
         self.table(source, document.get_ref(), "")
@@ -224,6 +222,16 @@ impl Reading {
             _ => Value::Other,
         };
         Node { value, origin, key }
+    }
+}
+
+/// What to do about a line that is no TOML. Text without quotes is by far the most usual reason.
+fn remedy(message: &str, found: &str) -> &'static str {
+    let bare_word = found.trim_start_matches('`').starts_with(|c: char| c.is_alphabetic() || matches!(c, '/' | '.'));
+    match message {
+        "duplicate key" => "give each key and each [section] once",
+        _ if bare_word => "text is written in quotes: key = \"text\"",
+        _ => "see https://toml.io for how a line is written",
     }
 }
 

@@ -102,7 +102,9 @@ impl Settings {
         let tree = layers::read(&built_in, source, variables.into_iter());
         let notes = reader::Notes::default();
         let raw = sections::read(&tree.root, &notes);
-        let reader::Findings { problems: found, rows, .. } = notes.into_inner();
+        let mut findings = notes.into_inner();
+        findings.place_strangers();
+        let reader::Findings { problems: found, rows, .. } = findings;
         let mut problems = tree.problems;
         // A line that is no TOML reads as nonsense: one report of it is enough.
         let unreadable: Vec<(String, usize)> = problems.iter().filter_map(|problem| problem.origin.line()).collect();
@@ -133,16 +135,6 @@ impl Settings {
         }
         hasher.finalize().to_hex().to_string()
     }
-}
-
-/// Every key that a file may have, entries of lists and names of one's own choosing as `*`.
-#[must_use]
-pub fn known_keys() -> Vec<String> {
-    let built_in = SourceText::built_in(BUILT_IN_NAME, BUILT_IN);
-    let tree = layers::read(&built_in, None, std::iter::empty());
-    let notes = reader::Notes::default();
-    sections::read(&tree.root, &notes);
-    notes.into_inner().known.into_iter().collect()
 }
 
 fn read_file(path: &Path) -> Result<Arc<SourceText>, Problems> {

@@ -17,6 +17,32 @@ pub struct Findings {
     pub rows: Vec<Row>,
     /// Every key that was asked for, entries of lists and free names as `*`: the whole raw shape.
     pub known: BTreeSet<String>,
+    /// Keys that nobody asked for and that are no slip of one that is known there.
+    strangers: Vec<Stranger>,
+}
+
+struct Stranger {
+    problem: usize,
+    key: String,
+    /// What is known in its section.
+    around: String,
+}
+
+impl Findings {
+    /// After the walk every section is known: a stranger may just stand in the wrong one.
+    pub fn place_strangers(&mut self) {
+        for Stranger { problem, key, around } in self.strangers.drain(..) {
+            let ending = format!(".{key}");
+            let homes = self.known.iter().filter_map(|known| known.strip_suffix(&ending));
+            self.problems[problem].help = Some(match homes.min_by_key(|home| home.len()) {
+                Some(home) => match home.strip_suffix("[*]") {
+                    Some(list) => format!("`{key}` belongs in [[{list}]]"),
+                    None => format!("`{key}` belongs in [{home}]"),
+                },
+                None => format!("known here: {around}"),
+            });
+        }
+    }
 }
 
 pub type Notes = RefCell<Findings>;
@@ -32,6 +58,9 @@ pub struct Section<'t> {
     notes: &'t Notes,
 }
 
+/// What a value must be beyond its type, in words and as a test.
+type Rule<T> = (String, fn(&T) -> bool);
+
 /// One key about to be read.
 pub struct Key<'s, T> {
     node: Option<&'s Node>,
@@ -39,7 +68,7 @@ pub struct Key<'s, T> {
     around: Option<&'s Node>,
     path: String,
     name: &'static str,
-    rules: Vec<(String, fn(&T) -> bool)>,
+    rules: Vec<Rule<T>>,
     notes: &'s Notes,
 }
 
@@ -160,12 +189,14 @@ impl<'t> Section<'t> {
             if self.asked.iter().any(|asked| asked == key) {
                 continue;
             }
-            let help = match nearest(key, &self.asked) {
-                Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("known here: {}", listing(&self.asked)),
-            };
+            let help = nearest(key, &self.asked).map(|meant| format!("did you mean `{meant}`?"));
+            if help.is_none() {
+                let mut notes = self.notes.borrow_mut();
+                let stranger = Stranger { problem: notes.problems.len(), key: key.clone(), around: listing(&self.asked) };
+                notes.strangers.push(stranger);
+            }
             let expected = if self.path.is_empty() { "a known section".to_owned() } else { format!("a known key of [{}]", self.path) };
-            self.note(&self.path(key), &expected, &format!("`{key}`"), Some(help), node.key.clone());
+            self.note(&self.path(key), &expected, &format!("`{key}`"), help, node.key.clone());
         }
     }
 }
@@ -189,10 +220,7 @@ impl<T: Setting> Key<'_, T> {
 
     /// `None` when the key is missing or, which is noted, wrong.
     pub fn optional(self) -> Option<T> {
-        let Some(node) = self.node else {
-            return None;
-        };
-        self.value(node)
+        self.value(self.node?)
     }
 
     /// The value, or `default` when the key is missing.

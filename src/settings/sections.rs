@@ -14,7 +14,7 @@ use super::origin::Origin;
 use super::reader::{Notes, Section};
 use super::shape::{
     AccountSpec, Backtest, Daemon, Exchange, InstrumentOverride, Limits, MarketSource, OnKill, Rate, Risk, Supervision, SymbolSpec,
-    Telemetry, Venue,
+    SyntheticOverride, Telemetry, Venue,
 };
 use super::value::{Setting, describe};
 
@@ -135,13 +135,9 @@ fn telemetry(mut section: Section<'_>) -> Option<Telemetry> {
 fn exchange(mut section: Section<'_>) -> Option<Exchange> {
     let market: Option<MarketSource> = section.key("market").required();
     let seed = section.key("seed").required();
-    // A hundred thousand a second is ten times what a busy real symbol sends.
-    let rate = "a whole number from 1 to 100000";
-    let events_per_second = section.key("events_per_second").that(rate, |rate| (1..=100_000).contains(rate)).required();
     let files = section.key("files").or(Vec::new());
-    let order_latency = section.key("order_latency").required();
     section.finish();
-    Some(Exchange { market: market?, seed: seed?, events_per_second: events_per_second?, files, order_latency: order_latency? })
+    Some(Exchange { market: market?, seed: seed?, files })
 }
 
 fn account(mut section: Section<'_>) -> Option<AccountSpec> {
@@ -175,10 +171,24 @@ fn symbols(top: &mut Section<'_>) -> Option<Vec<Placed<SymbolSpec>>> {
 fn symbol(mut section: Section<'_>) -> Option<SymbolSpec> {
     let name = section.key("name").required();
     let enabled = section.key("enabled").or(true);
-    let start_price = section.key("start_price").that("a price above zero, in quotes", |price| is_above_zero(price)).optional();
+    let synthetic = synthetic(section.section("synthetic"));
     let instrument = instrument(section.section("instrument"));
     section.finish();
-    Some(SymbolSpec { name: name?, enabled, start_price, instrument })
+    Some(SymbolSpec { name: name?, enabled, synthetic, instrument })
+}
+
+fn synthetic(mut section: Section<'_>) -> SyntheticOverride {
+    // Ten thousand millionths are 1 % a second, beyond any crash; a thousand trades a second is beyond any busy symbol.
+    let (volatility, trades) = ("a whole number from 0 to 10000", "a whole number from 1 to 1000");
+    let synthetic = SyntheticOverride {
+        opens_at: section.key("opens_at").that("a price above zero, in quotes", is_above_zero).optional(),
+        volatility_millionths: section.key("volatility_millionths").that(volatility, |most| *most <= 10_000).optional(),
+        touch: section.key("touch").that("a quantity above zero, in quotes", |touch: &Quantity| touch.is_positive()).optional(),
+        trade: section.key("trade").that("a quantity above zero, in quotes", |trade: &Quantity| trade.is_positive()).optional(),
+        trades_per_second: section.key("trades_per_second").that(trades, |rate| (1..=1_000).contains(rate)).optional(),
+    };
+    section.finish();
+    synthetic
 }
 
 fn is_above_zero(price: &crate::domain::money::Price) -> bool {

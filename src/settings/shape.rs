@@ -81,12 +81,8 @@ pub struct Exchange {
     pub market: MarketSource,
     /// Seeds the synthetic market.
     pub seed: u64,
-    /// Rate of the synthetic market, all symbols together.
-    pub events_per_second: u32,
     /// Recordings that the `recording` market replays.
     pub files: Vec<PathBuf>,
-    /// From an order's arrival to its effect.
-    pub order_latency: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, VariantNames)]
@@ -135,9 +131,21 @@ pub enum Symbols {
 pub struct SymbolSpec {
     pub name: Symbol,
     pub enabled: bool,
-    /// Where the synthetic market begins; `None` leaves it to the bundled table.
-    pub start_price: Option<Price>,
+    pub synthetic: SyntheticOverride,
     pub instrument: InstrumentOverride,
+}
+
+/// Deviations from how the synthetic market makes this symbol.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SyntheticOverride {
+    /// The first price of the first day.
+    pub opens_at: Option<Price>,
+    /// Relative standard deviation over one second, in millionths.
+    pub volatility_millionths: Option<u32>,
+    /// Typical quantity at the best price, and of a small trade.
+    pub touch: Option<Quantity>,
+    pub trade: Option<Quantity>,
+    pub trades_per_second: Option<u32>,
 }
 
 /// Deviations from the bundled instrument table.

@@ -2,6 +2,14 @@
 
 use super::*;
 
+/// Every key that a file may have, entries of lists and names of one's own choosing as `*`.
+fn known_keys() -> Vec<String> {
+    let tree = layers::read(&SourceText::built_in(BUILT_IN_NAME, BUILT_IN), None, std::iter::empty());
+    let notes = reader::Notes::default();
+    sections::read(&tree.root, &notes);
+    notes.into_inner().known.into_iter().collect()
+}
+
 fn read(text: &str) -> Result<Settings, Problems> {
     read_with(text, &[])
 }
@@ -262,15 +270,13 @@ id = "delta"
 starting_funds = "25000"
 [[symbols]]
 name = "BTCUSDT"
-start_price = "60000"
+synthetic = { opens_at = "61800" }
 [[symbols]]
 name = "ETHUSDT"
-start_price = "3000"
 [symbols.instrument]
 taker_fee = "0"
 [[symbols]]
 name = "XRPUSDT"
-start_price = "1"
 [[strategies]]
 id = "trend"
 kind = "ema_cross"
@@ -291,7 +297,7 @@ interval = "1s"
     account alpha changed: on_kill
     account delta added
     symbol XRPUSDT added
-    strategy trend changed: symbols
+    strategy trend changed: settings.fast, settings.open_at_start, settings.order_value, settings.slow, symbols
     strategy other added
     accounts[alpha].starting_funds: 100000 → 1 needs a restart; the old value stays until then
     symbols[ETHUSDT].instrument.taker_fee: not set → 0 needs a restart; the old value stays until then
@@ -313,5 +319,78 @@ fn the_other_files_in_config_are_valid() {
     for text in [include_str!("../../config/backtest.toml"), include_str!("../../config/paper-recording.toml")] {
         let settings = read(text).unwrap_or_else(|problems| panic!("{problems}"));
         assert!(settings.enabled_strategies().next().is_some());
+    }
+}
+
+#[test]
+fn a_section_of_the_wrong_shape_is_one_problem_and_hides_no_other() {
+    let text = "accounts = \"all\"\nsymbols = 5\nstrategies = {}\ndaemon = []\ntelemetry = true\n[risk]\nmax_messages = \"50/s\"\naccounts = 1\n[backtest]\nstrict = \"yes\"\n[supervision]\nintensity = 0\nperiod = \"0s\"\nbackoff_max = \"1ms\"\n";
+    insta::assert_snapshot!(problems(text), @r##"
+    the configuration has 10 mistakes
+    ringfence.toml:1: accounts: expected a list of tables, found the text `"all"`; begin each entry with a line [[accounts]]
+    ringfence.toml:2: symbols: expected a list of tables, found the number `5`; begin each entry with a line [[symbols]]
+    ringfence.toml:3: strategies: expected a list of tables, found a table; begin each entry with a line [[strategies]]
+    ringfence.toml:4: daemon: expected a table, found the list `[]`; write its keys below a line [daemon]
+    ringfence.toml:5: telemetry: expected a table, found the boolean `true`; write its keys below a line [telemetry]
+    ringfence.toml:7: risk.max_messages: expected a table, found the text `"50/s"`; write its keys below a line [risk.max_messages]
+    ringfence.toml:8: risk.accounts: expected a table, found the number `1`; write its keys below a line [risk.accounts]
+    ringfence.toml:10: backtest.strict: expected true or false, found the text `"yes"`
+    ringfence.toml:12: supervision.intensity: expected a whole number of at least 1, found the number `0`
+    ringfence.toml:13: supervision.period: expected a time above zero such as "500ms" or "15s", found the text `"0s"`
+    "##);
+}
+
+#[test]
+fn a_key_that_stands_twice_and_a_number_beyond_all_are_named() {
+    insta::assert_snapshot!(problems("[exchange]\nseed = 1\nseed = 2\n[supervision]\nintensity = 99999999999999999999\n[daemon]\nlog = 2026-01-31\n"), @r##"
+    the configuration has 3 mistakes
+    ringfence.toml:3: TOML: expected a readable line (duplicate key), found `seed`; give each key and each [section] once
+    ringfence.toml:5: supervision.intensity: expected a whole number of at least 1, found the value `99999999999999999999`
+    ringfence.toml:7: daemon.log: expected a log filter such as "info" or "info,ringfence::venues=debug", found the value `2026-01-31`
+    "##);
+}
+
+#[test]
+fn a_key_in_the_wrong_section_is_sent_to_the_right_one() {
+    let text = "max_daily_loss = \"5\"\n[daemon]\nmax_order_value = \"5\"\nstarting_funds = \"5\"\nweather = 1\n[trading]\n";
+    insta::assert_snapshot!(problems(text), @r##"
+    the configuration has 5 mistakes
+    ringfence.toml:1: max_daily_loss: expected a known section, found `max_daily_loss`; `max_daily_loss` belongs in [risk]
+    ringfence.toml:3: daemon.max_order_value: expected a known key of [daemon], found `max_order_value`; `max_order_value` belongs in [risk]
+    ringfence.toml:4: daemon.starting_funds: expected a known key of [daemon], found `starting_funds`; `starting_funds` belongs in [[accounts]]
+    ringfence.toml:5: daemon.weather: expected a known key of [daemon], found `weather`; known here: data_dir, http_bind, http_allowed_hosts, log, on_shutdown, shutdown_deadline, fault_injection
+    ringfence.toml:6: trading: expected a known section, found `trading`; known here: extends, daemon, telemetry, exchange, accounts, symbols, risk, supervision, strategies, backtest
+    "##);
+}
+
+#[test]
+fn names_and_lists_say_what_they_must_be() {
+    let text = "[[accounts]]\nid = \"Main Account\"\n[[symbols]]\nname = \"btcusdt\"\n[[strategies]]\nkind = \"x\"\naccounts = []\nsymbols = [\"btc\", 5]\ninterval = \"1s\"\n";
+    insta::assert_snapshot!(problems(text), @r##"
+    the configuration has 6 mistakes
+    ringfence.toml:1: accounts[Main Account].starting_funds: expected an amount above zero in quotes such as "1000", found nothing; add starting_funds = …
+    ringfence.toml:2: accounts[Main Account].id: expected an account id of only a-z, 0-9, '_' and '-', found the text `"Main Account"`
+    ringfence.toml:4: symbols[btcusdt].name: expected a symbol of only A-Z, 0-9, '_' and '-', found the text `"btcusdt"`
+    ringfence.toml:5: strategies[0].id: expected a strategy id in quotes, found nothing; add id = …
+    ringfence.toml:7: strategies[0].accounts: expected a list of names, or ["*"] for all of them, found the list `[]`
+    ringfence.toml:8: strategies[0].symbols: expected a list of names, or ["*"] for all of them, found the list `["btc", 5]`
+    "##);
+}
+
+proptest::proptest! {
+    /// Whatever an editor leaves behind: settings or problems, never a panic, never a refusal without a reason.
+    #[test]
+    fn a_damaged_file_gives_settings_or_reasons(
+        cut in 0..BUILT_IN.len(), length in 0_usize..80, put in "[\\[\\]{}=\"'#.,a-z0-9\n é\u{0}-]{0,12}"
+    ) {
+        let (before, rest) = BUILT_IN.split_at(BUILT_IN.floor_char_boundary(cut));
+        let text = format!("{before}{put}{}", &rest[rest.floor_char_boundary(length.min(rest.len()))..]);
+        if let Err(problems) = read(&text) {
+            assert!(!problems.0.is_empty());
+            for report in problems.reports() {
+                let mut drawn = String::new();
+                miette::GraphicalReportHandler::new().render_report(&mut drawn, report.as_ref()).unwrap();
+            }
+        }
     }
 }

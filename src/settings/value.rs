@@ -53,7 +53,8 @@ pub fn describe(node: &Node) -> String {
         Value::Float(_) => format!("the float {written}"),
         Value::Text(_) if matches!(node.origin, Origin::Environment { .. }) => written,
         Value::Text(_) => format!("the text {written}"),
-        Value::List(_) => "a list".to_owned(),
+        Value::List(_) if written.is_empty() => "a list".to_owned(),
+        Value::List(_) => format!("the list {written}"),
         Value::Table(_) => "a table".to_owned(),
         Value::Other => format!("the value {written}"),
     }

@@ -55,6 +55,12 @@ impl JournalFault {
         Self { inner: Arc::new(FaultText { expected: expected.into(), found: found.into(), remedy }) }
     }
 
+    /// For an append that was not taken at all.
+    #[must_use]
+    pub fn refused(because: impl Into<String>) -> Self {
+        Self::new("a journal that takes rows", because)
+    }
+
     pub(super) fn closed() -> Self {
         let remedy = "the row was not stored; it is too late for new work in this process";
         Self { inner: Arc::new(FaultText { expected: "an open journal".into(), found: "it was closed".into(), remedy }) }

@@ -22,6 +22,9 @@ use crate::domain::restart::{ChildName, ChildSpec, Readiness, Restart, RuntimeKi
 /// A mailbox deeper than this raises its alarm: at 0.3 µs a hop it is 3 ms of work, far from any memory limit.
 const MAILBOX_BOUND_DEFAULT: usize = 10_000;
 
+/// No handler of ours waits for anything slower than a local disk; what takes longer is a task that reports back.
+const ACTOR_SILENCE_MAX: Duration = Duration::from_secs(5);
+
 /// What one incarnation of a child gets to know and use. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ChildContext {
@@ -103,7 +106,7 @@ impl Child {
         }
     }
 
-    /// An actor of any type.
+    /// An actor of any type. Its pulse is its messages: it is a stall to be in one of them for more than five seconds.
     pub fn actor<A, F>(name: ChildName, runtime: RuntimeKind, factory: F) -> Self
     where
         A: Actor,
@@ -117,6 +120,7 @@ impl Child {
                 starter.spawn(actor, arguments).await
             })
         })
+        .heartbeat(ACTOR_SILENCE_MAX)
     }
 
     #[must_use]
@@ -140,7 +144,14 @@ impl Child {
     /// The child says itself when it is ready, and is a stall when it does not within this time.
     #[must_use]
     pub const fn ready_within(mut self, deadline: Duration) -> Self {
-        self.spec.readiness = Readiness::Reported(deadline);
+        self.spec.readiness = Readiness::Reported { within: Some(deadline) };
+        self
+    }
+
+    /// The child says itself when it is ready, however long that takes.
+    #[must_use]
+    pub const fn reports_ready(mut self) -> Self {
+        self.spec.readiness = Readiness::Reported { within: None };
         self
     }
 
@@ -165,7 +176,8 @@ impl Child {
         self
     }
 
-    /// Called when the child is asked to stop, besides the token: wakes a thread that waits on a channel. Must not block.
+    /// Called when the child is asked to stop or killed, besides the token: wakes a thread that waits on a channel. May be
+    /// called more than once; must not block.
     #[must_use]
     pub fn on_stop(mut self, hook: impl Fn() + Send + Sync + 'static) -> Self {
         self.on_stop = Some(Arc::new(hook));

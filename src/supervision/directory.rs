@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use ractor::{ActorCell, ActorRef, ActorStatus, Message};
+use tokio::sync::Semaphore;
 
 use super::inject::{Inject, Injection};
 use super::mailbox::MailboxGauge;
-use super::supervisor::SupervisorMessage;
+use super::supervisor::{SupervisorMessage, SupervisorRef};
 use crate::domain::ids::Incarnation;
 use crate::domain::restart::{ChildName, ChildView};
 
@@ -46,6 +47,9 @@ pub(super) struct Slot {
     owner: Mutex<Option<ActorRef<SupervisorMessage>>>,
     /// The actor of the latest incarnation, alive or not: the next one starts when this one is gone.
     latest: Mutex<Option<ActorCell>>,
+    /// Held by the thread of a thread child while it runs. Here, and not in the child, so that it also holds when the
+    /// child's supervisor was restarted and made its children anew.
+    pub(super) thread: Arc<Semaphore>,
 }
 
 impl Slot {
@@ -58,6 +62,7 @@ impl Slot {
             view: ArcSwapOption::empty(),
             owner: Mutex::default(),
             latest: Mutex::default(),
+            thread: Arc::new(Semaphore::new(1)),
         })
     }
 
@@ -83,6 +88,8 @@ impl Slot {
 struct Inner {
     slots: ArcSwap<BTreeMap<ChildName, Arc<Slot>>>,
     generation: AtomicU64,
+    /// Held while a name is taken or given back. Readers never see it.
+    names: Mutex<()>,
     /// The last incarnation under each name, so that numbers never repeat when a supervisor itself was restarted. Bounded
     /// by the names of permanent and transient children, which come from the configuration.
     incarnations: Mutex<HashMap<ChildName, Incarnation>>,
@@ -102,6 +109,12 @@ impl Directory {
     #[must_use]
     pub fn lookup(&self, name: &str) -> Option<Address> {
         self.slot(name).and_then(|slot| slot.address.load().as_deref().cloned())
+    }
+
+    /// The running supervisor of that name: for adding and removing children.
+    #[must_use]
+    pub fn supervisor(&self, name: &str) -> Option<SupervisorRef> {
+        self.actor::<SupervisorMessage>(name).map(|(_, actor)| SupervisorRef(actor))
     }
 
     /// The same with the message type checked.
@@ -182,6 +195,7 @@ impl Directory {
         owner: Option<&ActorRef<SupervisorMessage>>,
         mailbox_bound: usize,
     ) -> Result<Arc<Slot>, DirectoryError> {
+        let _naming = self.0.names.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = match self.slot(name.as_str()) {
             Some(slot) => {
                 if let Some(other) = slot.owner().filter(|other| owner.is_none_or(|owner| other.get_id() != owner.get_id())) {
@@ -202,6 +216,7 @@ impl Directory {
     }
 
     pub(super) fn release(&self, name: &ChildName, forget_incarnation: bool) {
+        let _naming = self.0.names.lock().unwrap_or_else(PoisonError::into_inner);
         self.0.slots.rcu(|slots| {
             let mut slots = BTreeMap::clone(slots);
             slots.remove(name);
@@ -237,7 +252,20 @@ pub struct Link<M> {
     directory: Directory,
     name: ChildName,
     seen: Option<u64>,
-    found: Option<(Incarnation, ActorRef<M>)>,
+    found: Option<Found<M>>,
+}
+
+#[derive(Debug)]
+struct Found<M> {
+    incarnation: Incarnation,
+    actor: ActorRef<M>,
+    gauge: Arc<MailboxGauge>,
+}
+
+impl<M> Clone for Found<M> {
+    fn clone(&self) -> Self {
+        Self { incarnation: self.incarnation, actor: self.actor.clone(), gauge: Arc::clone(&self.gauge) }
+    }
 }
 
 impl<M> Clone for Link<M> {
@@ -255,12 +283,18 @@ impl<M: Message> Link<M> {
     /// The running incarnation, `None` while there is none.
     pub fn get(&mut self) -> Option<&ActorRef<M>> {
         self.refresh();
-        self.found.as_ref().map(|(_, actor)| actor)
+        self.found.as_ref().map(|found| &found.actor)
+    }
+
+    /// The gauge of the mailbox behind the link, for the token that an envelope carries.
+    pub fn gauge(&mut self) -> Option<&Arc<MailboxGauge>> {
+        self.refresh();
+        self.found.as_ref().map(|found| &found.gauge)
     }
 
     pub fn incarnation(&mut self) -> Option<Incarnation> {
         self.refresh();
-        self.found.as_ref().map(|(incarnation, _)| *incarnation)
+        self.found.as_ref().map(|found| found.incarnation)
     }
 
     /// Sends to the running incarnation, or gives the message back.
@@ -279,8 +313,13 @@ impl<M: Message> Link<M> {
     fn refresh(&mut self) {
         let generation = self.directory.generation();
         if self.seen != Some(generation) {
-            self.found = self.directory.actor(self.name.as_str());
+            self.found = self.look_up();
             self.seen = Some(generation);
         }
+    }
+
+    fn look_up(&self) -> Option<Found<M>> {
+        let (incarnation, actor) = self.directory.actor(self.name.as_str())?;
+        Some(Found { incarnation, actor, gauge: self.directory.gauge(self.name.as_str())? })
     }
 }

@@ -17,7 +17,8 @@ use super::supervised::{SHUTDOWN, classify_spawn, panic_text};
 use super::supervisor::{Environment, SupervisorMessage, SupervisorRef};
 use crate::domain::ids::Incarnation;
 use crate::domain::restart::{
-    ChildName, Effect, EventKind, ExitHow, Finish, Input, Machine, Restart, Shutdown, SupervisionEvent, SupervisorPolicy,
+    ChildName, ChildState, ChildView, Effect, EventKind, ExitHow, Finish, Input, Machine, Restart, Shutdown, SupervisionEvent,
+    SupervisorPolicy,
 };
 use crate::domain::time::Timestamp;
 
@@ -33,6 +34,16 @@ struct Running {
     stop: CancellationToken,
     /// Ends the starting task: before there is an actor there is nothing to kill.
     abort_start: CancellationToken,
+}
+
+impl Child {
+    /// Tells the body of a task or thread; an actor hears through its port.
+    fn tell_to_stop(&self, running: &Running) {
+        running.stop.cancel();
+        if let Some(hook) = &self.on_stop {
+            hook();
+        }
+    }
 }
 
 struct Entry {
@@ -60,8 +71,11 @@ impl Drop for Driver {
         for entry in self.entries.values_mut() {
             if let Some(running) = entry.running.take() {
                 running.abort_start.cancel();
-                running.stop.cancel();
+                entry.child.tell_to_stop(&running);
                 self.environment.directory.publish(&entry.slot, None);
+                if let Some(view) = self.machine.view(&entry.slot.name) {
+                    entry.slot.set_view(ChildView { state: ChildState::Down, last_exit: Some("its supervisor ended".to_owned()), ..view });
+                }
             }
         }
     }
@@ -106,6 +120,20 @@ impl Driver {
         }
         let last = directory.last_incarnation(&name);
         self.input(Input::Add { spec: child.spec, last });
+        // Refused by the machine: it is stopping.
+        if self.machine.view(&name).is_none() {
+            self.removed(&name);
+        }
+    }
+
+    /// A supervisor that was restarted may have fewer children than the one before it.
+    pub(super) fn forget_strangers(&self) {
+        let name = &self.machine.policy().name;
+        for view in self.environment.directory.children() {
+            if view.supervisor == *name && !self.entries.contains_key(&view.name) {
+                self.environment.directory.release(&view.name, false);
+            }
+        }
     }
 
     fn refused(&self, child: ChildName, detail: String) {
@@ -227,22 +255,21 @@ impl Driver {
     fn stop(&self, name: &ChildName, incarnation: Incarnation, shutdown: Shutdown) {
         let Some(running) = self.running(name, incarnation) else { return };
         let child = &self.entries[name].child;
-        running.stop.cancel();
-        if let Some(hook) = &child.on_stop {
-            hook();
+        // The port before the token: a task that obeys at once must find the reason of its end there. Without an actor
+        // yet there is nobody to ask; the machine asks again when it has started.
+        match (running.cell.get(), child.stop_by, shutdown) {
+            (None, ..) => {}
+            (Some(cell), StopBy::StopAll, _) => drop(ActorRef::from(cell.clone()).send_message(SupervisorMessage::StopAll)),
+            (Some(cell), StopBy::Port, Shutdown::Drain(_)) => drop(cell.drain()),
+            (Some(cell), StopBy::Port | StopBy::Token, _) => cell.stop(Some(SHUTDOWN.to_owned())),
         }
-        // Without an actor yet there is nobody to ask; the machine asks again when it has started.
-        let Some(cell) = running.cell.get() else { return };
-        match (child.stop_by, shutdown) {
-            (StopBy::StopAll, _) => drop(ActorRef::from(cell.clone()).send_message(SupervisorMessage::StopAll)),
-            (StopBy::Port, Shutdown::Drain(_)) => drop(cell.drain()),
-            (StopBy::Port | StopBy::Token, _) => cell.stop(Some(SHUTDOWN.to_owned())),
-        }
+        child.tell_to_stop(running);
     }
 
     fn kill(&self, name: &ChildName, incarnation: Incarnation) {
         let Some(running) = self.running(name, incarnation) else { return };
-        running.stop.cancel();
+        // A kill cannot reach the thread of a thread child; this can.
+        self.entries[name].child.tell_to_stop(running);
         running.abort_start.cancel();
         if let Some(cell) = running.cell.get() {
             cell.kill();

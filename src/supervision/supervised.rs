@@ -103,10 +103,12 @@ impl<A: Actor> Actor for Supervised<A> {
     }
 
     async fn post_start(&self, myself: ActorRef<A::Msg>, state: &mut A::State) -> Result<(), ActorProcessingErr> {
+        let _busy = self.reporter.pulse.busy();
         guarded(self.actor.post_start(myself, state)).await
     }
 
     async fn post_stop(&self, myself: ActorRef<A::Msg>, state: &mut A::State) -> Result<(), ActorProcessingErr> {
+        let _busy = self.reporter.pulse.busy();
         guarded(self.actor.post_stop(myself, state)).await
     }
 

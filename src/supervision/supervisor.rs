@@ -3,6 +3,7 @@
 //! never waits for a child: starts run as tasks on the child's own runtime, deadlines are timers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent as RactorEvent};
 use tokio::runtime::Handle;
@@ -217,8 +218,9 @@ impl Supervisor {
 }
 
 impl Child {
-    /// A supervisor as a child: a level of the tree. It is ready when it has started, because one level must not hold
-    /// back another; a fault that it escalates keeps its class, and counts against its parent's intensity.
+    /// A supervisor as a child: a level of the tree. It is ready when all its children were ready or done at one time,
+    /// however long that takes: they have deadlines of their own. A fault that it escalates keeps its class, and counts
+    /// against its parent's intensity.
     #[must_use]
     pub fn supervisor(environment: &Environment, spec: SupervisorSpec) -> Self {
         let (name, runtime) = (spec.policy.name.clone(), spec.runtime);
@@ -227,7 +229,7 @@ impl Child {
             Self::actor(name, runtime, move |context| (Supervisor::new(environment.clone(), spec.clone(), Some(context.reporter)), ()));
         child.stop_by = StopBy::StopAll;
         // OTP gives supervisors forever; a minute is longer than any tree of ours takes in order, and ends.
-        child.shutdown(Shutdown::Stop(std::time::Duration::from_secs(60)))
+        child.reports_ready().shutdown(Shutdown::Stop(Duration::from_secs(60)))
     }
 }
 
@@ -244,6 +246,7 @@ impl Actor for Supervisor {
         for child in (self.spec.children)() {
             driver.add(child);
         }
+        driver.forget_strangers();
         driver.input(Input::StartAll);
         self.conclude(&myself, driver)
     }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use super::child::{Child, ChildContext, StopBy};
 use super::supervised::{ChildFault, panic_text};
@@ -53,6 +53,8 @@ impl Child {
             (TaskActor, Box::pin(async move { Ok(body.await?) }) as Body)
         });
         child.stop_by = StopBy::Token;
+        // The whole life of a task is one message, so that only its own heartbeats tell: give it a deadline that fits.
+        child.spec.heartbeat = None;
         child
     }
 
@@ -64,16 +66,16 @@ impl Child {
         F: Fn(ChildContext) -> Result<(), ChildFault> + Send + Sync + 'static,
     {
         let body = Arc::new(body);
-        let only_one = Arc::new(Semaphore::new(1));
-        Self::task(name, RuntimeKind::Services, move |context| run_thread(context, Arc::clone(&body), Arc::clone(&only_one)))
+        Self::task(name, RuntimeKind::Services, move |context| run_thread(context, Arc::clone(&body)))
     }
 }
 
-async fn run_thread<F>(context: ChildContext, body: Arc<F>, only_one: Arc<Semaphore>) -> Result<(), ChildFault>
+async fn run_thread<F>(context: ChildContext, body: Arc<F>) -> Result<(), ChildFault>
 where
     F: Fn(ChildContext) -> Result<(), ChildFault> + Send + Sync + 'static,
 {
     let fault = |detail: String| ChildFault::new(FaultClass::Panic, detail);
+    let only_one = Arc::clone(&context.reporter.slot.thread);
     let Ok(permit) = only_one.acquire_owned().await else { return Err(fault("the thread's semaphore is closed".to_owned())) };
     let (done, ended) = oneshot::channel();
     let name = context.name.to_string();

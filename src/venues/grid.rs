@@ -10,8 +10,7 @@ use rust_decimal::Decimal;
 /// before the point in an `i64`.
 pub const SCALE_MAX: u32 = 9;
 
-const POWERS: [i64; SCALE_MAX as usize + 1] =
-    [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
+const POWERS: [i64; SCALE_MAX as usize + 1] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
 
 /// One step: `mantissa × 10^-scale`, without trailing zeros in the fraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +54,17 @@ impl Step {
     /// # Errors
     /// When the text is no decimal, lies off the grid or is too large.
     pub fn parse(self, text: &[u8]) -> Result<i64, StepMiss> {
+        match self.parse_down(text)? {
+            (steps, false) => Ok(steps),
+            (_, true) => Err(StepMiss::OffGrid),
+        }
+    }
+
+    /// Reads a decimal text as the whole steps in it, and whether something is left over.
+    ///
+    /// # Errors
+    /// When the text is no decimal or too large.
+    pub fn parse_down(self, text: &[u8]) -> Result<(i64, bool), StepMiss> {
         let point = text.iter().position(|b| *b == b'.').unwrap_or(text.len());
         let (whole, fraction) = (&text[..point], text.get(point + 1..).unwrap_or_default());
         let digits = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
@@ -63,16 +73,14 @@ impl Step {
         }
         let scale = self.scale as usize;
         let (kept, rest) = fraction.split_at(scale.min(fraction.len()));
-        if rest.iter().any(|b| *b != b'0') {
-            return Err(StepMiss::OffGrid);
-        }
         let padding = std::iter::repeat_n(&b'0', scale - kept.len());
         let mut units = 0_i64;
         for digit in whole.iter().chain(kept).chain(padding) {
             let next = units.checked_mul(10).and_then(|units| units.checked_add(i64::from(digit - b'0')));
             units = next.ok_or(StepMiss::TooLarge)?;
         }
-        self.steps_of(units).ok_or(StepMiss::OffGrid)
+        let left_over = units % self.mantissa != 0 || rest.iter().any(|b| *b != b'0');
+        Ok((units / self.mantissa, left_over))
     }
 
     /// Whole steps of a value that is counted in `10^-scale`.
@@ -149,6 +157,14 @@ mod tests {
             assert_eq!(tenth.parse(bad), Err(StepMiss::NotDecimal), "{}", String::from_utf8_lossy(bad));
         }
         assert_eq!(tenth.parse(b"99999999999999999999"), Err(StepMiss::TooLarge));
+    }
+
+    #[test]
+    fn what_is_below_a_step_is_told_apart() {
+        assert_eq!(step("0.00001").parse_down(b"25.42618900"), Ok((2_542_618, true)));
+        assert_eq!(step("0.00001").parse_down(b"25.42618000"), Ok((2_542_618, false)));
+        assert_eq!(step("0.00001").parse_down(b"0.000009"), Ok((0, true)));
+        assert_eq!(step("0.25").parse_down(b"1.80"), Ok((7, true)));
     }
 
     #[test]

@@ -2,4 +2,6 @@
 //! here knows an actor.
 
 pub mod binance;
+pub mod embedded;
 pub mod grid;
+pub mod port;

@@ -59,12 +59,8 @@ fn without_a_daemon_a_verb_says_where_it_looked_and_what_to_do() {
 
 #[test]
 fn a_reader_that_closes_the_pipe_is_no_failure() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_ringfence"))
-        .arg("check")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        Command::new(env!("CARGO_BIN_EXE_ringfence")).arg("check").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(0), ""));
@@ -106,9 +102,7 @@ impl Control for Notebook {
     fn command(&self, command: OperatorCommand) -> BoxFuture<'_, Result<CommandOutcome, ApiProblem>> {
         let answer = match &command.verb {
             Verb::Restart { child } => Err(ApiProblem::conflict(format!("{child} is stopping already"))),
-            verb => {
-                Ok(CommandOutcome { verb: verb.name().to_owned(), scope: command.scope, outcome: "done".to_owned(), complete: true })
-            }
+            verb => Ok(CommandOutcome { verb: verb.name().to_owned(), scope: command.scope, outcome: "done".to_owned(), complete: true }),
         };
         self.asked.lock().unwrap().push(command);
         Box::pin(async move { answer })
@@ -137,7 +131,8 @@ fn against_a_daemon(commands: &[&[&str]]) -> (Vec<Outcome>, Vec<OperatorCommand>
     let server = runtime.block_on(ApiServer::bind(config, notebook.clone())).unwrap();
     let stop = CancellationToken::new();
     let serving = runtime.spawn(server.run(stop.clone()));
-    let outcomes = commands.iter().map(|arguments| ringfence(directory.path(), &[arguments, &["--data-dir", "."][..]].concat(), &[])).collect();
+    let outcomes =
+        commands.iter().map(|arguments| ringfence(directory.path(), &[arguments, &["--data-dir", "."][..]].concat(), &[])).collect();
     stop.cancel();
     runtime.block_on(serving).unwrap().unwrap();
     let asked = std::mem::take(&mut *notebook.asked.lock().unwrap());

@@ -2,12 +2,14 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test waits for what it watches, with a deadline of wall time")]
 
+mod api;
+mod audit_command;
 mod cli;
 mod data_features;
-mod api;
-mod support;
-mod traces;
+mod journal;
 mod recorded_market;
 mod settings;
-mod journal;
+mod supervision;
+mod support;
 mod tidy;
+mod traces;

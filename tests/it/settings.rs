@@ -105,6 +105,46 @@ fn a_wrong_configuration_starts_nothing() {
 }
 
 #[test]
+fn every_setting_of_every_strategy_kind_is_in_the_default_file() {
+    let text = ringfence::settings::BUILT_IN;
+    for kind in ringfence::strategies::registry().kinds() {
+        assert!(text.contains(&format!("kind = \"{}\"", kind.name())), "{}", kind.name());
+        let settings = kind.resolve(&serde_json::json!({})).unwrap();
+        for (key, value) in settings.as_object().unwrap() {
+            let header = value.is_object().then(|| format!("\n[strategies.settings.{key}]\n"));
+            assert!(text.contains(&header.unwrap_or_else(|| format!("\n{key} = "))), "{}: {key}", kind.name());
+        }
+    }
+}
+
+#[test]
+fn a_strategys_own_mistakes_stand_beside_the_others() {
+    let text = FIVE_MISTAKES.replace("ema_cross", "ema_cros")
+        + "\n[[strategies]]\nid = \"b\"\nkind = \"ema_cross\"\naccounts = [\"*\"]\nsymbols = [\"*\"]\ninterval = \"1s\"\n\
+                [strategies.settings]\nfast = 9\nslow = 3\norder_value = 5.5\nspeed = 1\n";
+    let outcome = check(&text, &["--json"]);
+    let answer: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let text = |mistake: &serde_json::Value, key: &str| mistake[key].as_str().unwrap_or_default().to_owned();
+    let told: Vec<String> = answer["mistakes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| format!("{}: {}: {}, found {}", m["line"], text(m, "key"), text(m, "expected"), text(m, "found")))
+        .collect();
+    insta::assert_snapshot!(told.join("\n"), @r##"
+    2: daemon.data_dri: a known key of [daemon], found `data_dri`
+    5: risk.max_order_value: an amount above zero in quotes such as "1000", found the float `5000.50`
+    6: risk.price_collar: a ratio above "0" and up to "1", in quotes, found the text `"1.5"`
+    10: strategies[trend].kind: one of ema_cross, indicator_score, found "ema_cros"
+    11: strategies[trend].accounts: accounts that are configured, found "alhpa"
+    13: strategies[trend].interval: a time above zero such as "500ms" or "15s", found the number `5`
+    23: strategies[b].settings.slow: a span longer than fast (9), found the number `3`
+    24: strategies[b].settings.order_value: amount: a decimal number in quotes such as "0.25", found the float `5.5`
+    25: strategies[b].settings.speed: one of fast, open_at_start, order_value, slow, found `speed`
+    "##);
+}
+
+#[test]
 fn the_ready_files_are_valid_and_each_value_names_its_origin() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     for file in ["config/default.toml", "config/backtest.toml", "config/paper-recording.toml"] {

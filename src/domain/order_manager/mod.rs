@@ -101,6 +101,7 @@ pub struct OrderManager {
     day: Option<DayOpen>,
     marks: BTreeMap<Symbol, Price>,
     account_told: Timestamp,
+    started: Timestamp,
     sent: u64,
     fills: u64,
 }
@@ -124,6 +125,7 @@ impl OrderManager {
             day: state.day,
             marks: BTreeMap::new(),
             account_told: Timestamp::ZERO,
+            started: Timestamp::ZERO,
             sent: state.orders,
             fills: state.fills,
         }
@@ -131,6 +133,7 @@ impl OrderManager {
 
     /// Asks the venue. Start-up and recovery are one path.
     pub fn start(&mut self, now: Timestamp, out: &mut Out) {
+        self.started = now;
         self.recover(now, out);
     }
 
@@ -285,12 +288,19 @@ impl OrderManager {
             return;
         }
         let view = self.view(now);
-        let open: Vec<OrderReport> = self.open_orders().map(|order| order.report(now, self.account, None, None)).collect();
-        out.push(Effect::Book(Box::new(AccountBook { view: view.clone(), open: open.clone() })));
-        out.push(Effect::Account(Box::new(view)));
+        let open = self.open_reports(now);
+        out.push(Effect::Book(Box::new(AccountBook { view: view.clone(), open: open.clone(), since: self.started })));
+        // Orders before the account: a strategy trades from its first view on and must know its orders by then.
         for report in open {
             out.push(Effect::Report(Box::new(report)));
         }
+        out.push(Effect::Account(Box::new(view)));
+    }
+
+    /// The standing of every order that the venue may have open.
+    #[must_use]
+    pub fn open_reports(&self, now: Timestamp) -> Vec<OrderReport> {
+        self.open_orders().map(|order| order.report(now, self.account, None, None)).collect()
     }
 
     fn tick(&mut self, now: Timestamp, out: &mut Out) {

@@ -54,7 +54,7 @@ fn approve(incarnation: u64, intent: OrderIntent) -> Approved<OrderIntent> {
         AccountView { account: account(), wallet: Money::ZERO, equity: Money::ZERO, day_pnl: Money::ZERO, positions, at: intent.decided_at };
     let mut out = Outbox::new();
     machine.on(intent.decided_at, risk::Input::Market(view), &mut out);
-    machine.on(intent.decided_at, risk::Input::Book(AccountBook { view: account_view, open: vec![] }), &mut out);
+    machine.on(intent.decided_at, risk::Input::Book(AccountBook { view: account_view, open: vec![], since: Timestamp::ZERO }), &mut out);
     machine.on(intent.decided_at, risk::Input::Propose(intent), &mut out);
     let approved = out.drain().find_map(|step| match step {
         Step::Do(risk::Effect::Submit(approved)) => Some(approved),

@@ -21,7 +21,7 @@ pub(super) enum Life {
     Down,
     Waiting { until: Timestamp },
     Starting { due: Timestamp, reported_ready: bool },
-    Started { ready_due: Timestamp },
+    Started { ready_due: Option<Timestamp> },
     Ready,
     Stopping { kill_at: Timestamp },
     Killing { give_up_at: Timestamp, why: Why },
@@ -83,7 +83,7 @@ impl Child {
         self.started_at = Some(now);
         self.beat_due = self.spec.heartbeat.map(|silence| now + silence);
         let life = match self.spec.readiness {
-            Readiness::Reported(deadline) if !reported_ready => Life::Started { ready_due: now + deadline },
+            Readiness::Reported { within } if !reported_ready => Life::Started { ready_due: within.map(|deadline| now + deadline) },
             _ => Life::Ready,
         };
         self.enter(now, life);
@@ -95,7 +95,7 @@ impl Child {
             Life::Down | Life::Ready => None,
             Life::Waiting { until } => Some(until),
             Life::Starting { due, .. } => Some(due),
-            Life::Started { ready_due } => Some(ready_due),
+            Life::Started { ready_due } => ready_due,
             Life::Stopping { kill_at } => Some(kill_at),
             Life::Killing { give_up_at, .. } => Some(give_up_at),
         };
@@ -106,9 +106,9 @@ impl Child {
     /// Moves every running deadline back: time in which the supervisor itself did not run counts against nobody.
     pub(super) fn excuse(&mut self, by: std::time::Duration) {
         match &mut self.life {
-            Life::Down | Life::Ready | Life::Waiting { .. } => {}
+            Life::Down | Life::Ready | Life::Waiting { .. } | Life::Started { ready_due: None } => {}
             Life::Starting { due: at, .. }
-            | Life::Started { ready_due: at }
+            | Life::Started { ready_due: Some(at) }
             | Life::Stopping { kill_at: at }
             | Life::Killing { give_up_at: at, .. } => *at = *at + by,
         }

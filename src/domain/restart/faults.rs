@@ -52,7 +52,8 @@ impl Machine {
             _ if !how.is_fault() && child.spec.restart != Restart::Permanent => None,
             _ => {
                 let named = if let ExitHow::Failed { class, .. } = how { *class } else { None };
-                Some(Fault { class: class_of(&child.spec, named), text: how.to_string() })
+                let text = if how.is_fault() { how.to_string() } else { format!("a permanent child ended unasked ({how})") };
+                Some(Fault { class: class_of(&child.spec, named), text })
             }
         }
     }
@@ -122,7 +123,8 @@ impl Machine {
     }
 }
 
-/// A class without a budget cannot be talked down by the fault; otherwise the fault's own word counts first.
+/// A class without a budget cannot be talked down by the fault; otherwise the fault's own word counts first, then the
+/// spec's. What neither names is a bug, and bugs are counted as panics.
 fn class_of(spec: &ChildSpec, named: Option<FaultClass>) -> FaultClass {
     match spec.class {
         Some(class) if class.has_no_budget() => class,

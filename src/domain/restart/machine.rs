@@ -156,7 +156,8 @@ impl Machine {
             Input::StartAll => self.start_all(),
             Input::ChildStarted { name, incarnation } => self.child_started(now, &name, incarnation, out),
             Input::ChildReady { name, incarnation } => self.child_ready(now, &name, incarnation, out),
-            Input::Heartbeat { name, incarnation } => self.heartbeat(now, &name, incarnation),
+            // Comes for every child before every tick, and follows up on nothing: a deadline has only moved back.
+            Input::Heartbeat { name, incarnation } => return self.heartbeat(now, &name, incarnation),
             Input::ChildExited { name, incarnation, how } | Input::StartFailed { name, incarnation, how } => {
                 self.child_exited(now, &name, incarnation, &how, out);
             }
@@ -267,6 +268,9 @@ impl Machine {
         let Some(at) = self.children.position(name) else {
             return self.refuse(now, name, "cannot remove: no such child", out);
         };
+        if matches!(self.phase, Phase::Terminating(_) | Phase::Finished) {
+            return self.refuse(now, name, "cannot remove: the supervisor is stopping all its children", out);
+        }
         if self.children[at].is_alive() {
             self.children[at].after = After::Remove;
             self.stop_child(now, at, out);
@@ -287,8 +291,9 @@ impl Machine {
                 return self.refuse(now, name, "cannot restart: the supervisor is not running", out);
             }
         }
-        if !self.children[at].is_alive() && self.queue.contains(name) {
-            return self.refuse(now, name, "it is about to be started in its order already", out);
+        // As in OTP, where the supervisor answers no call while it starts its children.
+        if !self.queue.is_empty() && (self.policy.strategy != Strategy::OneForOne || self.queue.contains(name)) {
+            return self.refuse(now, name, "cannot restart: the children are just being started in order; try again", out);
         }
         self.event(now, at, EventKind::RestartRequested, None, "", out);
         let child = &mut self.children[at];
@@ -327,7 +332,7 @@ impl Machine {
                 let text = format!("not started within {:?}", spec.start_deadline);
                 self.stalled(now, at, text, out);
             }
-            Life::Started { ready_due } if *ready_due <= now => {
+            Life::Started { ready_due: Some(ready_due) } if *ready_due <= now => {
                 let text = format!("not ready within {:?} of its start", ready_due.since(self.children[at].since));
                 self.stalled(now, at, text, out);
             }
@@ -371,21 +376,26 @@ impl Machine {
                 self.queue.pop_front();
                 continue;
             };
-            let passed = match self.children[at].life {
-                Life::Down => {
-                    self.start_child(now, at, out);
-                    false
-                }
-                Life::Starting { .. } => return,
-                Life::Started { .. } => self.policy.start_gate == StartGate::Started,
-                Life::Ready => true,
-                // Under one_for_one each child is a bulkhead; in a group its end decides what comes next.
-                Life::Waiting { .. } | Life::Stopping { .. } | Life::Killing { .. } => self.policy.strategy == Strategy::OneForOne,
-            };
-            if !passed {
+            // An elder may be on its way through an operator's restart.
+            let elders_passed = self.policy.strategy == Strategy::OneForOne || (0..at).all(|elder| self.has_passed(elder));
+            if self.children[at].life == Life::Down && elders_passed {
+                self.start_child(now, at, out);
+            }
+            if !self.children[at].is_alive() || !self.has_passed(at) {
                 return;
             }
             self.queue.pop_front();
+        }
+    }
+
+    /// Whether this child holds back nobody behind it.
+    fn has_passed(&self, at: usize) -> bool {
+        match self.children[at].life {
+            Life::Starting { .. } => false,
+            Life::Started { .. } => self.policy.start_gate == StartGate::Started,
+            Life::Ready | Life::Down => true,
+            // Under one_for_one each child is a bulkhead; in a group its end decides what comes next.
+            Life::Waiting { .. } | Life::Stopping { .. } | Life::Killing { .. } => self.policy.strategy == Strategy::OneForOne,
         }
     }
 

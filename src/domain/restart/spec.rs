@@ -121,8 +121,9 @@ pub enum RuntimeKind {
 pub enum Readiness {
     /// It is ready when it has started (OTP: when `init` returned).
     Started,
-    /// It says so itself, within this time from its start; silence is a stall.
-    Reported(Duration),
+    /// It says so itself. With a deadline (from its start), silence is a stall; without one it may take its time, as an
+    /// executor does while its venue is down.
+    Reported { within: Option<Duration> },
 }
 
 /// One child, as its supervisor's decisions need it.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::ids::IntentId;
 use super::super::money::{Money, Quantity};
+use super::super::time::Timestamp;
 use super::super::order::{Fill, OrderIntent, OrderReport, PositionSide, Side};
 
 /// What an open order may still do.
@@ -13,7 +14,7 @@ struct Reservation {
     remaining: Quantity,
     reduce_only: bool,
     /// Held until the executor's first report shows that it has the order.
-    unseen: Option<OrderIntent>,
+    unseen: Option<(OrderIntent, Timestamp)>,
 }
 
 #[derive(Debug, Default)]
@@ -32,12 +33,12 @@ pub(super) struct SymbolBook {
 }
 
 impl SymbolBook {
-    pub(super) fn reserve(&mut self, intent: &OrderIntent) {
+    pub(super) fn reserve(&mut self, at: Timestamp, intent: &OrderIntent) {
         let reservation = Reservation {
             side: intent.side,
             remaining: intent.quantity,
             reduce_only: intent.reduce_only,
-            unseen: Some(intent.clone()),
+            unseen: Some((intent.clone(), at)),
         };
         self.replace(intent.id, Some(reservation));
     }
@@ -48,6 +49,10 @@ impl SymbolBook {
         let over = report.status.is_terminal() || !remaining.is_positive();
         let reservation = Reservation { side: report.side, remaining, reduce_only: report.reduce_only, unseen: None };
         self.replace(intent, (!over).then_some(reservation));
+    }
+
+    pub(super) fn release(&mut self, intent: IntentId) {
+        self.replace(intent, None);
     }
 
     fn replace(&mut self, id: IntentId, next: Option<Reservation>) {
@@ -118,7 +123,7 @@ impl SymbolBook {
         }
     }
 
-    pub(super) fn unseen(&self) -> impl Iterator<Item = &OrderIntent> {
+    pub(super) fn unseen(&self) -> impl Iterator<Item = &(OrderIntent, Timestamp)> {
         self.open.values().filter_map(|reservation| reservation.unseen.as_ref())
     }
 }

@@ -137,6 +137,10 @@ fn check_price(intent: &OrderIntent, limits: &SymbolLimits, instrument: &Instrum
     let reference = reference.ok_or_else(|| no("price_collar", collar, "no reference price"))?;
     for price in [intent.kind.limit_price(), intent.kind.trigger()].into_iter().flatten() {
         instrument.check_price(price).map_err(|error| no("price_collar", "the venue's price grid", error))?;
+    }
+    // The trigger of a reducing order is where a loss or a gain is cut, as far away as its strategy holds out.
+    let collared = intent.kind.trigger().filter(|_| !intent.reduce_only);
+    for price in [intent.kind.limit_price(), collared].into_iter().flatten() {
         within_collar(price, reference, collar)?;
     }
     let touch = match intent.side {

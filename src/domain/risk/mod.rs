@@ -78,6 +78,9 @@ pub struct AccountBook {
     pub view: AccountView,
     /// Every order that is not terminal, unknown ones included.
     pub open: Vec<OrderReport>,
+    /// When this incarnation of the executor came up: what was approved before and is not in `open` died in its
+    /// predecessor's mailbox and was never sent.
+    pub since: Timestamp,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -94,6 +97,8 @@ pub enum Input {
     Account(AccountView),
     Modes(ModeTable),
     Limits(Box<RiskLimits>),
+    /// Nobody was there to take the approved intent: it was surely not sent.
+    NotTaken(OrderIntent),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -180,6 +185,7 @@ impl RiskMachine {
             Input::Account(view) => self.account(&view, out),
             Input::Modes(modes) => self.modes = modes,
             Input::Limits(limits) => self.limits = *limits,
+            Input::NotTaken(intent) => self.release(&intent),
         }
     }
 
@@ -213,7 +219,16 @@ impl RiskMachine {
         self.twins.insert((intent.account, intent.strategy, intent.symbol), (intent.clone(), now));
         let account = self.accounts.entry(intent.account).or_default();
         account.open.insert(intent.id, intent.symbol);
-        account.books.entry(intent.symbol).or_default().reserve(intent);
+        account.books.entry(intent.symbol).or_default().reserve(now, intent);
+        self.revalue(intent.account, intent.symbol);
+    }
+
+    fn release(&mut self, intent: &OrderIntent) {
+        let account = self.accounts.entry(intent.account).or_default();
+        account.open.remove(&intent.id);
+        if let Some(book) = account.books.get_mut(&intent.symbol) {
+            book.release(intent.id);
+        }
         self.revalue(intent.account, intent.symbol);
     }
 
@@ -271,7 +286,7 @@ impl RiskMachine {
         let account = self.accounts.entry(id).or_default();
         let stale: Money = account.books.values().map(|book| book.valued).sum();
         // Reservations that the executor has not seen yet (approved, still in its mailbox) must not be lost.
-        let in_flight: Vec<_> = account.books.values().flat_map(SymbolBook::unseen).cloned().collect();
+        let in_flight: Vec<_> = account.books.values().flat_map(SymbolBook::unseen).filter(|(_, at)| *at >= book.since).cloned().collect();
         account.books.clear();
         account.open.clear();
         account.known = true;
@@ -283,10 +298,10 @@ impl RiskMachine {
             account.open.insert(intent, report.symbol);
             account.books.entry(report.symbol).or_default().update(intent, report);
         }
-        for intent in &in_flight {
+        for (intent, at) in &in_flight {
             if let Entry::Vacant(entry) = account.open.entry(intent.id) {
                 entry.insert(intent.symbol);
-                account.books.entry(intent.symbol).or_default().reserve(intent);
+                account.books.entry(intent.symbol).or_default().reserve(*at, intent);
             }
         }
         self.capital -= stale;

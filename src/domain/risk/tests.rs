@@ -101,7 +101,7 @@ fn book(position: &str, day_pnl: &str) -> AccountBook {
         positions: vec![position],
         at: at(0),
     };
-    AccountBook { view, open: vec![] }
+    AccountBook { view, open: vec![], since: Timestamp::ZERO }
 }
 
 /// A risk machine with a market at 100 and a flat, known account.
@@ -385,6 +385,22 @@ fn a_rebuild_keeps_what_was_approved_and_is_not_in_the_executors_book_yet() {
     assert_eq!(propose(&mut machine, 0, intent(1, Side::Buy, "8")), None);
     machine.on(at(1), Input::Book(book("0", "0")), &mut Outbox::new());
     assert_eq!(machine.capital(), "800".parse().unwrap());
+    let by_a_successor = AccountBook { since: at(2), ..book("0", "0") };
+    machine.on(at(3), Input::Book(by_a_successor), &mut Outbox::new());
+    assert_eq!(machine.capital(), Money::ZERO, "what died in a dead executor's mailbox was never sent");
+}
+
+#[test]
+fn the_collar_leaves_the_triggers_of_reducing_orders_alone() {
+    let mut machine = machine();
+    machine.on(at(0), Input::Book(book("5", "0")), &mut Outbox::new());
+    let stop = |number, reduce_only| OrderIntent {
+        kind: OrderKind::StopMarket { trigger: "90".parse().unwrap() },
+        reduce_only,
+        ..intent(number, Side::Sell, "5")
+    };
+    refused(&mut machine, stop(1, false), "price_collar");
+    assert_eq!(propose(&mut machine, 0, stop(2, true)), None);
 }
 
 /// For tests of machines that need a real approval.

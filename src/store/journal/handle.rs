@@ -223,10 +223,11 @@ impl Shared {
             let first = current.is_none();
             if first {
                 *current = Some(fault);
+                // Inside, so that whoever is woken by the change finds the handles failed already.
+                self.state.store(FAILED, Ordering::Release);
             }
             first
         });
-        self.state.store(FAILED, Ordering::Release);
     }
 
     pub(crate) fn close(&self) {

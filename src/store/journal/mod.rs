@@ -7,6 +7,7 @@ mod handle;
 mod head;
 mod recovery;
 mod repair;
+mod replay;
 mod row;
 mod segment;
 #[cfg(test)]
@@ -14,8 +15,9 @@ mod tests;
 mod writer;
 
 pub use handle::{Ack, AckReceiver, AckResult, AckSender, Durable, InjectedFault, JournalHandle, TokenAck};
-pub use recovery::{Recovery, Replay};
+pub use recovery::Recovery;
 pub use repair::{Repair, RepairReport, repair};
+pub use replay::Replay;
 pub use row::{Checkpoint, StoredEntry};
 
 pub(super) use chain::{Walked, walk_all};
@@ -140,7 +142,8 @@ impl Journal {
 
         let shared = Arc::new(Shared::new(epoch, options.rows_in_flight_max));
         let tail = standing.tail(&directory, writer.last.seq - 1);
-        shared.rows_since_checkpoint.store(writer.last.seq - tail.after(), Ordering::Relaxed);
+        // The tail, and this start's own row.
+        shared.rows_since_checkpoint.store(tail.rows() + 1, Ordering::Relaxed);
         let recovery = Recovery {
             epoch,
             checkpoint: standing.checkpoint,

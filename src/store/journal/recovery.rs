@@ -1,19 +1,15 @@
 //! What a start finds: where the chain stands, proven from the last checkpoint on and held against the head, and the
 //! entries to replay. It reads only; what to make of the entries is the machines' business.
 
-use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::chain::{self, Link, Walked, broken};
 use super::head::{Head, HeadMark};
-use super::row::{CHECKPOINT, Checkpoint, Hash, StoredEntry};
+use super::replay::Replay;
+use super::row::{CHECKPOINT, Checkpoint, Hash};
 use super::segment::{self, RawRow, Segment};
 use crate::domain::ids::Epoch;
-use crate::domain::record::{Entry, Record};
 use crate::store::error::JournalError;
-
-/// Entries read at a time: about 2 MB of them in memory, and few enough queries.
-const CHUNK: usize = 2048;
 
 /// What was found, and what to replay.
 #[derive(Debug)]
@@ -50,16 +46,7 @@ impl Standing {
     }
 
     pub(super) fn tail(&self, directory: &Path, until: u64) -> Replay {
-        let after = self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.seq);
-        Replay {
-            directory: directory.to_owned(),
-            segments: Vec::new(),
-            open: None,
-            after,
-            from: after,
-            until,
-            ready: Vec::new().into_iter(),
-        }
+        Replay::new(directory, self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.seq), until)
     }
 }
 
@@ -187,147 +174,4 @@ pub(crate) fn check_head(last: Link, head: HeadMark, stored: Option<Hash>) -> Op
     let before = Link { seq: mark.seq.saturating_sub(1), hash: found };
     let why = "the row is not the one that the head names";
     Some(broken(before, why, format_args!("hash {}", mark.hash), format_args!("hash {found}")))
-}
-
-/// The entries after a checkpoint, in order, read a chunk at a time; checkpoints are left out. It can be taken again from
-/// the start with `again`.
-#[derive(Debug)]
-pub struct Replay {
-    directory: PathBuf,
-    /// Segments still to read, newest first.
-    segments: Vec<u32>,
-    open: Option<Segment>,
-    from: u64,
-    after: u64,
-    until: u64,
-    ready: std::vec::IntoIter<StoredEntry>,
-}
-
-impl Replay {
-    pub(super) fn after(&self) -> u64 {
-        self.from
-    }
-
-    /// The last row that is replayed.
-    #[must_use]
-    pub fn last_seq(&self) -> u64 {
-        self.until
-    }
-
-    /// How many rows the tail spans: for a progress bar, and for the memory of whoever collects it.
-    #[must_use]
-    pub fn rows(&self) -> u64 {
-        self.until - self.from
-    }
-
-    /// The same tail from its beginning.
-    #[must_use]
-    pub fn again(&self) -> Self {
-        let directory = self.directory.clone();
-        Self {
-            directory,
-            segments: Vec::new(),
-            open: None,
-            from: self.from,
-            after: self.from,
-            until: self.until,
-            ready: Vec::new().into_iter(),
-        }
-    }
-
-    fn read_chunk(&mut self) -> Result<(), JournalError> {
-        while self.ready.as_slice().is_empty() && self.after < self.until {
-            if self.open.is_none() {
-                self.open = Some(self.next_segment()?);
-            }
-            let Some(segment) = &self.open else { return Ok(()) };
-            let path = segment.path.clone();
-            let (entries, last) =
-                chunk(segment, self.after, self.until).map_err(|error| error.into_error(&self.directory, &path, self.after))?;
-            if last == self.after {
-                self.open = None;
-            }
-            self.after = last;
-            self.ready = entries.into_iter();
-        }
-        Ok(())
-    }
-
-    fn next_segment(&mut self) -> Result<Segment, JournalError> {
-        if self.segments.is_empty() {
-            for &number in segment::list(&self.directory)?.iter().rev() {
-                self.segments.push(number);
-                if Segment::open_for_reading(&self.directory, number)?.header()?.seq <= self.after {
-                    break;
-                }
-            }
-        }
-        match self.segments.pop() {
-            Some(number) => Segment::open_for_reading(&self.directory, number),
-            None => {
-                let last = Link { seq: self.after, hash: Hash::genesis() };
-                let expected = format!("rows up to {}", self.until);
-                Err(broken(last, "rows vanished after they were proven", expected, "the end").into_error(&self.directory))
-            }
-        }
-    }
-}
-
-impl Iterator for Replay {
-    type Item = Result<StoredEntry, JournalError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if let Err(error) = self.read_chunk() {
-            // One error ends the replay: what follows it could not be trusted.
-            self.after = self.until;
-            return Some(Err(error));
-        }
-        self.ready.next().map(Ok)
-    }
-}
-
-enum ChunkError {
-    Database(rusqlite::Error),
-    Row { seq: u64, found: String },
-}
-
-impl From<rusqlite::Error> for ChunkError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
-impl ChunkError {
-    fn into_error(self, directory: &Path, path: &Path, after: u64) -> JournalError {
-        match self {
-            Self::Database(source) => JournalError::Database { doing: "read", path: path.to_owned(), source },
-            Self::Row { seq, found } => {
-                let last = Link { seq: seq.max(after + 1) - 1, hash: Hash::genesis() };
-                let why = "the row is as it was written, and this version of ringfence cannot read it";
-                broken(last, why, "a record that this version knows", found).into_error(directory)
-            }
-        }
-    }
-}
-
-fn chunk(segment: &Segment, after: u64, until: u64) -> Result<(Vec<StoredEntry>, u64), ChunkError> {
-    let mut entries = Vec::new();
-    let mut last = after;
-    segment.rows_after::<ChunkError>(after, |row| {
-        let row = row.map_err(|found| ChunkError::Row { seq: last + 1, found })?;
-        if row.columns.seq > until {
-            return Ok(ControlFlow::Break(()));
-        }
-        last = row.columns.seq;
-        if row.columns.kind != CHECKPOINT {
-            entries.push(stored(&row).map_err(|error| ChunkError::Row { seq: last, found: error.to_string() })?);
-        }
-        Ok(if entries.len() < CHUNK { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
-    })?;
-    Ok((entries, last))
-}
-
-pub(crate) fn stored(row: &RawRow<'_>) -> Result<StoredEntry, serde_json::Error> {
-    let record: Record = serde_json::from_str(row.payload)?;
-    Ok(StoredEntry { seq: row.columns.seq, epoch: row.columns.epoch, entry: Entry { at: row.columns.at, record } })
 }

@@ -216,12 +216,10 @@ fn copy_rows(from: &Path, to: &Path, number: u32, kept: u64) -> Result<(), Journ
             }
             Ok(if columns.seq < kept { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         })?;
-        transaction.commit()?;
-        // One file without a log, so that it can be moved by its name.
-        copy.empty_log(true)?;
-        copy.connection.execute_batch("PRAGMA journal_mode = DELETE")
+        transaction.commit()
     };
-    copied().map_err(segment::database("copy the good rows of", &source.path))
+    // One file without a log, so that it can be moved by its name.
+    copied().and_then(|()| copy.retire()).map_err(segment::database("copy the good rows of", &source.path))
 }
 
 fn fresh_directory(directory: &Path, kept: u64) -> Result<PathBuf, JournalError> {

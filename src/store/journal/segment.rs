@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
@@ -118,6 +119,8 @@ impl Segment {
         let segment = Self { number, path, connection };
         segment.configure()?;
         segment.header()?;
+        // What a crash left in the log goes into the database, so that the log begins anew where it was written ahead.
+        segment.empty_log(false).map_err(database("copy the log of", &segment.path))?;
         segment.write_log_ahead()?;
         Ok(segment)
     }
@@ -133,6 +136,8 @@ impl Segment {
 
     fn configure(&self) -> Result<(), JournalError> {
         let configured = self.connection.busy_timeout(BUSY).and_then(|()| {
+            // Closing copies nothing by itself: after a fault not one more byte is written.
+            self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
             // The log is emptied by the writer between commits, never inside one; `fullfsync` makes a sync a sync on macOS.
             self.connection.execute_batch(&format!(
                 "PRAGMA page_size = {PAGE_BYTES}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;
@@ -223,6 +228,15 @@ impl Segment {
         let sql = if truncate { "PRAGMA wal_checkpoint(TRUNCATE)" } else { "PRAGMA wal_checkpoint(PASSIVE)" };
         let (log, copied) = self.connection.query_row(sql, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))?;
         Ok((log - copied).max(0).unsigned_abs())
+    }
+
+    /// Makes one file of a segment that is complete, and closes it. A reader that is in the way only leaves the log beside
+    /// it, which is as durable; nobody waits for a reader here, because the writer's queue would wait too.
+    pub(crate) fn retire(self) -> rusqlite::Result<()> {
+        self.connection.busy_timeout(Duration::ZERO)?;
+        self.empty_log(true)?;
+        let _ = self.connection.execute_batch("PRAGMA journal_mode = DELETE");
+        Ok(())
     }
 
     /// Pages that a commit of so many bytes adds to the log, a little more rather than less: whole pages, and the last one

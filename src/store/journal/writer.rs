@@ -27,6 +27,8 @@ const LOG_PAGES_IDLE: u64 = 900;
 /// 64 MiB: a flood that never lets the queue run empty copies the log now and then all the same, or it would fill the disk.
 const LOG_PAGES_MAX: u64 = 8192;
 
+const INSERT: &str = "INSERT INTO rows VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+
 /// Writes rows and knows where the chain stands.
 pub(super) struct Writer {
     pub directory: PathBuf,
@@ -174,7 +176,8 @@ impl Writer {
         injected: Option<InjectedFault>,
     ) -> Result<Vec<Durable>, JournalFault> {
         let transaction = self.segment.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fault("begin"))?;
-        let mut rows = Insert { encoder: &mut self.encoder, last: self.last, epoch: self.epoch, bytes: 0 };
+        let statement = transaction.prepare_cached(INSERT).map_err(fault("write"))?;
+        let mut rows = Insert { statement, encoder: &mut self.encoder, last: self.last, epoch: self.epoch, bytes: 0 };
         let mut ranges = Vec::new();
         for content in contents {
             let first_seq = rows.last.seq + 1;
@@ -182,6 +185,7 @@ impl Writer {
             ranges.push(Durable { first_seq, last_seq: rows.last.seq, durable_at: Timestamp::ZERO });
         }
         let (last, bytes) = (rows.last, rows.bytes);
+        drop(rows);
         if injected == Some(InjectedFault::CommitRefused) {
             return Err(JournalFault::new("a commit", "an injected refusal of it"));
         }
@@ -203,12 +207,9 @@ impl Writer {
 
     /// Ends this segment and begins the next one, which a checkpoint opens: a restart then reads the last file only.
     fn rotate(&mut self) -> Result<(), JournalFault> {
-        self.empty_log(true)?;
-        // One file without a log beside it is easier to keep; a reader that holds it open only puts that off.
-        let _ = self.segment.connection.execute_batch("PRAGMA journal_mode = DELETE");
         let next = Segment::create(&self.directory, self.segment.number + 1, self.last).map_err(cause("a new segment"))?;
-        self.segment = next;
-        self.plan.limit_pages(&self.segment).map_err(fault("limit"))?;
+        self.plan.limit_pages(&next).map_err(fault("limit"))?;
+        std::mem::replace(&mut self.segment, next).retire().map_err(fault("copy the log of"))?;
         self.rows_in_segment = 0;
         self.log_pages = 0;
         Ok(())
@@ -239,6 +240,7 @@ impl Writer {
 
 /// The rows of one transaction.
 struct Insert<'a> {
+    statement: rusqlite::CachedStatement<'a>,
     encoder: &'a mut Encoder,
     last: Link,
     epoch: Epoch,
@@ -248,11 +250,11 @@ struct Insert<'a> {
 impl Insert<'_> {
     fn content(&mut self, connection: &rusqlite::Connection, content: &Content) -> Result<(), JournalFault> {
         match content {
-            Content::Entries(entries) => entries.iter().try_for_each(|entry| self.entry(connection, entry)),
+            Content::Entries(entries) => entries.iter().try_for_each(|entry| self.entry(entry)),
             Content::Checkpoint { state, at } => {
                 let columns =
                     Columns { seq: self.last.seq + 1, at: *at, epoch: self.epoch, kind: CHECKPOINT, account: None, client_order_id: None };
-                self.row(connection, &columns, |buffer| {
+                self.row(&columns, |buffer| {
                     buffer.extend_from_slice(state.as_bytes());
                     Ok(())
                 })?;
@@ -262,7 +264,7 @@ impl Insert<'_> {
         }
     }
 
-    fn entry(&mut self, connection: &rusqlite::Connection, entry: &Entry) -> Result<(), JournalFault> {
+    fn entry(&mut self, entry: &Entry) -> Result<(), JournalFault> {
         let (account, order) = (entry.record.account(), entry.record.client_order_id());
         let columns = Columns {
             seq: self.last.seq + 1,
@@ -272,12 +274,11 @@ impl Insert<'_> {
             account: account.as_ref().map(|id| id.as_str()),
             client_order_id: order.as_ref().map(|id| id.as_str()),
         };
-        self.row(connection, &columns, |buffer| serde_json::to_writer(buffer, &entry.record))
+        self.row(&columns, |buffer| serde_json::to_writer(buffer, &entry.record))
     }
 
     fn row(
         &mut self,
-        connection: &rusqlite::Connection,
         columns: &Columns<'_>,
         payload: impl FnOnce(&mut Vec<u8>) -> Result<(), serde_json::Error>,
     ) -> Result<(), JournalFault> {
@@ -285,21 +286,18 @@ impl Insert<'_> {
             .encoder
             .encode(self.last.hash, columns, payload)
             .map_err(|error| JournalFault::new(format!("a {} record that is JSON", columns.kind), error.to_string()))?;
-        // Invariant: serde_json writes UTF-8, and a checkpoint's state is a `str`.
-        let text = std::str::from_utf8(self.encoder.payload()).unwrap_or_default();
-        let mut insert = connection.prepare_cached("INSERT INTO rows VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)").map_err(fault("write"))?;
-        insert
-            .execute(rusqlite::params![
-                signed(columns.seq),
-                columns.at.0,
-                columns.epoch.0,
-                columns.kind,
-                columns.account,
-                columns.client_order_id,
-                &hash.0[..],
-                text
-            ])
-            .map_err(fault("write"))?;
+        let text = std::str::from_utf8(self.encoder.payload()).map_err(|error| JournalFault::new("JSON in UTF-8", error.to_string()))?;
+        let values = rusqlite::params![
+            signed(columns.seq),
+            columns.at.0,
+            columns.epoch.0,
+            columns.kind,
+            columns.account,
+            columns.client_order_id,
+            &hash.0[..],
+            text
+        ];
+        self.statement.execute(values).map_err(fault("write"))?;
         self.bytes += text.len() as u64 + 128;
         self.last = Link { seq: columns.seq, hash };
         Ok(())

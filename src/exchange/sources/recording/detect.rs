@@ -13,6 +13,7 @@ use super::{Options, RecordingError};
 use crate::domain::ids::Symbol;
 use crate::domain::instrument::InstrumentKind;
 use crate::exchange::instruments::QUOTES;
+use crate::venues::grid::SCALE_MAX;
 
 /// Lines looked at before reading: some ten seconds of a busy symbol, and a few dozen milliseconds of work.
 pub(super) const PROBED_LINES_MAX: usize = 4096;
@@ -40,13 +41,37 @@ pub(super) struct Probe {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Digits {
     pub price: u32,
-    pub quantity: u32,
+    quantity: u32,
+    /// Levels of the book by the digits of their quantity.
+    levels: [u32; SCALE_MAX as usize + 1],
 }
 
 impl Digits {
+    fn of(price: u32, quantity: u32) -> Self {
+        Self { price, quantity, ..Self::default() }
+    }
+
+    fn of_level(price: u32, quantity: u32) -> Self {
+        let mut levels = [0; SCALE_MAX as usize + 1];
+        levels[quantity as usize] = 1;
+        Self { price, quantity: 0, levels }
+    }
+
     pub(super) fn merge(&mut self, other: Self) {
         self.price = self.price.max(other.price);
         self.quantity = self.quantity.max(other.quantity);
+        for (count, more) in self.levels.iter_mut().zip(other.levels) {
+            *count += more;
+        }
+    }
+
+    /// Those of trades and tickers, and those that more than one level in a hundred needs: the few finer ones are what is left
+    /// of a time of smaller lots, and the codec takes their whole lots.
+    pub(super) fn quantity(&self) -> u32 {
+        let total: u32 = self.levels.iter().sum();
+        let finer_than = |digits: u32| self.levels.iter().skip(digits as usize + 1).sum::<u32>();
+        let of_levels = (0..=SCALE_MAX).find(|digits| finer_than(*digits) <= total / 100).unwrap_or(SCALE_MAX);
+        self.quantity.max(of_levels)
     }
 }
 
@@ -190,16 +215,16 @@ fn digits_of(payload: &Value) -> Digits {
     let text = |key: &str| payload.get(key).and_then(Value::as_str).map_or(0, decimals);
     let kind = payload.get("e").and_then(Value::as_str);
     match kind {
-        Some("trade" | "aggTrade") => digits = Digits { price: text("p"), quantity: text("q") },
+        Some("trade" | "aggTrade") => digits = Digits::of(text("p"), text("q")),
         Some("bookTicker") | None => {
-            digits = Digits { price: text("b").max(text("a")), quantity: text("B").max(text("A")) };
+            digits = Digits::of(text("b").max(text("a")), text("B").max(text("A")));
         }
         _ => {}
     }
     for key in ["b", "a", "bids", "asks"] {
         for level in payload.get(key).and_then(Value::as_array).into_iter().flatten() {
             let cell = |index: usize| level.get(index).and_then(Value::as_str).map_or(0, decimals);
-            digits.merge(Digits { price: cell(0), quantity: cell(1) });
+            digits.merge(Digits::of_level(cell(0), cell(1)));
         }
     }
     digits
@@ -209,7 +234,7 @@ fn digits_of(payload: &Value) -> Digits {
 fn decimals(text: &str) -> u32 {
     let fraction = text.split_once('.').map_or("", |(_, fraction)| fraction.trim_end_matches('0'));
     // A text longer than this is refused when it is read.
-    u32::try_from(fraction.len()).unwrap_or(u32::MAX).min(crate::venues::grid::SCALE_MAX)
+    u32::try_from(fraction.len()).unwrap_or(u32::MAX).min(SCALE_MAX)
 }
 
 /// The words of a file's name: `BTCUSDT-aggTrades-2024-08-08.csv`, `btcusdt_20240808.gz`.

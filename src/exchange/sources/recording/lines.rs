@@ -23,14 +23,7 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self {
-            reader: unpacked(File::open(path)?)?,
-            buffer: vec![0; CHUNK_BYTES],
-            filled: 0..0,
-            line: 0..0,
-            number: 0,
-            done: false,
-        })
+        Ok(Self { reader: unpacked(File::open(path)?)?, buffer: vec![0; CHUNK_BYTES], filled: 0..0, line: 0..0, number: 0, done: false })
     }
 
     /// Goes to the next line that is not blank. An error ends the file; [`Lines::number`] is then the line it hit.
@@ -136,7 +129,8 @@ fn unpacked(mut file: File) -> io::Result<Box<dyn Read + Send>> {
 /// The only file of an archive, as Binance's public data come. It is unpacked from its place in the file, so that the
 /// reader owns all it needs.
 fn from_zip(file: File) -> io::Result<Box<dyn Read + Send>> {
-    let mut archive = zip::ZipArchive::new(file.try_clone()?).map_err(|error| invalid(format!("expected a sound zip archive, found: {error}")))?;
+    let mut archive =
+        zip::ZipArchive::new(file.try_clone()?).map_err(|error| invalid(format!("expected a sound zip archive, found: {error}")))?;
     if archive.len() != 1 {
         return Err(invalid(format!("expected one file in the zip archive, found {}; unpack it and give the files", archive.len())));
     }
@@ -166,7 +160,11 @@ impl Read for Checked {
         let count = self.inner.read(buffer)?;
         self.crc.update(&buffer[..count]);
         if count == 0 && !buffer.is_empty() && self.crc.sum() != self.expected {
-            return Err(invalid(format!("expected the checksum {:08x}, found {:08x}; the archive is damaged", self.expected, self.crc.sum())));
+            return Err(invalid(format!(
+                "expected the checksum {:08x}, found {:08x}; the archive is damaged",
+                self.expected,
+                self.crc.sum()
+            )));
         }
         Ok(count)
     }

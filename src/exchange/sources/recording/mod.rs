@@ -106,6 +106,12 @@ impl Recording {
         &self.others
     }
 
+    /// Levels so far whose quantity had a part below one lot, which was left out.
+    #[must_use]
+    pub fn dust(&self) -> u64 {
+        self.sources.iter().map(Source::dust).sum()
+    }
+
     /// The next frame in time, its levels lent until the next call. `None` at the end of all files.
     pub fn next_frame(&mut self) -> Option<Result<MarketFrameRef<'_>, Undecodable>> {
         loop {
@@ -137,11 +143,7 @@ impl Iterator for Recording {
     }
 }
 
-fn settle_instruments(
-    probes: &[(&Path, Probe)],
-    options: &Options,
-    warnings: &mut Vec<String>,
-) -> Result<Vec<Instrument>, RecordingError> {
+fn settle_instruments(probes: &[(&Path, Probe)], options: &Options, warnings: &mut Vec<String>) -> Result<Vec<Instrument>, RecordingError> {
     let mut symbols: BTreeMap<Symbol, (InstrumentKind, Digits)> = BTreeMap::new();
     for (_, probe) in probes {
         for (symbol, digits) in &probe.observed {
@@ -165,7 +167,7 @@ fn settle(
 ) -> Result<Instrument, RecordingError> {
     let configured = options.instruments.iter().find(|instrument| instrument.symbol == symbol).cloned();
     let Some(known) = configured.or_else(|| instruments::bundled(kind, symbol)) else {
-        let made = instruments::inferred(kind, symbol, digits.price, digits.quantity);
+        let made = instruments::inferred(kind, symbol, digits.price, digits.quantity());
         warnings.push(format!(
             "{symbol} is not a bundled instrument: using tick size {} and step size {}, inferred from the first {PROBED_LINES_MAX} lines",
             made.price_step, made.quantity_step
@@ -173,7 +175,7 @@ fn settle(
         return Ok(made);
     };
     let grid = Grid::of(&known).map_err(|error| RecordingError::Grid { symbol, why: error.to_string() })?;
-    let (price, quantity) = (digits.price.max(grid.price.scale), digits.quantity.max(grid.quantity.scale));
+    let (price, quantity) = (digits.price.max(grid.price.scale), digits.quantity().max(grid.quantity.scale));
     if (price, quantity) == (grid.price.scale, grid.quantity.scale) {
         return Ok(known);
     }

@@ -174,7 +174,8 @@ impl CandleColumns {
             (Some(open), None) => Ok((open, open + interval - LAST_INSTANT)),
             (None, Some(close)) => {
                 // Written as the last instant (…:59.999) or as the next bar's open: both end at the same whole second.
-                let end = Timestamp(close.0.div_euclid(1_000_000_000) * 1_000_000_000 + i64::from(close.0 % 1_000_000_000 != 0) * 1_000_000_000);
+                let end =
+                    Timestamp(close.0.div_euclid(1_000_000_000) * 1_000_000_000 + i64::from(close.0 % 1_000_000_000 != 0) * 1_000_000_000);
                 Ok((end - interval, end - LAST_INSTANT))
             }
             (None, None) => Err("expected a column open_time or close_time, found neither".to_owned()),

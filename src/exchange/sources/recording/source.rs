@@ -26,7 +26,18 @@ pub(super) struct Source {
 
 enum Reader {
     Raw { decoder: Box<Decoder>, symbol: Option<Symbol> },
-    Rows { columns: Columns, symbol: Symbol, grid: Grid, interval: Duration, rows: u64, frame: Option<MarketFrameRef<'static>> },
+    Rows(Box<Rows>),
+}
+
+struct Rows {
+    columns: Columns,
+    symbol: Symbol,
+    grid: Grid,
+    /// Of candles with only one of their two times.
+    interval: Duration,
+    /// Rows looked at: only the first may be a header.
+    count: u64,
+    frame: Option<MarketFrameRef<'static>>,
 }
 
 impl Source {
@@ -65,20 +76,28 @@ impl Source {
 
     /// Decodes the line that was read ahead; [`Source::current`] has the frame then, unless it was something else.
     pub(super) fn take(&mut self) -> Result<Option<Other>, Undecodable> {
-        let Some((time, result)) = self.ahead.take() else { return Ok(Some(Other::UnknownStream)) };
+        // Invariant: a source is taken from only after `peek` said that it has a line.
+        let Some((time, result)) = self.ahead.take() else { return Ok(None) };
         let outcome = result.and_then(|()| match &mut self.reader {
             Reader::Raw { decoder, symbol } => {
                 decoder.advance(*symbol, body_of(self.lines.current()).1, time).map_err(|error| error.to_string())
             }
-            Reader::Rows { .. } => Ok(None),
+            Reader::Rows(_) => Ok(None),
         });
         outcome.map_err(|why| Undecodable { file: self.path.clone(), line: self.lines.number(), why })
+    }
+
+    pub(super) fn dust(&self) -> u64 {
+        match &self.reader {
+            Reader::Raw { decoder, .. } => decoder.dust(),
+            Reader::Rows(_) => 0,
+        }
     }
 
     pub(super) fn current(&self) -> Option<MarketFrameRef<'_>> {
         match &self.reader {
             Reader::Raw { decoder, .. } => decoder.current(),
-            Reader::Rows { frame, .. } => *frame,
+            Reader::Rows(rows) => rows.frame,
         }
     }
 }
@@ -88,27 +107,31 @@ impl Reader {
     fn look_ahead(&mut self, line: &[u8], last: Timestamp) -> Result<Option<Timestamp>, String> {
         match self {
             Self::Raw { .. } => frame_time(line, last).map(Some),
-            Self::Rows { columns, symbol, grid, interval, rows, frame } => {
-                *rows += 1;
-                let cells = cells(line)?;
-                if *rows == 1 && Columns::from_header(&cells).is_some() {
-                    return Ok(None);
-                }
-                *frame = None;
-                let (at, event) = match columns {
-                    Columns::Trades(columns) => {
-                        let (at, trade) = columns.read(&cells, *grid)?;
-                        (at, MarketEventRef::Trade(trade))
-                    }
-                    Columns::Candles(columns) => {
-                        let candle = columns.read(&cells, *interval)?;
-                        (candle.close_time, MarketEventRef::Candle(candle))
-                    }
-                };
-                *frame = Some(MarketFrameRef { symbol: *symbol, venue_time: at, received_at: at, event });
-                Ok(Some(at))
-            }
+            Self::Rows(rows) => rows.read(line),
         }
+    }
+}
+
+impl Rows {
+    fn read(&mut self, line: &[u8]) -> Result<Option<Timestamp>, String> {
+        self.count += 1;
+        self.frame = None;
+        let cells = cells(line)?;
+        if self.count == 1 && Columns::from_header(&cells).is_some() {
+            return Ok(None);
+        }
+        let (at, event) = match &self.columns {
+            Columns::Trades(columns) => {
+                let (at, trade) = columns.read(&cells, self.grid)?;
+                (at, MarketEventRef::Trade(trade))
+            }
+            Columns::Candles(columns) => {
+                let candle = columns.read(&cells, self.interval)?;
+                (candle.close_time, MarketEventRef::Candle(candle))
+            }
+        };
+        self.frame = Some(MarketFrameRef { symbol: self.symbol, venue_time: at, received_at: at, event });
+        Ok(Some(at))
     }
 }
 
@@ -156,7 +179,7 @@ fn rows(
         return Err(RecordingError::Interval { file: path.to_owned() });
     }
     let interval = interval.unwrap_or_default();
-    Ok(Reader::Rows { columns, symbol: instrument.symbol, grid, interval, rows: 0, frame: None })
+    Ok(Reader::Rows(Box::new(Rows { columns, symbol: instrument.symbol, grid, interval, count: 0, frame: None })))
 }
 
 fn grid_error(instruments: &[Instrument], error: &StepError) -> RecordingError {

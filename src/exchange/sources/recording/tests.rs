@@ -145,7 +145,10 @@ fn public_trade_files_are_read_in_all_their_shapes() {
             "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker\n12,61800.3,0.006,1,2,1723161256322,true\n",
         ),
         ("BTCUSDT-aggTrades-2020-01-01.csv", "12,61800.3,0.006,1,2,1723161256322,true\n"),
-        ("futures/um/BTCUSDT-trades-2024-08-08.csv", "id,price,qty,quote_qty,time,is_buyer_maker\n12,61800.3,0.006,370.8,1723161256322,true\n"),
+        (
+            "futures/um/BTCUSDT-trades-2024-08-08.csv",
+            "id,price,qty,quote_qty,time,is_buyer_maker\n12,61800.3,0.006,370.8,1723161256322,true\n",
+        ),
         ("BTCUSDT-trades-2020-01-01.csv", "12,61800.3,0.006,370.8,1723161256322,true\n"),
     ];
     for (name, text) in cases {
@@ -182,7 +185,8 @@ fn candles_are_read_with_either_time_or_both() {
 #[test]
 fn a_candle_that_contradicts_itself_is_refused() {
     let folder = Folder::new();
-    let frames = read(folder.file("BTCUSDT-1m.csv", b"open_time,open,high,low,close,volume\n1733007600000,1,4,2,2,9\n1733007660000,1,x,1,1,9\n"));
+    let frames =
+        read(folder.file("BTCUSDT-1m.csv", b"open_time,open,high,low,close,volume\n1733007600000,1,4,2,2,9\n1733007660000,1,x,1,1,9\n"));
     let why = |index: usize| frames[index].as_ref().unwrap_err().to_string();
     assert!(why(0).ends_with("BTCUSDT-1m.csv:2: expected low ≤ open, close ≤ high, found open 1, high 4, low 2, close 2"), "{}", why(0));
     assert!(why(1).ends_with(":3: expected a decimal number as high, found \"x\""), "{}", why(1));
@@ -216,7 +220,9 @@ fn data_that_do_not_fit_the_bundled_grid_get_their_own_with_a_warning() {
     let recording = open(&[folder.file("btcusdt.log", older.as_bytes())]);
     assert_eq!(recording.instruments()[0].price_step.to_string(), "0.01");
     assert_eq!(recording.instruments()[0].quantity_step.to_string(), "0.001");
-    assert!(recording.warnings()[0].starts_with("BTCUSDT does not fit its instrument (tick size 0.1, step size 0.001): using tick size 0.01"));
+    assert!(
+        recording.warnings()[0].starts_with("BTCUSDT does not fit its instrument (tick size 0.1, step size 0.001): using tick size 0.01")
+    );
     assert!({ recording }.all(|frame| frame.is_ok()));
 
     let unknown = RAW.replace("BTCUSDT", "NEWUSDT");
@@ -242,6 +248,8 @@ fn a_file_of_no_known_format_says_what_was_expected() {
     assert!(error("BTCUSDT.txt", b"hello\nworld\n").contains("expected Binance frames, candles"));
     assert!(error("empty.csv", b"").contains("found \"\""));
     assert!(error("data.csv", b"12,61800.3,0.006,370.8,1723161256322,true\n").contains("expected a symbol in the file's name"));
-    assert!(error("BTCUSDT.csv", b"open_time,open,high,low,close,volume\n1733007600000,1,4,1,2,9\n").contains("expected at least two candles"));
+    assert!(
+        error("BTCUSDT.csv", b"open_time,open,high,low,close,volume\n1733007600000,1,4,1,2,9\n").contains("expected at least two candles")
+    );
     assert!(error("BTCUSDT.zip", b"PK\x03\x04garbage").contains("expected a sound zip archive"));
 }

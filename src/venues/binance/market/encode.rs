@@ -2,36 +2,16 @@
 //! by the decoder as the same frame; times are written in milliseconds, as Binance does by default.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use crate::domain::instrument::{Instrument, InstrumentKind};
-use crate::domain::market_data::{
-    BookTicker, Candle, DepthSnapshot, DepthUpdate, Level, MarketEventRef, MarketFrameRef, TradePrint,
-};
+use crate::domain::market_data::{BookTicker, Candle, DepthSnapshot, DepthUpdate, Level, MarketEventRef, MarketFrameRef, TradePrint};
 use crate::domain::money::Price;
 use crate::domain::time::Timestamp;
+use crate::venues::binance::interval;
 use crate::venues::grid::{Grid, StepError};
 
 /// Spot pads every decimal to eight digits.
 const SPOT_DIGITS: u32 = 8;
-/// Binance's kline intervals; months have no fixed length and are not made here.
-const INTERVALS: [(u64, &str); 15] = [
-    (1, "1s"),
-    (60, "1m"),
-    (180, "3m"),
-    (300, "5m"),
-    (900, "15m"),
-    (1_800, "30m"),
-    (3_600, "1h"),
-    (7_200, "2h"),
-    (14_400, "4h"),
-    (21_600, "6h"),
-    (28_800, "8h"),
-    (43_200, "12h"),
-    (86_400, "1d"),
-    (259_200, "3d"),
-    (604_800, "1w"),
-];
 
 /// Writes the market frames of one instrument.
 #[derive(Debug, Clone)]
@@ -244,13 +224,7 @@ impl Encoder {
     }
 }
 
-/// Binance's name of a candle's length; of one that Binance does not have, its seconds.
+/// A candle shorter than a second has no name of Binance's; its stream is `0s`, which nobody can ask for.
 fn interval_name(candle: &Candle) -> String {
-    // The close time is the last instant inside: a unit (1 ms, 1 µs or 1 ns) before the next open.
-    let length = candle.close_time.since(candle.open_time) + Duration::from_millis(1);
-    let seconds = length.as_secs();
-    match INTERVALS.iter().find(|(known, _)| *known == seconds) {
-        Some((_, name)) => (*name).to_owned(),
-        None => format!("{seconds}s"),
-    }
+    interval::interval_name(interval::candle_interval(candle)).unwrap_or_else(|| "0s".to_owned())
 }

@@ -63,6 +63,9 @@ mod field {
     pub const EXECUTION: u32 = 1 << 19;
     pub const ALL_BIDS: u32 = 1 << 20;
     pub const ALL_ASKS: u32 = 1 << 21;
+    /// `a` and `b` mean several things. Whatever they mean, they may come once.
+    pub const LETTER_A: u32 = 1 << 22;
+    pub const LETTER_B: u32 = 1 << 23;
 }
 
 pub(super) fn parse(decoder: &mut Decoder, unnamed: Option<usize>, text: &[u8], received_at: Timestamp) -> Option<Parsed> {
@@ -146,11 +149,11 @@ fn short_key(decoder: &mut Decoder, cursor: &mut Cursor<'_>, fields: &mut Fields
         b'U' => integer(cursor, &mut fields.first_id, field::FIRST_ID),
         b'u' => integer(cursor, &mut fields.final_id, field::FINAL_ID),
         b't' => integer(cursor, &mut fields.trade_id, field::TRADE_ID),
-        b'b' if cursor.peek()? == b'[' => levels(cursor, (*grid)?, &mut decoder.depth.bids).map(|()| field::BIDS),
-        b'a' if cursor.peek()? == b'[' => levels(cursor, (*grid)?, &mut decoder.depth.asks).map(|()| field::ASKS),
-        b'a' if cursor.peek()? != b'"' => integer(cursor, &mut fields.aggregate_id, field::AGGREGATE_ID),
-        b'b' => price(cursor, *grid, &mut fields.bid.price.0, field::BID_PRICE),
-        b'a' => price(cursor, *grid, &mut fields.ask.price.0, field::ASK_PRICE),
+        b'b' if cursor.peek()? == b'[' => levels(cursor, (*grid)?, &mut decoder.depth.bids).map(|()| field::BIDS | field::LETTER_B),
+        b'a' if cursor.peek()? == b'[' => levels(cursor, (*grid)?, &mut decoder.depth.asks).map(|()| field::ASKS | field::LETTER_A),
+        b'a' if cursor.peek()? != b'"' => integer(cursor, &mut fields.aggregate_id, field::AGGREGATE_ID | field::LETTER_A),
+        b'b' => price(cursor, *grid, &mut fields.bid.price.0, field::BID_PRICE | field::LETTER_B),
+        b'a' => price(cursor, *grid, &mut fields.ask.price.0, field::ASK_PRICE | field::LETTER_A),
         b'B' => quantity(cursor, *grid, &mut fields.bid.quantity.0, field::BID_QUANTITY),
         b'A' => quantity(cursor, *grid, &mut fields.ask.quantity.0, field::ASK_QUANTITY),
         b'p' => price(cursor, *grid, &mut fields.price, field::PRICE),
@@ -233,23 +236,28 @@ fn quantity(cursor: &mut Cursor<'_>, grid: Option<Grid>, into: &mut i64, bit: u3
 /// `[["61800.20","2.909"],…]`
 fn levels(cursor: &mut Cursor<'_>, grid: Grid, into: &mut Vec<Level>) -> Option<()> {
     into.clear();
-    cursor.expect(b"[")?;
-    if cursor.peek()? == b']' {
-        return cursor.expect(b"]");
+    // A copy stays in registers over the loop; through the reference each step would wait for the store before it.
+    let mut at = *cursor;
+    at.expect(b"[")?;
+    if at.peek()? == b']' {
+        at.expect(b"]")?;
+        *cursor = at;
+        return Some(());
     }
     loop {
-        cursor.expect(b"[\"")?;
-        let price = cursor.decimal(grid.price)?;
-        cursor.expect(b",\"")?;
-        let quantity = cursor.decimal(grid.quantity)?;
-        cursor.expect(b"]")?;
+        at.expect(b"[\"")?;
+        let price = at.decimal(grid.price)?;
+        at.expect(b",\"")?;
+        let quantity = at.decimal(grid.quantity)?;
         into.push(Level { price: Ticks(price), quantity: Lots(quantity) });
-        match cursor.byte()? {
-            b',' => {}
-            b']' => return Some(()),
-            _ => return None,
+        at.expect(b"]")?;
+        if at.byte()? != b',' {
+            break;
         }
     }
+    *cursor = at;
+    // The byte that ended the loop.
+    cursor.ends_with(b']').then_some(())
 }
 
 /// Checks that a kind has its fields, and puts them together.
@@ -285,10 +293,5 @@ fn finish(decoder: &mut Decoder, fields: &Fields, stream: StreamName, unnamed: O
 }
 
 fn trade(fields: &Fields, id: u64) -> Shape {
-    Shape::Trade(TradePrint {
-        id,
-        price: Ticks(fields.price),
-        quantity: Lots(fields.quantity),
-        buyer_is_maker: fields.buyer_is_maker,
-    })
+    Shape::Trade(TradePrint { id, price: Ticks(fields.price), quantity: Lots(fields.quantity), buyer_is_maker: fields.buyer_is_maker })
 }

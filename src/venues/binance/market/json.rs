@@ -197,8 +197,8 @@ impl Frame<'_> {
             Some(raw) => Some(integer(context.kind, "pu", Some(raw))?),
             None => None,
         };
-        context.levels("b", payload.b, &mut decoder.depth.bids)?;
-        context.levels("a", payload.a, &mut decoder.depth.asks)?;
+        decoder.dust += context.levels("b", payload.b, &mut decoder.depth.bids)?;
+        decoder.dust += context.levels("a", payload.a, &mut decoder.depth.asks)?;
         if stream.partial_depth {
             decoder.depth_into_snapshot();
             return Ok(Shape::Snapshot);
@@ -209,8 +209,8 @@ impl Frame<'_> {
     fn snapshot(&self, decoder: &mut Decoder) -> Result<Shape, DecodeError> {
         let context = self.context(decoder, "snapshot")?;
         decoder.snapshot.last_id = integer(context.kind, "lastUpdateId", self.payload.last_update_id)?;
-        context.levels("bids", self.payload.bids, &mut decoder.snapshot.bids)?;
-        context.levels("asks", self.payload.asks, &mut decoder.snapshot.asks)?;
+        decoder.dust += context.levels("bids", self.payload.bids, &mut decoder.snapshot.bids)?;
+        decoder.dust += context.levels("asks", self.payload.asks, &mut decoder.snapshot.asks)?;
         Ok(Shape::Snapshot)
     }
 
@@ -229,13 +229,7 @@ impl Frame<'_> {
         })
     }
 
-    fn trade(
-        &self,
-        decoder: &Decoder,
-        kind: &'static str,
-        id_field: &'static str,
-        id: Option<&RawValue>,
-    ) -> Result<Shape, DecodeError> {
+    fn trade(&self, decoder: &Decoder, kind: &'static str, id_field: &'static str, id: Option<&RawValue>) -> Result<Shape, DecodeError> {
         let context = self.context(decoder, kind)?;
         let payload = &self.payload;
         let maker = payload.m.map_or("nothing", RawValue::get);
@@ -278,7 +272,9 @@ impl Context {
         self.steps(self.grid.quantity, field, &text(self.kind, field, raw)?).map(Lots)
     }
 
-    fn levels(&self, field: &'static str, raw: Option<&RawValue>, into: &mut Vec<Level>) -> Result<(), DecodeError> {
+    /// Gives how many of the quantities had a part below one lot.
+    fn levels(&self, field: &'static str, raw: Option<&RawValue>, into: &mut Vec<Level>) -> Result<u64, DecodeError> {
+        let mut dust = 0;
         into.clear();
         let raw = raw.map_or("nothing", RawValue::get);
         let expected = "an array of [price, quantity] texts";
@@ -287,13 +283,24 @@ impl Context {
             let [price, quantity, ..] = row[..] else {
                 return Err(wrong(self.kind, field, expected, raw));
             };
-            into.push(Level { price: self.ticks(field, Some(price))?, quantity: self.lots(field, Some(quantity))? });
+            let quantity = text(self.kind, field, Some(quantity))?;
+            let (lots, left_over) = self
+                .grid
+                .quantity
+                .parse_down(quantity.as_bytes())
+                .map_err(|miss| self.missed(miss, self.grid.quantity, field, &quantity))?;
+            dust += u64::from(left_over);
+            into.push(Level { price: self.ticks(field, Some(price))?, quantity: Lots(lots) });
         }
-        Ok(())
+        Ok(dust)
     }
 
     fn steps(&self, step: Step, field: &'static str, text: &str) -> Result<i64, DecodeError> {
-        step.parse(text.as_bytes()).map_err(|miss| match miss {
+        step.parse(text.as_bytes()).map_err(|miss| self.missed(miss, step, field, text))
+    }
+
+    fn missed(&self, miss: StepMiss, step: Step, field: &'static str, text: &str) -> DecodeError {
+        match miss {
             StepMiss::NotDecimal => wrong(self.kind, field, "a decimal text that is not negative", text),
             StepMiss::TooLarge => wrong(self.kind, field, "a decimal that fits 63 bits of steps", text),
             StepMiss::OffGrid => {
@@ -301,7 +308,7 @@ impl Context {
                 step.write(1, 0, &mut size);
                 DecodeError::OffGrid { kind: self.kind, symbol: self.symbol, field, step: size, found: excerpt(text) }
             }
-        })
+        }
     }
 }
 

@@ -2,6 +2,11 @@
 //! spot and USD-M alike (a diff with `pu` is USD-M's). Pure and without I/O. A scanner made for Binance's shapes (`fast`)
 //! reads what it knows byte for byte; at the first surprise the frame goes to the JSON parser (`json`), which alone decides
 //! what an error is. Both give the same answer, which a property test holds.
+//!
+//! A number off the instrument's grid is an error, with one exception that real books need: where the venue once made its lots
+//! larger, orders from before still stand, and levels far from the top have quantities with a part below one lot (spot BTCUSDT has
+//! them). An error would lose the diff and with it the book, so of a level the whole lots are taken and the case is counted; no
+//! order of today can trade the rest.
 
 mod encode;
 mod fast;
@@ -70,6 +75,7 @@ pub struct Decoder {
     depth: DepthUpdate,
     snapshot: DepthSnapshot,
     current: Option<Parsed>,
+    dust: u64,
 }
 
 /// A decoded frame before its buffers are lent out.
@@ -105,6 +111,7 @@ impl Decoder {
             depth: DepthUpdate::default(),
             snapshot: DepthSnapshot::default(),
             current: None,
+            dust: 0,
         };
         for instrument in instruments {
             let entry = Entry { symbol: instrument.symbol, grid: Grid::of(instrument)? };
@@ -153,6 +160,12 @@ impl Decoder {
     #[inline]
     pub fn current(&self) -> Option<MarketFrameRef<'_>> {
         self.current.as_ref().map(|parsed| self.lend(parsed))
+    }
+
+    /// How many levels so far had a part below one lot, which was left out.
+    #[must_use]
+    pub fn dust(&self) -> u64 {
+        self.dust
     }
 
     #[inline]

@@ -97,8 +97,19 @@ fn a_number_off_the_grid_is_an_error_and_never_rounded() {
         error,
         "bookTicker of BTCUSDT: expected \"a\" on the grid of 0.1, found \"61800.35\"; the instrument's filters are not this data's"
     );
-    let error = decode(&btc_usdm(), &USDM_DEPTH.replace("0.014", "0.0145")).unwrap_err();
-    assert!(error.contains("expected \"b\" on the grid of 0.001, found \"0.0145\""), "{error}");
+    let error = decode(&btc_usdm(), &USDM_DEPTH.replace("58710.20", "58710.25")).unwrap_err();
+    assert!(error.contains("depthUpdate of BTCUSDT: expected \"b\" on the grid of 0.1, found \"58710.25\""), "{error}");
+    let error = decode(&btc_usdm(), &USDM_TRADE.replace("0.006", "0.0065")).unwrap_err();
+    assert!(error.contains("expected \"q\" on the grid of 0.001, found \"0.0065\""), "{error}");
+}
+
+#[test]
+fn of_a_level_with_a_part_below_one_lot_the_whole_lots_stand_and_it_is_counted() {
+    let mut decoder = Decoder::new([&btc_spot()]).unwrap();
+    let text = br#"{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":1,"u":2,"b":[],"a":[["200000.00000000","25.42618900"],["1.00000000","0.00000000"]]}"#;
+    let Ok(Decoded::Frame(frame)) = decoder.decode(text, RECEIVED) else { panic!("the diff is sound") };
+    assert!(matches!(frame.event, MarketEventRef::Depth(update) if update.asks == [level(20_000_000, 2_542_618), level(100, 0)]));
+    assert_eq!(decoder.dust(), 1);
 }
 
 #[test]
@@ -114,6 +125,7 @@ fn a_bad_frame_says_what_was_expected_and_found() {
         (format!("{USDM_TRADE}x"), "trailing characters"),
         ("12".to_owned(), "expected one JSON object"),
         ("{\"e\":\"trade\",\"e\":\"trade\"}".to_owned(), "duplicate field"),
+        (USDM_TICKER.replace("\"E\":", "\"a\":"), "duplicate field `a`"),
     ];
     for (text, expected) in cases {
         let error = decode(&btc_usdm(), &text).unwrap_err();
@@ -203,8 +215,11 @@ fn event(kind: InstrumentKind) -> impl Strategy<Value = MarketEvent> {
             MarketEvent::Depth(DepthUpdate { first_id, final_id, previous_id, bids, asks })
         }),
         (id(), levels(), levels()).prop_map(|(last_id, bids, asks)| MarketEvent::Snapshot(DepthSnapshot { last_id, bids, asks })),
-        (id(), 0..i64::from(u32::MAX), 0..i64::from(u32::MAX))
-            .prop_map(|(id, bid, ask)| MarketEvent::Ticker(BookTicker { id, bid: level(bid, ask), ask: level(ask, bid) })),
+        (id(), 0..i64::from(u32::MAX), 0..i64::from(u32::MAX)).prop_map(|(id, bid, ask)| MarketEvent::Ticker(BookTicker {
+            id,
+            bid: level(bid, ask),
+            ask: level(ask, bid)
+        })),
         (id(), 0..i64::from(u32::MAX), any::<bool>()).prop_map(|(id, price, buyer_is_maker)| {
             MarketEvent::Trade(TradePrint { id, price: Ticks(price), quantity: Lots(price), buyer_is_maker })
         }),

@@ -1,0 +1,337 @@
+//! One account's executor: an order manager, its journal tickets and its connection to the venue. The last thing that it
+//! does before an order leaves is to read the halt gate.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use super::names;
+use super::tickets::Tickets;
+use super::{Surroundings, order_traces::OrderTraces};
+use crate::domain::ids::{AccountId, ClientOrderId, Epoch, Incarnation, StrategyId};
+use crate::domain::mode::{FaultClass, Scope};
+use crate::domain::order::{OrderReport, OrderStatus, TraceContext, VenueCommand, VenueEvent};
+use crate::domain::order_manager::{Effect, Input, OrderManager};
+use crate::domain::outbox::{Outbox, Step};
+use crate::domain::record::Record;
+use crate::messages::boards::AccountStanding;
+use crate::messages::gate::Passage;
+use crate::messages::{Envelope, ExecutorMessage, KillMessage, Post, RiskMessage, StrategyMessage};
+use crate::supervision::{ChildContext, ChildFault, Reporter};
+use crate::telemetry::events::{FillSeen, OrderRejected, OrderSent, OrderUnknown};
+use crate::telemetry::metrics;
+use crate::venues::port::Venue;
+
+/// Ended orders that the status page shows of each account.
+const ENDED_SHOWN: usize = 20;
+
+pub struct Executor;
+
+pub struct Arguments {
+    pub account: AccountId,
+    pub epoch: Epoch,
+    pub venue: Arc<dyn Venue>,
+    pub around: Surroundings,
+    pub reporter: Reporter,
+}
+
+pub struct State {
+    machine: OrderManager,
+    tickets: Tickets<Effect>,
+    venue: Arc<dyn Venue>,
+    passage: Passage,
+    risk: Post<RiskMessage>,
+    risk_seen: Option<Incarnation>,
+    kill_switch: Post<KillMessage>,
+    strategies: HashMap<StrategyId, Post<StrategyMessage>>,
+    traces: OrderTraces,
+    sent_at: BTreeMap<ClientOrderId, crate::domain::time::Timestamp>,
+    ended: VecDeque<OrderReport>,
+    unpublished: bool,
+    around: Surroundings,
+    reporter: Reporter,
+    myself: ActorRef<Envelope<ExecutorMessage>>,
+}
+
+impl Actor for Executor {
+    type Msg = Envelope<ExecutorMessage>;
+    type State = State;
+    type Arguments = Arguments;
+
+    async fn pre_start(&self, myself: ActorRef<Self::Msg>, arguments: Arguments) -> Result<State, ActorProcessingErr> {
+        let Arguments { account, epoch, venue, around, reporter } = arguments;
+        let modes = around.modes.get();
+        let machine = OrderManager::new(account, epoch, modes.as_ref().clone(), around.journal.account(account));
+        let restarted = (reporter.incarnation() > Incarnation(1)).then(|| reporter.incarnation());
+        let mut state = State {
+            machine,
+            tickets: Tickets::default(),
+            venue,
+            passage: around.gate.passage(account, &modes),
+            risk: Post::new(&around.directory, &names::risk_manager(), around.clock),
+            risk_seen: None,
+            kill_switch: Post::new(&around.directory, &names::kill_switch(), around.clock),
+            strategies: HashMap::new(),
+            traces: OrderTraces::new(account, restarted),
+            sent_at: BTreeMap::new(),
+            ended: VecDeque::new(),
+            unpublished: true,
+            around,
+            reporter,
+            myself,
+        };
+        let mut out = Outbox::new();
+        state.machine.start(state.around.clock.now(), &mut out);
+        state.carry(out);
+        Ok(state)
+    }
+
+    async fn handle(&self, _myself: ActorRef<Self::Msg>, envelope: Self::Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        state.message(envelope);
+        Ok(())
+    }
+}
+
+impl State {
+    fn message(&mut self, envelope: Envelope<ExecutorMessage>) {
+        let input = match envelope.message {
+            ExecutorMessage::Submit(approved) => {
+                self.meet_risk();
+                self.traces.approved(approved.get().id, envelope.trace);
+                Input::Submit(*approved)
+            }
+            ExecutorMessage::Cancel { symbol, client_order_id, reason } => Input::Cancel { symbol, client_order_id, reason },
+            ExecutorMessage::CancelWhere { symbol, strategy, reason } => Input::CancelWhere { symbol, strategy, reason },
+            ExecutorMessage::SetLeverage { symbol, leverage } => Input::SetLeverage { symbol, leverage },
+            ExecutorMessage::Venue(event) => {
+                self.notice(&event);
+                Input::Venue(*event)
+            }
+            ExecutorMessage::Journalled { ticket, failure } => return self.journalled(ticket, failure),
+            ExecutorMessage::Modes(modes) => Input::Modes(modes.as_ref().clone()),
+            ExecutorMessage::RiskManager(incarnation) => {
+                self.risk_seen = Some(incarnation);
+                Input::RiskManager(incarnation)
+            }
+            ExecutorMessage::Republish => Input::Republish,
+            ExecutorMessage::Reconnected => Input::Reconnected,
+            ExecutorMessage::Tick => return self.tick(),
+        };
+        self.step(input);
+    }
+
+    fn step(&mut self, input: Input) {
+        let mut out = Outbox::new();
+        self.machine.on(self.around.clock.now(), input, &mut out);
+        self.carry(out);
+        self.unpublished = true;
+    }
+
+    /// A new risk manager makes itself known by message; its first approval may be quicker than that.
+    fn meet_risk(&mut self) {
+        let running = self.risk.incarnation();
+        if running != self.risk_seen
+            && let Some(incarnation) = running
+        {
+            self.risk_seen = running;
+            self.step(Input::RiskManager(incarnation));
+        }
+    }
+
+    fn tick(&mut self) {
+        let held: Vec<_> = self.machine.positions().open().map(|(symbol, _, _)| symbol).collect();
+        for symbol in held {
+            if let Some(price) = self.around.board.get(symbol).and_then(|posted| posted.view.reference()) {
+                self.step(Input::Mark { symbol, price });
+            }
+        }
+        self.meet_risk();
+        self.step(Input::Tick);
+        self.publish();
+    }
+
+    fn carry(&mut self, mut out: Outbox<Record, Effect>) {
+        for step in out.drain().collect::<Vec<_>>() {
+            match step {
+                Step::Do(effect) => self.effect(effect),
+                Step::Persist { rows, then } if then.is_empty() => self.around.journal.note(rows),
+                Step::Persist { rows, then } => self.persist(rows, then),
+            }
+        }
+    }
+
+    fn persist(&mut self, rows: Vec<Record>, then: Vec<Effect>) {
+        for row in &rows {
+            if let Record::OrderIntended { intent, order, .. } = row {
+                self.traces.journalling(intent, order.client_order_id);
+            }
+        }
+        let ticket = self.tickets.issue(then);
+        let post = self.myself.clone();
+        let clock = self.around.clock;
+        self.around.journal.append(rows, move |result| {
+            let message = ExecutorMessage::Journalled { ticket, failure: result.err() };
+            // An incarnation that is gone has no use for its answer: its orders were never sent.
+            drop(post.send_message(Envelope::unmetered(message, clock.now())));
+        });
+    }
+
+    fn journalled(&mut self, ticket: u64, failure: Option<String>) {
+        for effect in self.tickets.redeem(ticket) {
+            match (&failure, effect) {
+                (None, effect) => self.effect(effect),
+                (Some(why), Effect::Send(VenueCommand::Place(order))) => {
+                    self.step(Input::NotSent { client_order_id: order.client_order_id, why: why.clone() });
+                }
+                (Some(_), _) => {}
+            }
+        }
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send(command) => self.send(command),
+            Effect::Report(report) => self.report(*report),
+            Effect::Book(book) => self.risk.tell(RiskMessage::Book(book)),
+            Effect::Account(view) => {
+                metrics::account_books(view.account, view.equity, view.day_pnl);
+                let view = Arc::new(*view);
+                for strategy in self.around.roster.strategies_of(self.machine.account()) {
+                    self.strategy(strategy).tell(StrategyMessage::Account(Arc::clone(&view)));
+                }
+                self.risk.tell(RiskMessage::Account(view));
+            }
+            Effect::Fault { class, detail } => {
+                let scope = Scope::Account(self.machine.account());
+                self.kill_switch.tell(KillMessage::Fault { scope, class, detail });
+            }
+            Effect::Ready => {
+                self.reporter.ready();
+                self.unpublished = true;
+            }
+        }
+    }
+
+    /// Orders pass the gate here, at the last instruction before they leave; everything else goes as it is.
+    fn send(&mut self, command: VenueCommand) {
+        let VenueCommand::Place(order) = &command else {
+            return self.hand_over(command, None);
+        };
+        let id = order.client_order_id;
+        let reduce_only = order.reduce_only;
+        if self.passage.is_open(reduce_only) {
+            self.hand_over(command, Some(id));
+        } else {
+            self.traces.ended(id, Some("the halt gate is closed"));
+            self.step(Input::NotSent { client_order_id: id, why: "the halt gate is closed".to_owned() });
+        }
+    }
+
+    fn hand_over(&mut self, command: VenueCommand, placed: Option<ClientOrderId>) {
+        if let (Some(id), VenueCommand::Place(order)) = (placed, &command) {
+            let strategy = self.machine.orders().find(|known| known.order.client_order_id == id).and_then(|known| known.intent.as_ref());
+            if let Some(intent) = strategy {
+                OrderSent { account: self.machine.account(), strategy: intent.strategy, order }.emit();
+            }
+            self.traces.sending(id);
+            self.sent_at.insert(id, self.around.clock.now());
+        }
+        let refused = self.venue.send(self.machine.account(), command).err();
+        match (placed, refused) {
+            (Some(client_order_id), None) => self.step(Input::Sent { client_order_id }),
+            (Some(client_order_id), Some(why)) => self.step(Input::NotSent { client_order_id, why: why.to_string() }),
+            (None, Some(why)) => tracing::warn!(target: "ringfence::orders", account = %self.machine.account(), %why, "command not sent"),
+            (None, None) => {}
+        }
+    }
+
+    /// Counts and logs what the venue says; the machine decides what it means.
+    fn notice(&mut self, event: &VenueEvent) {
+        let account = self.machine.account();
+        match event {
+            VenueEvent::Accepted { client_order_id, .. } => self.answered(*client_order_id, None),
+            VenueEvent::Rejected { client_order_id, code, message, .. } => {
+                OrderRejected { account, client_order_id: *client_order_id, code: *code, message }.emit();
+                self.answered(*client_order_id, Some(message));
+            }
+            VenueEvent::OutcomeUnknown { client_order_id, why } => {
+                OrderUnknown { account, client_order_id: *client_order_id, why }.emit();
+            }
+            _ => {}
+        }
+    }
+
+    fn answered(&mut self, id: ClientOrderId, failure: Option<&str>) {
+        if let Some(sent) = self.sent_at.remove(&id) {
+            metrics::order_ack_took(self.machine.account(), self.around.clock.now().since(sent));
+        }
+        self.traces.answered(id, failure);
+    }
+
+    fn report(&mut self, report: OrderReport) {
+        if let Some(fill) = &report.fill {
+            FillSeen { fill }.emit();
+            self.traces.filled(&report, fill);
+        }
+        if report.status.is_terminal() {
+            self.sent_at.remove(&report.client_order_id);
+            self.traces.ended(report.client_order_id, report.detail.as_deref().filter(|_| report.status != OrderStatus::Filled));
+            self.ended.push_back(report.clone());
+            if self.ended.len() > ENDED_SHOWN {
+                self.ended.pop_front();
+            }
+        }
+        let trace: Option<TraceContext> = report.trace;
+        let report = Arc::new(report);
+        if let Some(strategy) = report.strategy {
+            drop(self.strategy(strategy).send_traced(StrategyMessage::Report(Arc::clone(&report)), trace));
+        }
+        drop(self.risk.send_traced(RiskMessage::Report(report), trace));
+    }
+
+    fn strategy(&mut self, id: StrategyId) -> &mut Post<StrategyMessage> {
+        let around = &self.around;
+        self.strategies.entry(id).or_insert_with(|| Post::new(&around.directory, &names::strategy(id), around.clock))
+    }
+
+    fn publish(&mut self) {
+        if !std::mem::take(&mut self.unpublished) {
+            return;
+        }
+        let now = self.around.clock.now();
+        let (orders, fills) = self.machine.counts();
+        self.around.views.set_account(AccountStanding {
+            mode: self.machine.mode(),
+            ready: self.machine.is_ready(),
+            orders,
+            fills,
+            view: self.machine.view(now),
+            open: self.machine.open_reports(now),
+            ended: self.ended.iter().cloned().collect(),
+        });
+    }
+}
+
+/// Brings the venue's words to the executor. A child of its own beside it: when the stream breaks it is restarted, and the
+/// executor, told that words may be missing, reconciles.
+///
+/// # Errors
+/// When the venue cannot be reached or ended the stream.
+pub async fn listen(context: ChildContext, account: AccountId, venue: Arc<dyn Venue>, around: Surroundings) -> Result<(), ChildFault> {
+    let broken = |found: String| ChildFault::new(FaultClass::Transport, format!("the stream of {account}: {found}"));
+    let mut executor = Post::new(&around.directory, &names::executor(account), around.clock);
+    let mut events = venue.listen(account).map_err(|error| broken(error.to_string()))?;
+    executor.tell(ExecutorMessage::Reconnected);
+    context.reporter.ready();
+    loop {
+        let event = tokio::select! {
+            event = events.next() => event,
+            () = context.stop.cancelled() => return Ok(()),
+        };
+        context.reporter.obey_injection().await;
+        let Some(event) = event else { return Err(broken("the venue ended it".to_owned())) };
+        executor.tell(ExecutorMessage::Venue(Box::new(event)));
+    }
+}

@@ -1,0 +1,248 @@
+//! The kill switch's shell, on the services side: its own connections to the venue, its own mailbox, nothing of it on the
+//! trading thread. Gate first, then the venue, then disk and everybody else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::{mpsc, oneshot};
+
+use super::tickets::Tickets;
+use super::{Surroundings, names};
+use crate::domain::ids::AccountId;
+use crate::domain::kill_switch::{Effect, Input, KillSwitch};
+use crate::domain::ladder::ModeTable;
+use crate::domain::mode::{Mode, Scope};
+use crate::domain::order::{VenueCommand, VenueEvent};
+use crate::domain::outbox::{Outbox, Step};
+use crate::domain::record::Record;
+use crate::messages::{CommandAnswer, Envelope, ExecutorMessage, KillMessage, Post, RiskMessage};
+use crate::store::{HaltedScope, Latch, LatchState};
+use crate::supervision::Reporter;
+use crate::telemetry::events::{KillTripped, KillUnverified, KillVerified, ModeChanged};
+use crate::venues::port::Venue;
+
+/// What the kill switch tells the application around it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// Modes changed; `raised` are scopes that are back to Normal.
+    Modes { raised: Vec<Scope> },
+    Confirmed(AccountId),
+    Unconfirmed(AccountId, String),
+}
+
+/// How long one question to the venue may take. The tries behind it go on meanwhile.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
+
+pub struct KillSwitchActor;
+
+pub struct Arguments {
+    pub machine: KillSwitch,
+    pub venue: Arc<dyn Venue>,
+    pub latch: Arc<Latch>,
+    pub notices: mpsc::UnboundedSender<Notice>,
+    pub around: Surroundings,
+    pub reporter: Reporter,
+}
+
+pub struct State {
+    machine: KillSwitch,
+    tickets: Tickets<Effect>,
+    venue: Arc<dyn Venue>,
+    latch: Arc<Latch>,
+    notices: mpsc::UnboundedSender<Notice>,
+    answering: Option<oneshot::Sender<CommandAnswer>>,
+    published: ModeTable,
+    around: Surroundings,
+    myself: ActorRef<Envelope<KillMessage>>,
+}
+
+impl Actor for KillSwitchActor {
+    type Msg = Envelope<KillMessage>;
+    type State = State;
+    type Arguments = Arguments;
+
+    async fn pre_start(&self, myself: ActorRef<Self::Msg>, arguments: Arguments) -> Result<State, ActorProcessingErr> {
+        let Arguments { machine, venue, latch, notices, around, reporter } = arguments;
+        let mut state = State {
+            machine,
+            tickets: Tickets::default(),
+            venue,
+            latch,
+            notices,
+            answering: None,
+            published: ModeTable::default(),
+            around,
+            myself,
+        };
+        let mut out = Outbox::new();
+        state.machine.start(state.around.clock.now(), &mut out);
+        state.carry(out);
+        reporter.ready();
+        Ok(state)
+    }
+
+    async fn handle(&self, _myself: ActorRef<Self::Msg>, envelope: Self::Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        let input = match envelope.message {
+            KillMessage::Fault { scope, class, detail } => Input::Fault { scope, class, detail },
+            KillMessage::Trip { scope, mode, cause } => Input::Trip { scope, mode, cause },
+            KillMessage::Operator { order, answer } => {
+                state.answering = Some(answer);
+                Input::Operator(order)
+            }
+            KillMessage::Shows { account, snapshot } => Input::Shows { account, snapshot },
+            KillMessage::Silent { account, why } => Input::Silent { account, why },
+            KillMessage::Journalled { ticket, failure } => {
+                for effect in state.tickets.redeem(ticket) {
+                    match &failure {
+                        None => state.effect(effect),
+                        Some(why) => tracing::error!(target: "ringfence::controls", why, "not raised: the row is not durable"),
+                    }
+                }
+                return Ok(());
+            }
+            KillMessage::Accounts(accounts) => {
+                state.machine.set_accounts(accounts);
+                return Ok(());
+            }
+            KillMessage::Tick => Input::Tick,
+        };
+        let mut out = Outbox::new();
+        state.machine.on(state.around.clock.now(), input, &mut out);
+        state.carry(out);
+        Ok(())
+    }
+}
+
+impl State {
+    fn carry(&mut self, mut out: Outbox<Record, Effect>) {
+        for step in out.drain().collect::<Vec<_>>() {
+            match step {
+                Step::Do(effect) => self.effect(effect),
+                Step::Persist { rows, then } => self.persist(rows, then),
+            }
+        }
+    }
+
+    /// Rows of a halt go to the emergency file as well when the journal cannot take them; nothing waits for either. What
+    /// does wait is a resume: it is durable first.
+    fn persist(&mut self, rows: Vec<Record>, then: Vec<Effect>) {
+        for row in &rows {
+            if let Record::ModeChanged { scope, from, to, cause, by, .. } = row {
+                ModeChanged { scope: *scope, from: *from, to: *to, cause, by: by.as_deref() }.emit();
+                if *to == Mode::Halted {
+                    KillTripped { scope: *scope, cause }.emit();
+                }
+            }
+        }
+        if then.is_empty() {
+            return self.around.journal.note(rows);
+        }
+        let ticket = self.tickets.issue(then);
+        let (myself, clock) = (self.myself.clone(), self.around.clock);
+        self.around.journal.append(rows, move |result| {
+            let message = KillMessage::Journalled { ticket, failure: result.err() };
+            drop(myself.send_message(Envelope::unmetered(message, clock.now())));
+        });
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::SetGate(modes) => self.around.gate.set(&modes),
+            Effect::Publish(modes) => self.publish(modes),
+            Effect::Send { account, command } => self.send(account, command),
+            Effect::Confirmed { account, took, .. } => {
+                KillVerified { account, took }.emit();
+                self.notice(Notice::Confirmed(account));
+            }
+            Effect::Unconfirmed { account, why, .. } => {
+                KillUnverified { account, why: &why }.emit();
+                self.notice(Notice::Unconfirmed(account, why));
+            }
+            Effect::Answer { accepted, text } => {
+                if let Some(answer) = self.answering.take() {
+                    // Whoever asked may have gone; the command stands.
+                    drop(answer.send(CommandAnswer { accepted, text }));
+                }
+            }
+        }
+    }
+
+    fn publish(&mut self, modes: ModeTable) {
+        let raised = self.published.iter().map(|entry| entry.scope).filter(|scope| modes.of(*scope) == Mode::Normal).collect();
+        self.published = modes.clone();
+        self.store_latch(&modes);
+        let modes = Arc::new(modes);
+        self.around.modes.set(Arc::clone(&modes));
+        let around = &self.around;
+        Post::new(&around.directory, &names::risk_manager(), around.clock).tell(RiskMessage::Modes(Arc::clone(&modes)));
+        let roster = around.roster.get();
+        for account in &roster.accounts {
+            let mut executor = Post::new(&around.directory, &names::executor(*account), around.clock);
+            executor.tell(ExecutorMessage::Modes(Arc::clone(&modes)));
+            for entry in modes.iter().filter(|entry| entry.mode >= Mode::CancelOnly) {
+                let (symbol, strategy) = match entry.scope {
+                    Scope::Symbol(symbol) => (Some(symbol), None),
+                    Scope::Strategy(strategy) => (None, Some(strategy)),
+                    Scope::Global | Scope::Account(_) => continue,
+                };
+                executor.tell(ExecutorMessage::CancelWhere { symbol, strategy, reason: entry.cause.clone() });
+            }
+        }
+        self.notice(Notice::Modes { raised });
+    }
+
+    /// Off this task: the file is written through to the disk, and the disk may be what failed.
+    fn store_latch(&self, modes: &ModeTable) {
+        let latch = Arc::clone(&self.latch);
+        let halted = modes.iter().filter(|entry| entry.mode == Mode::Halted).map(|entry| HaltedScope {
+            scope: entry.scope,
+            since: entry.since,
+            cause: entry.cause.clone(),
+            by: None,
+        });
+        let state = LatchState { halted: halted.collect() };
+        self.around.services.spawn_blocking(move || {
+            if let Err(error) = latch.store(&state) {
+                tracing::error!(target: "ringfence::controls", %error, "the latch could not be stored: a restart may not know of this halt");
+            }
+        });
+    }
+
+    fn send(&mut self, account: AccountId, command: VenueCommand) {
+        if let VenueCommand::Place(order) = &command {
+            let detail = format!("reducing {} {} {}", order.side, order.quantity, order.symbol);
+            let event = "flatten".to_owned();
+            self.around.journal.emergency(Record::KillSwitch { scope: Scope::Account(account), event, detail });
+        }
+        let (myself, clock) = (self.myself.clone(), self.around.clock);
+        let answer = self.venue.ask(account, command);
+        // Ends by itself at the deadline; the machine tries again, so that a lost answer is only a delay.
+        self.around.services.spawn(async move {
+            let silent = |why: String| KillMessage::Silent { account, why };
+            let message = match tokio::time::timeout(ANSWER_DEADLINE, answer).await {
+                Ok(Ok(events)) => events.into_iter().find_map(|event| heard(account, event)),
+                Ok(Err(error)) => Some(silent(error.to_string())),
+                Err(_) => Some(silent(format!("no answer within {ANSWER_DEADLINE:?}"))),
+            };
+            if let Some(message) = message {
+                drop(myself.send_message(Envelope::unmetered(message, clock.now())));
+            }
+        });
+    }
+
+    fn notice(&self, notice: Notice) {
+        // The application listens for as long as it lives.
+        drop(self.notices.send(notice));
+    }
+}
+
+/// What of the venue's answer the kill switch goes by.
+fn heard(account: AccountId, event: VenueEvent) -> Option<KillMessage> {
+    match event {
+        VenueEvent::SnapshotIs(snapshot) => Some(KillMessage::Shows { account, snapshot }),
+        VenueEvent::CommandFailed { command, why } => Some(KillMessage::Silent { account, why: format!("{command}: {why}") }),
+        VenueEvent::Rejected { code, message, .. } => Some(KillMessage::Silent { account, why: format!("{code} {message}") }),
+        _ => None,
+    }
+}

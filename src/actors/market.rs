@@ -1,0 +1,189 @@
+//! One symbol's market. Frames wait in a slot; a wake-up drains it, so that however many came the mailbox had one message.
+//! What it learns goes onto the board and into the readers' slots.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use super::{Surroundings, ask, names};
+use crate::domain::ids::{StrategyId, Symbol};
+use crate::domain::instrument::Instrument;
+use crate::domain::market::{Changed, MarketMachine};
+use crate::domain::market_data::{MarketEventRef, MarketFrame};
+use crate::domain::mode::{FaultClass, Scope};
+use crate::domain::time::Timestamp;
+use crate::messages::{Envelope, FrameSlot, KillMessage, MarketMessage, Post, StrategyMessage};
+use crate::supervision::Reporter;
+use crate::telemetry::events::{FeedGap, MarketFreshness};
+
+/// How late a trade may be and still belong to its bar: frames over loopback or a good line come within 100 ms, a venue's
+/// batches within another 100.
+const BAR_GRACE: Duration = Duration::from_millis(250);
+
+pub struct Market;
+
+pub struct Arguments {
+    pub instrument: Instrument,
+    pub intervals: Vec<Duration>,
+    pub stale_after: Duration,
+    pub around: Surroundings,
+    pub reporter: Reporter,
+}
+
+pub struct State {
+    machine: MarketMachine,
+    symbol: Symbol,
+    slot: Arc<FrameSlot>,
+    frames: VecDeque<MarketFrame>,
+    readers: std::collections::HashMap<StrategyId, Post<StrategyMessage>>,
+    kill_switch: Post<KillMessage>,
+    fetching: bool,
+    /// Bars that began before this are half seen: they are not told, their readers ask the venue for them.
+    whole_since: Option<Timestamp>,
+    was_stale: bool,
+    around: Surroundings,
+    reporter: Reporter,
+    myself: ActorRef<Envelope<MarketMessage>>,
+}
+
+impl Actor for Market {
+    type Msg = Envelope<MarketMessage>;
+    type State = State;
+    type Arguments = Arguments;
+
+    async fn pre_start(&self, myself: ActorRef<Self::Msg>, arguments: Arguments) -> Result<State, ActorProcessingErr> {
+        let Arguments { instrument, intervals, stale_after, around, reporter } = arguments;
+        let symbol = instrument.symbol;
+        let mut state = State {
+            machine: MarketMachine::new(instrument, &intervals, stale_after)?,
+            symbol,
+            slot: around.wires.frames(symbol),
+            frames: VecDeque::new(),
+            readers: std::collections::HashMap::new(),
+            kill_switch: Post::new(&around.directory, &names::kill_switch(), around.clock),
+            fetching: false,
+            whole_since: None,
+            was_stale: true,
+            around,
+            reporter,
+            myself,
+        };
+        state.fetch_snapshot();
+        // Frames that came while nobody was here have woken somebody who is gone.
+        state.drain();
+        Ok(state)
+    }
+
+    async fn handle(&self, _myself: ActorRef<Self::Msg>, envelope: Self::Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        match envelope.message {
+            MarketMessage::Wake => state.drain(),
+            MarketMessage::Tick => state.tick(),
+            MarketMessage::Reconnected => {
+                state.machine.disconnected();
+                state.whole_since = None;
+                state.fetch_snapshot();
+            }
+            MarketMessage::SnapshotFetched(snapshot) => {
+                state.fetching = false;
+                let now = state.around.clock.now();
+                let changed = state.machine.frame(now, Timestamp::ZERO, MarketEventRef::Snapshot(&snapshot));
+                state.changed(changed);
+                state.tell();
+            }
+            MarketMessage::SnapshotFailed(why) => {
+                state.fetching = false;
+                state.fault(format!("no book snapshot: {why}"));
+            }
+            MarketMessage::WantBars(interval) => {
+                if let Err(error) = state.machine.want_bars(interval) {
+                    state.fault(error.to_string());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn drain(&mut self) {
+        let mut frames = std::mem::take(&mut self.frames);
+        if self.slot.take(&mut frames) {
+            FeedGap { symbol: self.symbol, expected: 0, found: 0 }.emit();
+            self.machine.disconnected();
+            self.fetch_snapshot();
+        }
+        for frame in frames.drain(..) {
+            self.whole_since.get_or_insert(frame.venue_time);
+            let changed = self.machine.frame(frame.received_at, frame.venue_time, frame.borrowed().event);
+            self.changed(changed);
+        }
+        self.frames = frames;
+        self.tell();
+    }
+
+    fn changed(&mut self, changed: Changed) {
+        if changed.gap {
+            FeedGap { symbol: self.symbol, expected: 0, found: 0 }.emit();
+            self.fault("a gap in the depth stream".to_owned());
+        }
+        if changed.needs_snapshot {
+            self.fetch_snapshot();
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.around.clock.now();
+        self.machine.tick(now, now - BAR_GRACE);
+        self.tell();
+        let stale = self.machine.is_stale();
+        if stale != self.was_stale {
+            self.was_stale = stale;
+            MarketFreshness { symbol: self.symbol, stale }.emit();
+        }
+        if stale && self.machine.book().is_none() {
+            self.fetch_snapshot();
+        }
+    }
+
+    /// The newest view onto the board; view and whole bars to the readers.
+    fn tell(&mut self) {
+        let mut update = self.machine.take_update();
+        let since = self.whole_since;
+        let whole = |opened: Timestamp| since.is_some_and(|since| opened >= since);
+        let half_seen = update.closed.iter().any(|bar| !whole(bar.candle.open_time));
+        update.closed.retain(|bar| whole(bar.candle.open_time));
+        self.around.board.post(update.view, self.around.clock.now());
+        if !update.view.stale {
+            self.reporter.ready();
+        }
+        for slot in self.around.wires.readers(self.symbol).iter() {
+            let wake = slot.put(&update);
+            let (around, strategy, symbol) = (&self.around, slot.strategy, self.symbol);
+            let make = || Post::new(&around.directory, &names::strategy(strategy), around.clock);
+            let reader = self.readers.entry(strategy).or_insert_with(make);
+            if half_seen {
+                reader.tell(StrategyMessage::Hole { symbol });
+            }
+            if wake {
+                reader.tell(StrategyMessage::Wake);
+            }
+        }
+    }
+
+    fn fetch_snapshot(&mut self) {
+        if std::mem::replace(&mut self.fetching, true) {
+            return;
+        }
+        let (myself, clock) = (self.myself.clone(), self.around.clock);
+        ask(&self.around.services, self.around.history.depth(self.symbol), move |answer| {
+            let message = answer.map_or_else(MarketMessage::SnapshotFailed, MarketMessage::SnapshotFetched);
+            drop(myself.send_message(Envelope::unmetered(message, clock.now())));
+        });
+    }
+
+    fn fault(&mut self, detail: String) {
+        self.kill_switch.tell(KillMessage::Fault { scope: Scope::Symbol(self.symbol), class: FaultClass::Data, detail });
+    }
+}

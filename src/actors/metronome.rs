@@ -1,0 +1,68 @@
+//! The beat of the trading thread: one supervised task posts a tick to everybody that wants one, instead of a timer for
+//! each. It decides nothing; who gets a tick is in the roster.
+
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+
+use super::{Surroundings, names};
+use crate::messages::{ExecutorMessage, MarketMessage, Post, RiskMessage, StrategyMessage};
+use crate::supervision::{ChildContext, ChildFault, Directory};
+use crate::domain::restart::ChildName;
+use crate::telemetry::metrics;
+
+/// Bars close and silence shows within this: a tenth of the shortest bar that strategies use.
+const BEAT: Duration = Duration::from_millis(100);
+/// Executors, risk and strategies hear every how many-th beat: their deadlines are seconds.
+const SLOW_BEATS: u32 = 5;
+
+/// # Errors
+/// Never by itself; it ends when it is asked to.
+pub async fn beat(context: ChildContext, around: Surroundings) -> Result<(), ChildFault> {
+    let mut beats = tokio::time::interval(BEAT);
+    // After a stall one tick is as good as ten.
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    context.reporter.ready();
+    for count in 0u32.. {
+        tokio::select! {
+            _ = beats.tick() => {}
+            () = context.stop.cancelled() => break,
+        }
+        context.reporter.obey_injection().await;
+        context.reporter.heartbeat();
+        let roster = around.roster.get();
+        for symbol in &roster.symbols {
+            tell(&around, &names::market(*symbol), MarketMessage::Tick);
+        }
+        if count.is_multiple_of(SLOW_BEATS) {
+            for account in &roster.accounts {
+                tell(&around, &names::executor(*account), ExecutorMessage::Tick);
+            }
+            tell(&around, &names::risk_manager(), RiskMessage::Tick);
+            for strategy in roster.strategies.keys() {
+                tell(&around, &names::strategy(*strategy), StrategyMessage::Tick);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn tell<M: std::fmt::Debug + Send + 'static>(around: &Surroundings, name: &ChildName, message: M) {
+    // A full mailbox is behind already: ticks on top would only make it deeper.
+    let behind = around.directory.gauge(name.as_str()).is_some_and(|gauge| !gauge.has_room());
+    if !behind {
+        Post::new(&around.directory, name, around.clock).tell(message);
+    }
+}
+
+/// Depths and alarms of every mailbox, for metrics and the event stream.
+pub fn watch_mailboxes(directory: &Directory, mut alarm: impl FnMut(&ChildName, usize, usize)) {
+    for child in directory.children() {
+        let Some(gauge) = directory.gauge(child.name.as_str()) else { continue };
+        metrics::mailbox_depth(child.name.as_str(), gauge.depth());
+        if gauge.take_alarm() {
+            alarm(&child.name, gauge.high_water(), gauge.bound());
+        }
+    }
+}
+

@@ -1,0 +1,174 @@
+//! The risk manager: the one way from a wish to an order. It looks at the market board before each decision, so that market
+//! data costs it no messages.
+
+use std::collections::HashMap;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use super::{Surroundings, names};
+use crate::domain::ids::{AccountId, StrategyId, Symbol};
+use crate::domain::order::{OrderIntent, TraceContext};
+use crate::domain::outbox::{Outbox, Step};
+use crate::domain::record::Record;
+use crate::domain::risk::limits::RiskLimits;
+use crate::domain::risk::{Effect, Input, RiskMachine};
+use crate::messages::{Envelope, ExecutorMessage, KillMessage, Post, RiskMessage, StrategyMessage};
+use crate::supervision::Reporter;
+use crate::telemetry::events::OrderRefused;
+use crate::telemetry::trace::{self, ActiveSpan, Field, Outcome, span};
+
+pub struct RiskManager;
+
+pub struct Arguments {
+    pub limits: RiskLimits,
+    pub around: Surroundings,
+    pub reporter: Reporter,
+}
+
+pub struct State {
+    machine: RiskMachine,
+    executors: HashMap<AccountId, Post<ExecutorMessage>>,
+    strategies: HashMap<StrategyId, Post<StrategyMessage>>,
+    kill_switch: Post<KillMessage>,
+    seen: HashMap<Symbol, u64>,
+    around: Surroundings,
+    restart: Option<TraceContext>,
+}
+
+impl Actor for RiskManager {
+    type Msg = Envelope<RiskMessage>;
+    type State = State;
+    type Arguments = Arguments;
+
+    async fn pre_start(&self, _myself: ActorRef<Self::Msg>, arguments: Arguments) -> Result<State, ActorProcessingErr> {
+        let Arguments { limits, around, reporter } = arguments;
+        let incarnation = reporter.incarnation();
+        let restart = (incarnation.0 > 1).then(|| trace::restart_context("risk_manager", incarnation.0, "restarted by its supervisor"));
+        let mut state = State {
+            machine: RiskMachine::new(incarnation, limits, around.modes.get().as_ref().clone()),
+            executors: HashMap::new(),
+            strategies: HashMap::new(),
+            kill_switch: Post::new(&around.directory, &names::kill_switch(), around.clock),
+            seen: HashMap::new(),
+            around,
+            restart: restart.flatten(),
+        };
+        // Exposures come back from the executors; until then nothing passes for their accounts.
+        for account in state.around.roster.get().accounts.clone() {
+            state.executor(account).tell(ExecutorMessage::RiskManager(incarnation));
+        }
+        Ok(state)
+    }
+
+    async fn handle(&self, _myself: ActorRef<Self::Msg>, envelope: Self::Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        let input = match envelope.message {
+            RiskMessage::Propose(intent) => {
+                state.propose(*intent, envelope.trace);
+                return Ok(());
+            }
+            RiskMessage::Cancel { account, symbol, client_order_id, reason } => Input::Cancel { account, symbol, client_order_id, reason },
+            RiskMessage::SetLeverage { account, symbol, leverage } => Input::SetLeverage { account, symbol, leverage },
+            RiskMessage::Report(report) => Input::Report(report.as_ref().clone()),
+            RiskMessage::Book(book) => Input::Book(*book),
+            RiskMessage::Account(view) => Input::Account(view.as_ref().clone()),
+            RiskMessage::Modes(modes) => Input::Modes(modes.as_ref().clone()),
+            RiskMessage::Limits(limits) => Input::Limits(limits),
+            RiskMessage::Tick => {
+                for symbol in state.around.roster.get().symbols.clone() {
+                    state.look(symbol);
+                }
+                return Ok(());
+            }
+        };
+        state.step(input, None);
+        Ok(())
+    }
+}
+
+impl State {
+    fn propose(&mut self, intent: OrderIntent, signal: Option<TraceContext>) {
+        self.look(intent.symbol);
+        let fields = [("account", Field::Shown(&intent.account)), ("symbol", Field::Shown(&intent.symbol))];
+        let span = trace::start_child(span::RISK, signal, &fields, self.restart.as_slice());
+        self.step(Input::Propose(intent), Some(span));
+    }
+
+    /// Takes the newest view of a symbol from the board, if it is newer than the last one taken.
+    fn look(&mut self, symbol: Symbol) {
+        let Some(posted) = self.around.board.get(symbol) else { return };
+        let seen = self.seen.insert(symbol, posted.view.sequence);
+        if seen != Some(posted.view.sequence) || posted.view.stale {
+            self.step(Input::Market(posted.view), None);
+        }
+    }
+
+    fn step(&mut self, input: Input, mut span: Option<ActiveSpan>) {
+        let mut out: Outbox<Record, Effect> = Outbox::new();
+        self.machine.on(self.around.clock.now(), input, &mut out);
+        for step in out.drain() {
+            match step {
+                Step::Do(effect) => self.effect(effect, span.as_mut()),
+                Step::Persist { rows, then } => {
+                    self.around.journal.note(rows);
+                    then.into_iter().for_each(|effect| self.effect(effect, span.as_mut()));
+                }
+            }
+        }
+    }
+
+    fn effect(&mut self, effect: Effect, span: Option<&mut ActiveSpan>) {
+        match effect {
+            Effect::Submit(approved) => {
+                let trace = span.and_then(|span| span.context());
+                let message = ExecutorMessage::Submit(Box::new(approved));
+                let account = match &message {
+                    ExecutorMessage::Submit(approved) => approved.get().account,
+                    _ => return,
+                };
+                if let Err(ExecutorMessage::Submit(approved)) = self.executor(account).send_traced(message, trace) {
+                    self.release(approved.into_inner());
+                }
+            }
+            Effect::Refuse(refusal) => {
+                OrderRefused { refusal: &refusal }.emit();
+                if let Some(span) = span {
+                    span.set("control", Field::Text(&refusal.control));
+                    span.set_status(Outcome::Failed("refused"));
+                }
+                self.strategy(refusal.strategy).tell(StrategyMessage::Refused(Box::new(refusal)));
+            }
+            Effect::Cancel { account, symbol, client_order_id, reason } => {
+                self.executor(account).tell(ExecutorMessage::Cancel { symbol, client_order_id, reason });
+            }
+            Effect::SetLeverage { account, symbol, leverage } => self.executor(account).tell(ExecutorMessage::SetLeverage { symbol, leverage }),
+            Effect::Trip { scope, mode, cause } => self.kill_switch.tell(KillMessage::Trip { scope, mode, cause }),
+        }
+    }
+
+    /// Approved, and nobody there to send it: it was surely not sent, and its exposure is free again.
+    fn release(&mut self, intent: OrderIntent) {
+        let refusal = crate::domain::order::Refusal {
+            intent: intent.id,
+            account: intent.account,
+            strategy: intent.strategy,
+            symbol: intent.symbol,
+            control: "executor_down".to_owned(),
+            limit: "a running executor".to_owned(),
+            value: "it is being restarted".to_owned(),
+        };
+        let mut out = Outbox::new();
+        self.machine.on(self.around.clock.now(), Input::NotTaken(intent), &mut out);
+        OrderRefused { refusal: &refusal }.emit();
+        self.strategy(refusal.strategy).tell(StrategyMessage::Refused(Box::new(refusal)));
+    }
+
+    fn executor(&mut self, account: AccountId) -> &mut Post<ExecutorMessage> {
+        let around = &self.around;
+        self.executors.entry(account).or_insert_with(|| Post::new(&around.directory, &names::executor(account), around.clock))
+    }
+
+    fn strategy(&mut self, id: StrategyId) -> &mut Post<StrategyMessage> {
+        let around = &self.around;
+        self.strategies.entry(id).or_insert_with(|| Post::new(&around.directory, &names::strategy(id), around.clock))
+    }
+}

@@ -1,0 +1,230 @@
+//! The exchange's own durable record: accounts, open orders with their place in the queue, ended orders, trades, counters and
+//! last prices, in one SQLite file of the data directory. It is the venue's memory, apart from the trader's journal: after
+//! `kill -9` a restarted daemon meets an exchange that remembers. It decides nothing.
+//!
+//! WAL with `synchronous = NORMAL`: a killed process loses nothing that was committed; a power cut may lose the last commits
+//! but leaves a consistent file. That is the right price for a simulated venue.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::state::{Changes, ClosedRow, Counters, MarketRow, OrderRow, SavedState};
+use crate::domain::ids::AccountId;
+use crate::domain::order::Fill;
+
+/// Trades of an account that stay in the file: some 30 MB, a month at two trades a minute; a reconciliation asks for hours.
+const TRADES_KEPT: u32 = 100_000;
+/// Ended orders of an account that stay in the file, as many as the engine answers queries from.
+const CLOSED_KEPT: u32 = 1_000;
+const SCHEMA_VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+CREATE TABLE account (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
+CREATE TABLE open_order (id INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
+CREATE TABLE closed_order (sequence INTEGER PRIMARY KEY, account TEXT NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE INDEX closed_order_account ON closed_order (account, sequence);
+CREATE TABLE trade (account TEXT NOT NULL, trade_id INTEGER NOT NULL, order_id INTEGER NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (account, trade_id, order_id)) STRICT, WITHOUT ROWID;
+CREATE TABLE market (symbol TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
+CREATE TABLE counters (only INTEGER PRIMARY KEY CHECK (only = 1), body TEXT NOT NULL) STRICT;
+";
+
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    #[error("the exchange's record {path} cannot be opened: {source}; check that the data directory is writable")]
+    Open { path: PathBuf, source: rusqlite::Error },
+    #[error("the exchange's record {path} expected schema version {SCHEMA_VERSION}, found {found}; start the version that wrote it, or move the file away")]
+    Version { path: PathBuf, found: i64 },
+    #[error("the exchange's record: {0}; check the disk")]
+    Sql(#[from] rusqlite::Error),
+    #[error("the exchange's record has a row of {table} that cannot be read: {source}; the file is damaged, move it away to start with empty accounts")]
+    Row { table: &'static str, source: serde_json::Error },
+}
+
+/// The open file.
+#[derive(Debug)]
+pub struct ExchangeRecord {
+    connection: Connection,
+}
+
+impl ExchangeRecord {
+    /// Opens the file, or makes it.
+    ///
+    /// # Errors
+    /// When it cannot be opened or was written by another version.
+    pub fn open(path: &Path) -> Result<Self, RecordError> {
+        let opening = |source| RecordError::Open { path: path.to_owned(), source };
+        let mut connection = Connection::open(path).map_err(opening)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(opening)?;
+        connection.pragma_update(None, "synchronous", "NORMAL").map_err(opening)?;
+        // As many as there are statements below.
+        connection.set_prepared_statement_cache_capacity(24);
+        let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(opening)?;
+        match found {
+            SCHEMA_VERSION => {}
+            0 => {
+                let transaction = connection.transaction()?;
+                transaction.execute_batch(SCHEMA)?;
+                transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+                transaction.commit()?;
+            }
+            _ => return Err(RecordError::Version { path: path.to_owned(), found }),
+        }
+        Ok(Self { connection })
+    }
+
+    /// Everything that the engine needs to go on; of trades the newest `trades_kept` of each account.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn load(&self, trades_kept: usize) -> Result<SavedState, RecordError> {
+        let counters: Option<String> =
+            self.connection.query_row("SELECT body FROM counters", [], |row| row.get(0)).optional()?;
+        let mut trades: Vec<Fill> = self.rows("trade", "SELECT body FROM trade ORDER BY trade_id DESC, order_id DESC")?;
+        keep_newest(&mut trades, |fill| fill.account, trades_kept);
+        let mut closed: Vec<ClosedRow> = self.rows("closed_order", "SELECT body FROM closed_order ORDER BY sequence DESC")?;
+        keep_newest(&mut closed, |row| row.account, CLOSED_KEPT as usize);
+        Ok(SavedState {
+            accounts: self.rows("account", "SELECT body FROM account ORDER BY rowid")?,
+            open: self.rows("open_order", "SELECT body FROM open_order ORDER BY id")?,
+            closed,
+            trades,
+            markets: self.rows("market", "SELECT body FROM market ORDER BY symbol")?,
+            counters: match counters {
+                Some(body) => decode("counters", &body)?,
+                None => Counters::default(),
+            },
+        })
+    }
+
+    fn rows<T: DeserializeOwned>(&self, table: &'static str, sql: &str) -> Result<Vec<T>, RecordError> {
+        let mut statement = self.connection.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        let mut decoded = Vec::new();
+        while let Some(row) = rows.next()? {
+            decoded.push(decode(table, row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?);
+        }
+        Ok(decoded)
+    }
+
+    /// Makes one batch of changes durable, whole or not at all.
+    ///
+    /// # Errors
+    /// When the disk refuses; nothing of the batch is in the file then.
+    pub fn commit(&mut self, changes: &Changes) -> Result<(), RecordError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.connection.transaction()?;
+        for row in &changes.accounts {
+            put(&transaction, ACCOUNT, row.account.as_str(), row)?;
+        }
+        for row in &changes.open {
+            put(&transaction, OPEN_ORDER, row.order.id.cast_signed(), row)?;
+        }
+        for id in &changes.gone {
+            transaction.prepare_cached("DELETE FROM open_order WHERE id = ?1")?.execute([id.cast_signed()])?;
+        }
+        for row in &changes.closed {
+            let mut insert = transaction.prepare_cached("INSERT INTO closed_order (account, body) VALUES (?1, ?2)")?;
+            insert.execute(params![row.account.as_str(), encode(row)?])?;
+        }
+        for fill in &changes.trades {
+            let mut insert = transaction
+                .prepare_cached("INSERT OR REPLACE INTO trade (account, trade_id, order_id, body) VALUES (?1, ?2, ?3, ?4)")?;
+            let (trade_id, order_id) = (fill.trade_id.cast_signed(), fill.venue_order_id.cast_signed());
+            insert.execute(params![fill.account.as_str(), trade_id, order_id, encode(fill)?])?;
+        }
+        put(&transaction, COUNTERS, 1, &changes.counters)?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Notes last prices and places in queues: what moves without any order changing. Once a second is enough: a restart
+    /// goes on from there.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn checkpoint(&mut self, markets: &[MarketRow], resting: &[OrderRow]) -> Result<(), RecordError> {
+        let transaction = self.connection.transaction()?;
+        for row in markets {
+            put(&transaction, MARKET, row.symbol.as_str(), row)?;
+        }
+        for row in resting {
+            put(&transaction, OPEN_ORDER, row.order.id.cast_signed(), row)?;
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// Removes trades and ended orders beyond what is kept.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn prune(&mut self, accounts: &[AccountId]) -> Result<(), RecordError> {
+        let transaction = self.connection.transaction()?;
+        for account in accounts {
+            transaction
+                .prepare_cached(
+                    "DELETE FROM trade WHERE account = ?1 AND trade_id <= (SELECT trade_id FROM trade WHERE account = ?1
+                     ORDER BY trade_id DESC LIMIT 1 OFFSET ?2)",
+                )?
+                .execute(params![account.as_str(), TRADES_KEPT])?;
+            transaction
+                .prepare_cached(
+                    "DELETE FROM closed_order WHERE account = ?1 AND sequence <= (SELECT sequence FROM closed_order
+                     WHERE account = ?1 ORDER BY sequence DESC LIMIT 1 OFFSET ?2)",
+                )?
+                .execute(params![account.as_str(), CLOSED_KEPT])?;
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// Trades of an account with ids between the two, both excluded, ascending: those that the engine has let go.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn trades_between(&self, account: AccountId, after: u64, before: u64) -> Result<Vec<Fill>, RecordError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT body FROM trade WHERE account = ?1 AND trade_id > ?2 AND trade_id < ?3 ORDER BY trade_id, order_id",
+        )?;
+        let clamp = |id: u64| i64::try_from(id).unwrap_or(i64::MAX);
+        let mut rows = statement.query(params![account.as_str(), clamp(after), clamp(before)])?;
+        let mut fills = Vec::new();
+        while let Some(row) = rows.next()? {
+            fills.push(decode("trade", row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?);
+        }
+        Ok(fills)
+    }
+}
+
+const ACCOUNT: &str = "INSERT INTO account (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body";
+const OPEN_ORDER: &str = "INSERT INTO open_order (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body";
+const MARKET: &str = "INSERT INTO market (symbol, body) VALUES (?1, ?2) ON CONFLICT (symbol) DO UPDATE SET body = excluded.body";
+const COUNTERS: &str = "INSERT INTO counters (only, body) VALUES (?1, ?2) ON CONFLICT (only) DO UPDATE SET body = excluded.body";
+
+fn put(transaction: &Transaction<'_>, sql: &'static str, key: impl rusqlite::ToSql, row: &impl Serialize) -> Result<(), RecordError> {
+    transaction.prepare_cached(sql)?.execute(params![key, encode(row)?])?;
+    Ok(())
+}
+
+fn encode(row: &impl Serialize) -> Result<String, RecordError> {
+    serde_json::to_string(row).map_err(|source| RecordError::Row { table: "new row", source })
+}
+
+fn decode<T: DeserializeOwned>(table: &'static str, body: &str) -> Result<T, RecordError> {
+    serde_json::from_str(body).map_err(|source| RecordError::Row { table, source })
+}
+
+/// Keeps the first `kept` of each account of a list that is newest first, and turns it oldest first.
+fn keep_newest<T>(rows: &mut Vec<T>, account: impl Fn(&T) -> AccountId, kept: usize) {
+    let mut counts: BTreeMap<AccountId, usize> = BTreeMap::new();
+    rows.retain(|row| {
+        let count = counts.entry(account(row)).or_default();
+        *count += 1;
+        *count <= kept
+    });
+    rows.reverse();
+}

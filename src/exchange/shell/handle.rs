@@ -1,0 +1,186 @@
+//! What the rest of the daemon holds of the exchange: a handle to send commands with, streams to hear events and market frames
+//! on. A stream that is replaced ends, as a venue's stream does when the same key connects again; what happened while nobody
+//! listened is not told again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::domain::ids::{AccountId, Symbol};
+use crate::domain::market_data::{Candle, DepthSnapshot, MarketFrame};
+use crate::domain::order::{VenueCommand, VenueEvent};
+
+/// Frames that a market reader may lag behind: some twenty seconds of the default market. A reader that falls further is cut off
+/// and must begin anew with a snapshot.
+pub const MARKET_BACKLOG_MAX: usize = 8_192;
+
+/// A fault to test with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The next events, of any account, are lost on their way.
+    DropEvents(u32),
+    /// The next new order is refused with this code.
+    RejectNext(i32),
+    /// The next new order is taken, and its answer is lost: the sender hears that the outcome is unknown.
+    UnknownOutcomeNext,
+    /// Nothing moves for this long: no command is answered, the market stands still.
+    Freeze(Duration),
+    /// Cancels fail until it is switched off.
+    RefuseCancels(bool),
+}
+
+pub(super) enum Request {
+    Command { account: AccountId, command: VenueCommand, reply: Option<oneshot::Sender<Vec<VenueEvent>>> },
+    Listen { account: AccountId, listener: Listener },
+    Market { symbols: Vec<Symbol>, sender: mpsc::Sender<Arc<MarketFrame>> },
+    Depth { symbol: Symbol, limit: usize, reply: oneshot::Sender<Option<DepthSnapshot>> },
+    Candles { symbol: Symbol, interval: Duration, limit: usize, reply: oneshot::Sender<Vec<Candle>> },
+    Inject(Fault),
+    Stop,
+}
+
+/// The sending end of an account's events.
+pub(super) struct Listener {
+    sender: mpsc::UnboundedSender<VenueEvent>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Listener {
+    /// Says whether anybody heard it.
+    pub(super) fn tell(&self, event: VenueEvent) -> bool {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.sender.send(event).is_ok()
+    }
+}
+
+/// The events of one account, in order.
+#[derive(Debug)]
+pub struct EventStream {
+    receiver: mpsc::UnboundedReceiver<VenueEvent>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl EventStream {
+    pub(super) fn pair() -> (Listener, Self) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        (Listener { sender, waiting: Arc::clone(&waiting) }, Self { receiver, waiting })
+    }
+
+    /// The next event; `None` when the stream was replaced or the exchange stopped.
+    pub async fn next(&mut self) -> Option<VenueEvent> {
+        let event = self.receiver.recv().await;
+        self.count(event)
+    }
+
+    /// `next` for a thread outside of any runtime.
+    pub fn blocking_next(&mut self) -> Option<VenueEvent> {
+        let event = self.receiver.blocking_recv();
+        self.count(event)
+    }
+
+    /// How many events wait to be read: a gauge. The stream has no bound of its own, as a venue's has none; what fills it is
+    /// bounded by the account's own orders.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// The gauge alone, for whoever watches it from elsewhere.
+    #[must_use]
+    pub fn gauge(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.waiting)
+    }
+
+    fn count(&self, event: Option<VenueEvent>) -> Option<VenueEvent> {
+        if event.is_some() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        event
+    }
+}
+
+/// The exchange's thread is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the embedded exchange has stopped; restart the daemon, its log says why it stopped")]
+pub struct ExchangeStopped;
+
+/// Speaks to the exchange's thread. Cloning it is cheap.
+#[derive(Debug, Clone)]
+pub struct ExchangeHandle {
+    pub(super) requests: Sender<Request>,
+}
+
+impl ExchangeHandle {
+    /// Sends a command; its answer comes on the account's stream.
+    ///
+    /// # Errors
+    /// When the exchange has stopped.
+    pub fn send(&self, account: AccountId, command: VenueCommand) -> Result<(), ExchangeStopped> {
+        self.post(Request::Command { account, command, reply: None })
+    }
+
+    /// Sends a command and waits for what the exchange says about it, whoever listens to the account's stream: orders that
+    /// ended are told there too, answers to questions only here.
+    ///
+    /// # Errors
+    /// When the exchange has stopped.
+    pub async fn request(&self, account: AccountId, command: VenueCommand) -> Result<Vec<VenueEvent>, ExchangeStopped> {
+        let (reply, answer) = oneshot::channel();
+        self.post(Request::Command { account, command, reply: Some(reply) })?;
+        answer.await.map_err(|_| ExchangeStopped)
+    }
+
+    /// Listens to an account; the stream before this one ends.
+    ///
+    /// # Errors
+    /// When the exchange has stopped.
+    pub fn subscribe(&self, account: AccountId) -> Result<EventStream, ExchangeStopped> {
+        let (listener, stream) = EventStream::pair();
+        self.post(Request::Listen { account, listener })?;
+        Ok(stream)
+    }
+
+    /// Listens to the market of these symbols. A reader that lags more than `MARKET_BACKLOG_MAX` frames is cut off.
+    ///
+    /// # Errors
+    /// When the exchange has stopped.
+    pub fn subscribe_market(&self, symbols: &[Symbol]) -> Result<mpsc::Receiver<Arc<MarketFrame>>, ExchangeStopped> {
+        let (sender, receiver) = mpsc::channel(MARKET_BACKLOG_MAX);
+        self.post(Request::Market { symbols: symbols.to_vec(), sender })?;
+        Ok(receiver)
+    }
+
+    /// The book of a symbol, `limit` levels a side; `None` for a symbol that is not listed.
+    ///
+    /// # Errors
+    /// When the exchange has stopped.
+    pub async fn depth_snapshot(&self, symbol: Symbol, limit: usize) -> Result<Option<DepthSnapshot>, ExchangeStopped> {
+        let (reply, answer) = oneshot::channel();
+        self.post(Request::Depth { symbol, limit, reply })?;
+        answer.await.map_err(|_| ExchangeStopped)
+    }
+
+    /// The last closed bars, oldest first.
+    ///
+    /// # Errors
+    /// When the exchange has stopped.
+    pub async fn candles(&self, symbol: Symbol, interval: Duration, limit: usize) -> Result<Vec<Candle>, ExchangeStopped> {
+        let (reply, answer) = oneshot::channel();
+        self.post(Request::Candles { symbol, interval, limit, reply })?;
+        answer.await.map_err(|_| ExchangeStopped)
+    }
+
+    /// # Errors
+    /// When the exchange has stopped.
+    pub fn inject(&self, fault: Fault) -> Result<(), ExchangeStopped> {
+        self.post(Request::Inject(fault))
+    }
+
+    fn post(&self, request: Request) -> Result<(), ExchangeStopped> {
+        self.requests.send(request).map_err(|_| ExchangeStopped)
+    }
+}

@@ -1,0 +1,35 @@
+//! The port to a venue: what an executor and the kill switch ask it, and what it tells. Every word from the venue names the
+//! order that it is about, so that nothing waits on a caller's stack.
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+
+use crate::domain::ids::AccountId;
+use crate::domain::order::{VenueCommand, VenueEvent};
+
+/// The venue did not take a command: it surely had no effect.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the venue expected to be reachable, found {found}")]
+pub struct NotTaken {
+    pub found: String,
+}
+
+/// A venue that trades.
+pub trait Venue: Send + Sync + 'static {
+    /// Hands an account's command over without waiting; its answer comes on the account's stream.
+    ///
+    /// # Errors
+    /// When the command surely did not leave.
+    fn send(&self, account: AccountId, command: VenueCommand) -> Result<(), NotTaken>;
+
+    /// Everything that befalls the account from now on. A newer stream replaces an older one, and what is told between two
+    /// is lost, as with any venue: reconciliation finds it. Ends when it was replaced or the venue is gone.
+    ///
+    /// # Errors
+    /// When the venue cannot be reached.
+    fn listen(&self, account: AccountId) -> Result<BoxStream<'static, VenueEvent>, NotTaken>;
+
+    /// The kill switch's way: a connection of its own, whose answers come back to the asker. What the command does to orders is
+    /// told on the account's stream as well.
+    fn ask(&self, account: AccountId, command: VenueCommand) -> BoxFuture<'static, Result<Vec<VenueEvent>, NotTaken>>;
+}
