@@ -59,7 +59,7 @@ impl Trace {
             }
             MarketEventRef::Candle(candle) => {
                 self.numbers([received, venue, of(b'c')]);
-                self.value(&candle);
+                self.value(candle);
             }
         }
         if self.gathered.len() >= GATHERED {
