@@ -445,3 +445,7 @@ pub struct Finished {
 
 /// The one risk manager of a run.
 pub const RISK_INCARNATION: Incarnation = Incarnation(1);
+
+#[cfg(test)]
+#[path = "world_tests.rs"]
+mod tests;
