@@ -24,6 +24,12 @@ pub fn executor(account: AccountId) -> ChildName {
     name(&format!("executor/{account}"))
 }
 
+/// An account's stream of the venue's words.
+#[must_use]
+pub fn stream(account: AccountId) -> ChildName {
+    name(&format!("stream/{account}"))
+}
+
 #[must_use]
 pub fn market(symbol: Symbol) -> ChildName {
     name(&format!("market/{symbol}"))
@@ -57,7 +63,7 @@ pub fn guard(child: &ChildName) -> ChildName {
 pub fn scope_of(child: &str) -> Scope {
     let child = child.strip_prefix("guard/").unwrap_or(child);
     let scope = match child.split_once('/') {
-        Some(("executor", account)) => account.parse().ok().map(Scope::Account),
+        Some(("executor" | "stream", account)) => account.parse().ok().map(Scope::Account),
         Some(("strategy", strategy)) => strategy.parse().ok().map(Scope::Strategy),
         Some(("market", symbol)) => symbol.parse().ok().map(Scope::Symbol),
         _ => None,

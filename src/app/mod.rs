@@ -2,7 +2,16 @@
 //! is elsewhere; here is who knows whom.
 
 pub mod backtest;
+mod control;
+mod embedded;
+mod hub;
+mod reload;
 pub mod run;
+mod safety;
+mod services;
+mod shutdown;
+mod sink;
+mod tree;
 
 use std::process::ExitCode;
 

@@ -1,10 +1,345 @@
-//! `ringfence run`: the daemon.
+//! `ringfence run`: opens the journal, the exchange and the interfaces, starts the two roots and the services, and waits for
+//! what the outside says. What it cannot open it refuses in one line, before anything runs.
 
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::control::DaemonControl;
+use super::embedded::{self, EmbeddedExchange};
+use super::hub::Hub;
+use super::reload::{self, Reload};
+use super::safety::{self, Exit, Safety};
+use super::services;
+use super::shutdown;
+use super::sink::Sink;
+use super::tree::{Plan, PlanParts};
+use crate::actors::journal::JournalPort;
+use crate::actors::kill_switch::Notice;
+use crate::actors::{Surroundings, names};
+use crate::api::{ApiConfig, ApiServer, EventKind};
+use crate::cli::screen::{self, Screen};
 use crate::cli::{Failure, RunOptions};
+use crate::domain::ids::Epoch;
+use crate::domain::mode::{Mode, Scope};
+use crate::domain::recovery::DaemonState;
+use crate::domain::record::Record;
+use crate::messages::{Board, Clock, HaltGate, ModeBoard, Post, Views, Wires, boards::Roster};
+use crate::settings::{LogFormat, Settings};
+use crate::store::{Journal, JournalOptions, Latch, Recovery};
 use crate::strategies::Registry;
+use crate::supervision::signals::{Signal, Signals};
+use crate::supervision::{Directory, Environment, Runtimes, Supervisor, SupervisorHandle};
+use crate::telemetry::events::{DaemonReady, DaemonStopping};
+use crate::telemetry::logs;
+use crate::telemetry::{self, LogSink, OtlpConfig, TelemetryConfig, TelemetryGuard};
+use crate::venues::embedded::Embedded;
+
+/// How long the runtimes get to end after everything on them has stopped.
+const RUNTIME_END: Duration = Duration::from_secs(1);
 
 /// # Errors
-/// When the daemon cannot be started, or ended in a halt.
-pub fn run(_options: RunOptions, _registry: &Registry) -> Result<(), Failure> {
-    Err(Failure::failed("run is being assembled"))
+/// When something cannot be opened (exit 2), or the daemon ended in a halt of its own (exit 1).
+pub fn run(options: RunOptions, registry: &Registry) -> Result<(), Failure> {
+    let data_dir = options.settings.daemon.data_dir.clone();
+    std::fs::create_dir_all(&data_dir)
+        .map_err(|error| Failure::usage(format!("data directory {}: expected to create or open it, found: {error}", data_dir.display())))?;
+    let on_screen = !options.plain && screen::is_possible();
+    let telemetry = start_telemetry(&options.settings, &data_dir, on_screen)?;
+    let result = with_journal(options, registry, &data_dir, &telemetry, on_screen);
+    telemetry.shutdown(telemetry::SHUTDOWN_TIMEOUT);
+    result
+}
+
+fn start_telemetry(settings: &Settings, data_dir: &Path, on_screen: bool) -> Result<TelemetryGuard, Failure> {
+    let wanted = &settings.telemetry;
+    let otlp = wanted.otlp_endpoint.as_ref().map(|endpoint| OtlpConfig {
+        endpoint: endpoint.clone(),
+        sample_ratio: f64::try_from(wanted.sample_ratio.0).unwrap_or(1.0),
+        service_name: wanted.service_name.clone(),
+        instance: format!("{}", std::process::id()),
+    });
+    let config = TelemetryConfig {
+        log_filter: settings.daemon.log.clone(),
+        log_format: match wanted.log_format {
+            LogFormat::Text => telemetry::LogFormat::Text,
+            LogFormat::Json => telemetry::LogFormat::Json,
+        },
+        log_sink: if on_screen { LogSink::File(data_dir.join("ringfence.log")) } else { LogSink::Stderr },
+        otlp,
+    };
+    telemetry::init(config).map_err(Failure::usage)
+}
+
+fn with_journal(
+    options: RunOptions,
+    registry: &Registry,
+    data_dir: &Path,
+    telemetry: &TelemetryGuard,
+    on_screen: bool,
+) -> Result<(), Failure> {
+    let journal_options = JournalOptions::new(env!("CARGO_PKG_VERSION"), options.settings.config_hash());
+    // Whatever is wrong with it (in use, not writable, broken chain), nothing may trade: exit 2 with the way out.
+    let (journal, recovery) = Journal::open(data_dir, &journal_options).map_err(Failure::usage)?;
+    let epoch = recovery.epoch;
+    let mut state = replay(recovery)?;
+    adopt_latch(&mut state, data_dir);
+    let exchange = embedded::start(&options.settings, data_dir)?;
+    let runtimes = Runtimes::start().map_err(Failure::failed)?;
+    let running = exchange.running.handle();
+    let started = Started { options, data_dir, telemetry, on_screen, journal: &journal, exchange: &exchange, runtimes: &runtimes };
+    let ended = runtimes.block_on(started.daemon(registry.clone(), state, epoch));
+    let clean = ended.as_ref().is_ok_and(|exit| *exit == Exit::Ordered);
+    let trading_ended = runtimes.shutdown(RUNTIME_END);
+    drop(running);
+    if !clean || !trading_ended {
+        // The rest may never end by itself: what is durable is durable, and the log must be out.
+        logs::flush(RUNTIME_END);
+        let why = match ended {
+            Ok(exit) => exit.to_string(),
+            Err(failure) => return Err(failure),
+        };
+        return Err(Failure::failed(why));
+    }
+    exchange.running.stop().map_err(Failure::failed)?;
+    journal.close("stopped in order").map_err(Failure::failed)
+}
+
+/// Folds the journal's rows into the state that they add up to.
+fn replay(recovery: Recovery) -> Result<DaemonState, Failure> {
+    let checkpoint = recovery.checkpoint.as_ref().map(|checkpoint| serde_json::from_str::<DaemonState>(&checkpoint.state));
+    let unreadable = |error: serde_json::Error| {
+        Failure::failed(format!("the journal's checkpoint expected a state of this version, found: {error}; start the version that wrote it"))
+    };
+    let mut state = checkpoint.transpose().map_err(unreadable)?.unwrap_or_default();
+    for entry in recovery.tail {
+        state.apply(&entry.map_err(Failure::failed)?.entry);
+    }
+    state.epoch = recovery.epoch;
+    Ok(state)
+}
+
+/// The latch file is the journal's twin for the case that the journal could not be written: what either says is halted.
+fn adopt_latch(state: &mut DaemonState, data_dir: &Path) {
+    let now = crate::store::wall_clock();
+    for halted in Latch::new(data_dir).load(now).halted {
+        if state.modes.of(halted.scope) < Mode::Halted {
+            state.modes.latch(halted.scope, &halted.cause, halted.since);
+        }
+    }
+}
+
+struct Started<'a> {
+    options: RunOptions,
+    data_dir: &'a Path,
+    telemetry: &'a TelemetryGuard,
+    on_screen: bool,
+    journal: &'a Journal,
+    exchange: &'a EmbeddedExchange,
+    runtimes: &'a Runtimes,
+}
+
+/// Everything that runs, for as long as it runs.
+struct Running {
+    plan: Arc<Plan>,
+    control: Arc<DaemonControl>,
+    hub: Arc<Hub>,
+    roots: Vec<SupervisorHandle>,
+    exits: mpsc::UnboundedReceiver<Exit>,
+    notices: mpsc::UnboundedReceiver<Notice>,
+    safety: Arc<Safety>,
+    url: String,
+}
+
+impl Started<'_> {
+    #[allow(clippy::disallowed_methods, reason = "how long the start takes is wall time")]
+    async fn daemon(self, registry: Registry, state: DaemonState, epoch: Epoch) -> Result<Exit, Failure> {
+        let began = Instant::now();
+        let signals = Signals::listen().map_err(Failure::failed)?;
+        let mut running = self.start(registry, state, epoch).await?;
+        let ready = running.until_ready().await;
+        if ready {
+            DaemonReady { url: &running.url, took: began.elapsed() }.emit();
+        }
+        let screen = self.screen(&running)?;
+        let reload = Reload {
+            source: self.options.source.clone(),
+            plan: Arc::clone(&running.plan),
+            hub: Arc::clone(&running.hub),
+            log_filter: self.telemetry.log_filter(),
+            exchange: self.exchange.running.handle(),
+        };
+        let exit = running.until_asked(signals, &reload).await;
+        DaemonStopping { cause: &exit.to_string() }.emit();
+        let exit = running.stop(exit).await;
+        drop(screen);
+        Ok(exit)
+    }
+
+    async fn start(&self, registry: Registry, state: DaemonState, epoch: Epoch) -> Result<Running, Failure> {
+        let settings = &self.options.settings;
+        let hub = Arc::new(Hub::default());
+        let clock = Clock::start();
+        let observer = Arc::clone(&hub);
+        let modes = state.modes.clone();
+        let port = JournalPort::new(
+            self.journal.handle(),
+            self.journal.emergency(),
+            state,
+            clock,
+            Arc::new(move |entry: &crate::domain::record::Entry| observer.entry(entry)),
+        );
+        let directory = Directory::new();
+        let kill_switch = Post::new(&directory, &names::kill_switch(), clock);
+        let environment = Environment {
+            directory: directory.clone(),
+            runtimes: self.runtimes.handles(),
+            sink: Arc::new(Sink::new(port.clone(), kill_switch)),
+            clock,
+            jitter_seed: u64::from(epoch.0) ^ u64::from(std::process::id()),
+        };
+        let stream_base = format!("ws://{}", self.exchange.address);
+        let history = services::WireHistory::new(&self.exchange.address, &self.exchange.instruments).map_err(Failure::failed)?;
+        let around = Surroundings {
+            directory,
+            clock,
+            board: Board::default(),
+            modes: ModeBoard::default(),
+            views: Arc::new(Views::default()),
+            wires: Arc::new(Wires::default()),
+            roster: Roster::default(),
+            gate: HaltGate::default(),
+            journal: port,
+            history: Arc::new(history),
+            services: self.runtimes.handles().services,
+        };
+        around.modes.set(Arc::new(modes.clone()));
+        around.gate.set(&modes);
+        let plan = Plan::new(PlanParts {
+            settings: settings.clone(),
+            registry,
+            instruments: self.exchange.instruments.clone(),
+            venue: Arc::new(Embedded(self.exchange.running.handle())),
+            stream_base,
+            epoch,
+            around,
+            environment: environment.clone(),
+        });
+        plan.around.roster.set(reload::roster(&plan, settings));
+        let control = DaemonControl::new(Arc::clone(&plan), Arc::clone(&hub), self.telemetry.metrics());
+        let api = self.api_config();
+        let server = ApiServer::bind(api.clone(), Arc::clone(&control) as Arc<dyn crate::api::Control>).await.map_err(Failure::usage)?;
+        let url = server.url();
+        let (exit_sender, exits) = mpsc::unbounded_channel();
+        let (notice_sender, notices) = mpsc::unbounded_channel();
+        let safety = Safety::new(Arc::clone(&plan), modes, Latch::new(self.data_dir), notice_sender, exit_sender);
+        let root = |spec| Supervisor::start_root(environment.clone(), spec);
+        let gone = |error: crate::supervision::SupervisorGone| Failure::failed(error);
+        let safety_root = root(safety.root(self.runtimes.trading_heartbeat())).await.map_err(gone)?;
+        let floor = services::floor(self.exchange);
+        let listener = self.exchange.listener.try_clone().map_err(Failure::failed)?;
+        let services_root = root(services::root(&control, server, api, floor, listener)).await.map_err(gone)?;
+        let trading_root = root(plan.trading_root()).await.map_err(gone)?;
+        safety::watch_root(&safety, &trading_root);
+        let roots = vec![trading_root, services_root, safety_root];
+        Ok(Running { plan, control, hub, roots, exits, notices, safety, url })
+    }
+
+    fn api_config(&self) -> ApiConfig {
+        let daemon = &self.options.settings.daemon;
+        ApiConfig {
+            bind: daemon.http_bind,
+            data_dir: self.data_dir.to_owned(),
+            allowed_hosts: daemon.http_allowed_hosts.clone(),
+            fault_injection: daemon.fault_injection,
+        }
+    }
+
+    fn screen(&self, running: &Running) -> Result<Option<Screen>, Failure> {
+        if !self.on_screen {
+            return Ok(None);
+        }
+        let control = Arc::clone(&running.control);
+        let status = move || crate::api::Control::status(control.as_ref());
+        // The terminal no longer turns Ctrl-C into a signal; sending it keeps one way out for both.
+        let quit = || drop(crate::supervision::signals::interrupt_self());
+        Screen::start(running.url.clone(), status, quit).map(Some).map_err(Failure::failed)
+    }
+}
+
+impl Running {
+    /// Until everything is ready, or something has asked for the end before that.
+    async fn until_ready(&mut self) -> bool {
+        let mut look = tokio::time::interval(Duration::from_millis(10));
+        loop {
+            look.tick().await;
+            while let Ok(notice) = self.notices.try_recv() {
+                self.safety.noticed(&self.control, notice);
+            }
+            if crate::api::Control::ready(self.control.as_ref()).ready {
+                return true;
+            }
+            if !self.exits.is_empty() || look.period() * 500 < self.plan.around.clock.now().since(self.control.started()) {
+                // Five seconds: it goes on without being ready, and /ready says what is missing.
+                return false;
+            }
+        }
+    }
+
+    /// Waits for a signal or for a reason to end by itself.
+    #[allow(clippy::disallowed_methods, reason = "the second signal is awaited while the tree goes down")]
+    async fn until_asked(&mut self, mut signals: Signals, reload: &Reload) -> Exit {
+        loop {
+            tokio::select! {
+                signal = signals.next() => match signal {
+                    Signal::Stop => {
+                        tokio::spawn(second_signal(signals));
+                        return Exit::Ordered;
+                    }
+                    Signal::StopNow => return Exit::Forced,
+                    Signal::Reload => reload.run(),
+                },
+                Some(exit) = self.exits.recv() => {
+                    tokio::spawn(second_signal(signals));
+                    return exit;
+                }
+                Some(notice) = self.notices.recv() => self.safety.noticed(&self.control, notice),
+            }
+        }
+    }
+
+    async fn stop(mut self, exit: Exit) -> Exit {
+        match &exit {
+            Exit::Ordered => {
+                let complaints = shutdown::stop(&self.plan, &self.control, std::mem::take(&mut self.roots)).await;
+                for complaint in &complaints {
+                    tracing::error!(target: "ringfence::daemon", complaint, "not stopped in order");
+                }
+                if complaints.is_empty() { exit } else { Exit::Disorderly(complaints.join("; ")) }
+            }
+            Exit::Forced => exit,
+            Exit::Halted(_) | Exit::Disorderly(_) => {
+                self.control.stopping();
+                self.safety.until_confirmed(&mut self.notices, &self.control).await;
+                let detail = exit.to_string();
+                self.plan.around.journal.emergency(Record::KillSwitch { scope: Scope::Global, event: "exit".to_owned(), detail });
+                self.hub.tell(self.plan.around.clock.now(), EventKind::Daemon, exit.to_string());
+                exit
+            }
+        }
+    }
+}
+
+/// The second request to stop ends the process at once, wherever the first one is.
+#[allow(clippy::disallowed_methods, reason = "ends with the process; it must not stand under what it cuts short")]
+async fn second_signal(mut signals: Signals) {
+    loop {
+        if signals.next().await == Signal::StopNow {
+            screen::restore();
+            logs::flush(Duration::from_millis(200));
+            std::process::exit(1);
+        }
+    }
 }

@@ -55,6 +55,11 @@ impl ModeTable {
         self.entries.values()
     }
 
+    /// Takes a halt over that an earlier life left behind.
+    pub fn latch(&mut self, scope: Scope, cause: &str, since: Timestamp) {
+        self.set(scope, Mode::Halted, cause, since);
+    }
+
     pub(crate) fn set(&mut self, scope: Scope, mode: Mode, cause: &str, since: Timestamp) {
         if mode == Mode::Normal {
             self.entries.remove(&scope.to_string());

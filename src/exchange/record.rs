@@ -37,11 +37,15 @@ CREATE TABLE counters (only INTEGER PRIMARY KEY CHECK (only = 1), body TEXT NOT 
 pub enum RecordError {
     #[error("the exchange's record {path} cannot be opened: {source}; check that the data directory is writable")]
     Open { path: PathBuf, source: rusqlite::Error },
-    #[error("the exchange's record {path} expected schema version {SCHEMA_VERSION}, found {found}; start the version that wrote it, or move the file away")]
+    #[error(
+        "the exchange's record {path} expected schema version {SCHEMA_VERSION}, found {found}; start the version that wrote it, or move the file away"
+    )]
     Version { path: PathBuf, found: i64 },
     #[error("the exchange's record: {0}; check the disk")]
     Sql(#[from] rusqlite::Error),
-    #[error("the exchange's record has a row of {table} that cannot be read: {source}; the file is damaged, move it away to start with empty accounts")]
+    #[error(
+        "the exchange's record has a row of {table} that cannot be read: {source}; the file is damaged, move it away to start with empty accounts"
+    )]
     Row { table: &'static str, source: serde_json::Error },
 }
 
@@ -82,8 +86,7 @@ impl ExchangeRecord {
     /// # Errors
     /// When the file cannot be read.
     pub fn load(&self, trades_kept: usize) -> Result<SavedState, RecordError> {
-        let counters: Option<String> =
-            self.connection.query_row("SELECT body FROM counters", [], |row| row.get(0)).optional()?;
+        let counters: Option<String> = self.connection.query_row("SELECT body FROM counters", [], |row| row.get(0)).optional()?;
         let mut trades: Vec<Fill> = self.rows("trade", "SELECT body FROM trade ORDER BY trade_id DESC, order_id DESC")?;
         keep_newest(&mut trades, |fill| fill.account, trades_kept);
         let mut closed: Vec<ClosedRow> = self.rows("closed_order", "SELECT body FROM closed_order ORDER BY sequence DESC")?;
@@ -134,8 +137,8 @@ impl ExchangeRecord {
             insert.execute(params![row.account.as_str(), encode(row)?])?;
         }
         for fill in &changes.trades {
-            let mut insert = transaction
-                .prepare_cached("INSERT OR REPLACE INTO trade (account, trade_id, order_id, body) VALUES (?1, ?2, ?3, ?4)")?;
+            let mut insert =
+                transaction.prepare_cached("INSERT OR REPLACE INTO trade (account, trade_id, order_id, body) VALUES (?1, ?2, ?3, ?4)")?;
             let (trade_id, order_id) = (fill.trade_id.cast_signed(), fill.venue_order_id.cast_signed());
             insert.execute(params![fill.account.as_str(), trade_id, order_id, encode(fill)?])?;
         }
@@ -187,9 +190,9 @@ impl ExchangeRecord {
     /// # Errors
     /// When the file cannot be read.
     pub fn trades_between(&self, account: AccountId, after: u64, before: u64) -> Result<Vec<Fill>, RecordError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT body FROM trade WHERE account = ?1 AND trade_id > ?2 AND trade_id < ?3 ORDER BY trade_id, order_id",
-        )?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT body FROM trade WHERE account = ?1 AND trade_id > ?2 AND trade_id < ?3 ORDER BY trade_id, order_id")?;
         let clamp = |id: u64| i64::try_from(id).unwrap_or(i64::MAX);
         let mut rows = statement.query(params![account.as_str(), clamp(after), clamp(before)])?;
         let mut fills = Vec::new();

@@ -2,8 +2,10 @@
 //! at once the second time; SIGHUP asks for the configuration to be read again. What they lead to is the daemon's business.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+use tokio::time::Instant;
 
 /// What the outside asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,15 +18,34 @@ pub enum Signal {
     Reload,
 }
 
+/// Sends this process the signal that Ctrl-C would: for a terminal that no longer does.
+///
+/// # Errors
+/// When the system refuses, which it does not for one's own process.
+pub fn interrupt_self() -> io::Result<()> {
+    // SAFETY: raise takes a number and touches no memory of ours.
+    if unsafe { libc::raise(libc::SIGINT) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// One request may arrive twice (`timeout` signals the process and its group): within this it is the same one. A person's
+/// second Ctrl-C comes later than that.
+const SAME_REQUEST: Duration = Duration::from_millis(50);
+
 /// Tells the first request to stop from the later ones.
 #[derive(Debug, Clone, Copy, Default)]
 struct StopRequests {
-    asked: bool,
+    asked: Option<Instant>,
 }
 
 impl StopRequests {
-    const fn next(&mut self) -> Signal {
-        if std::mem::replace(&mut self.asked, true) { Signal::StopNow } else { Signal::Stop }
+    fn next(&mut self, now: Instant) -> Signal {
+        match self.asked {
+            Some(first) if now.duration_since(first) >= SAME_REQUEST => Signal::StopNow,
+            _ => {
+                self.asked.get_or_insert(now);
+                Signal::Stop
+            }
+        }
     }
 }
 
@@ -56,8 +77,8 @@ impl Signals {
         tokio::select! {
             // Stopping goes before reloading.
             biased;
-            Some(()) = self.interrupt.recv() => self.stops.next(),
-            Some(()) = self.terminate.recv() => self.stops.next(),
+            Some(()) = self.interrupt.recv() => self.stops.next(Instant::now()),
+            Some(()) = self.terminate.recv() => self.stops.next(Instant::now()),
             Some(()) = self.hangup.recv() => Signal::Reload,
             // The streams of the process never end; if they did there would be nothing more to wait for.
             else => std::future::pending().await,
@@ -72,7 +93,9 @@ mod tests {
     #[test]
     fn the_first_request_stops_in_order_and_every_later_one_at_once() {
         let mut stops = StopRequests::default();
-        assert_eq!([stops.next(), stops.next(), stops.next()], [Signal::Stop, Signal::StopNow, Signal::StopNow]);
+        let first = Instant::now();
+        let after = |millis| first + Duration::from_millis(millis);
+        assert_eq!([0, 10, 50, 90].map(|millis| stops.next(after(millis))), [Signal::Stop, Signal::Stop, Signal::StopNow, Signal::StopNow]);
     }
 
     #[tokio::test]

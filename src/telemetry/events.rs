@@ -112,13 +112,12 @@ impl Reconciled<'_> {
 pub struct ChildReady<'a> {
     pub child: &'a str,
     pub incarnation: Incarnation,
-    pub took: Duration,
 }
 
 impl ChildReady<'_> {
     pub fn emit(self) {
-        let Self { child, incarnation, took } = self;
-        info!(target: SUPERVISION, child, %incarnation, took_ms = millis(took), "child ready");
+        let Self { child, incarnation } = self;
+        info!(target: SUPERVISION, child, %incarnation, "child ready");
     }
 }
 
@@ -142,31 +141,28 @@ impl ChildFailed<'_> {
 pub struct ChildRestarted<'a> {
     pub child: &'a str,
     pub incarnation: Incarnation,
-    pub class: FaultClass,
-    pub after: Duration,
 }
 
 impl ChildRestarted<'_> {
     pub fn emit(self) {
-        let Self { child, incarnation, class, after } = self;
-        counter!("ringfence_child_restarts_total", "child" => child.to_owned(), "class" => <&str>::from(class)).increment(1);
-        warn!(target: SUPERVISION, child, %incarnation, %class, after_ms = millis(after), "child restarted");
+        let Self { child, incarnation } = self;
+        counter!("ringfence_child_restarts_total", "child" => child.to_owned()).increment(1);
+        warn!(target: SUPERVISION, child, %incarnation, "child restarted");
     }
 }
 
 /// A supervisor gave up on a child; whoever is above it decides.
 pub struct Escalated<'a> {
     pub supervisor: &'a str,
-    pub child: &'a str,
     pub class: FaultClass,
     pub cause: &'a str,
 }
 
 impl Escalated<'_> {
     pub fn emit(self) {
-        let Self { supervisor, child, class, cause } = self;
+        let Self { supervisor, class, cause } = self;
         counter!("ringfence_escalations_total", "supervisor" => supervisor.to_owned(), "class" => <&str>::from(class)).increment(1);
-        error!(target: SUPERVISION, supervisor, child, %class, cause, "fault escalated");
+        error!(target: SUPERVISION, supervisor, %class, cause, "fault escalated");
     }
 }
 

@@ -66,7 +66,10 @@ fn parse(directives: &str) -> Result<EnvFilter, LogFilterError> {
     if directives.trim().is_empty() {
         return Err(refuse("it is empty, which would silence everything; use \"off\" to mean that".to_owned()));
     }
-    EnvFilter::builder().parse(directives).map_err(|error| refuse(error.to_string()))
+    let filter = EnvFilter::builder().parse(directives).map_err(|error| refuse(error.to_string()))?;
+    // ractor keeps an INFO span open for an actor's whole life: it would stand in front of every line.
+    let quiet = "ractor=warn".parse().map_err(|error: tracing_subscriber::filter::ParseError| refuse(error.to_string()))?;
+    Ok(if directives.contains("ractor=") { filter } else { filter.add_directive(quiet) })
 }
 
 /// The filter of the log layer and the handle to change it.

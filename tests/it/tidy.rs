@@ -76,7 +76,10 @@ const BANS: &[Ban] = &[
     Ban {
         calls: &["tokio::spawn(", "task::spawn(", "thread::spawn(", "spawn_local("],
         within: &[],
-        except: &[("src/supervision/", "it is what spawns")],
+        except: &[
+            ("src/supervision/", "it is what spawns"),
+            ("src/app/run.rs", "the second signal is awaited while the tree goes down"),
+        ],
         remedy: "spawn a supervised child, or name a thread and give its reason with std::thread::Builder",
     },
     Ban {

@@ -116,9 +116,11 @@ impl External {
         self.anchored
     }
 
+    /// The update up to which the displayed book is true: a touch that is newer than the last diff is in it too. Were it given
+    /// out under the diff's id, that diff would be applied to it again and bring back levels that the touch took away.
     #[must_use]
-    pub const fn book_id(&self) -> u64 {
-        self.book_id
+    pub fn displayed_id(&self) -> u64 {
+        self.ticker.map_or(self.book_id, |ticker| ticker.id.max(self.book_id))
     }
 
     /// Sets one level, unless a newer touch knows better. Says whether it did.

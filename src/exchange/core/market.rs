@@ -63,7 +63,14 @@ impl Exchange {
     }
 
     /// Shares a print's quantity among our resting orders that it reached, in price-time order.
-    pub(super) fn fill_from_print(&mut self, now: Timestamp, symbol: usize, print: &TradePrint, reach: Reach, out: &mut Vec<ExchangeOutput>) {
+    pub(super) fn fill_from_print(
+        &mut self,
+        now: Timestamp,
+        symbol: usize,
+        print: &TradePrint,
+        reach: Reach,
+        out: &mut Vec<ExchangeOutput>,
+    ) {
         let hit = if print.buyer_is_maker { Side::Buy } else { Side::Sell };
         let reached = |price: Ticks| match reach {
             Reach::At => !is_better(hit, print.price, price),

@@ -222,14 +222,7 @@ impl Exchange {
     }
 
     /// A resting order trades; filled whole, it leaves.
-    pub(super) fn fill_resting(
-        &mut self,
-        now: Timestamp,
-        symbol: usize,
-        slot: u32,
-        execution: Execution,
-        out: &mut Vec<ExchangeOutput>,
-    ) {
+    pub(super) fn fill_resting(&mut self, now: Timestamp, symbol: usize, slot: u32, execution: Execution, out: &mut Vec<ExchangeOutput>) {
         let Some(mut order) = self.markets[symbol].orders.get(slot).cloned() else { return };
         let leverage = self.starting_leverage(symbol);
         self.accounts[order.account].slot_mut(symbol, leverage).expose(&order, -execution.lots);

@@ -192,7 +192,7 @@ impl Exchange {
     pub fn book(&self, symbol: usize, limit: usize) -> Option<(u64, Vec<Level>, Vec<Level>)> {
         let external = &self.markets.get(symbol)?.external;
         let side = |side| external.displayed_levels(side).take(limit).collect();
-        Some((external.book_id(), side(Side::Buy), side(Side::Sell)))
+        Some((external.displayed_id(), side(Side::Buy), side(Side::Sell)))
     }
 
     /// Wallet plus open profit at the mark.
@@ -336,6 +336,9 @@ fn unknown_account(account: AccountId, command: &VenueCommand, now: Timestamp) -
         VenueCommand::Cancel { client_order_id, .. } => {
             VenueEvent::CancelRefused { client_order_id: *client_order_id, code: -2015, message: MESSAGE.to_owned() }
         }
-        _ => VenueEvent::CommandFailed { command: "account".to_owned(), why: format!("-2015 {MESSAGE} The exchange has no account {account}") },
+        _ => VenueEvent::CommandFailed {
+            command: "account".to_owned(),
+            why: format!("-2015 {MESSAGE} The exchange has no account {account}"),
+        },
     }
 }

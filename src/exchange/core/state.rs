@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{AccountId, Symbol};
 use crate::domain::instrument::Ticks;
+use crate::domain::money::Money;
 use crate::domain::order::{Fill, VenueOrder};
 
 use super::account::{Account, AccountSetup, Leg, Slot};
 use super::orders::Order;
 use super::{Exchange, Market};
-use crate::domain::money::Money;
 
 /// An account without its orders and trades.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,7 +97,9 @@ pub struct SavedState {
 /// What the rows name and this exchange does not list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreError {
-    #[error("the exchange's record names symbol {symbol}, which this exchange does not list; list it, or start with another data directory")]
+    #[error(
+        "the exchange's record names symbol {symbol}, which this exchange does not list; list it, or start with another data directory"
+    )]
     UnknownSymbol { symbol: Symbol },
     #[error("the exchange's record has an order of account {account}, which it does not know; the record is damaged")]
     UnknownAccount { account: AccountId },
@@ -172,9 +174,10 @@ impl Exchange {
             open.extend(market.orders.iter().map(|(_, order)| self.order_row(market, order)));
         }
         open.sort_by_key(|row| row.order.id);
-        let closed = self.accounts.iter().flat_map(|account| {
-            account.closed.iter().map(|order| ClosedRow { account: account.id, order: order.clone() })
-        });
+        let closed = self
+            .accounts
+            .iter()
+            .flat_map(|account| account.closed.iter().map(|order| ClosedRow { account: account.id, order: order.clone() }));
         let mut trades: Vec<Fill> = self.accounts.iter().flat_map(|account| account.trades.iter().cloned()).collect();
         trades.sort_by_key(|fill| (fill.trade_id, fill.venue_order_id));
         SavedState {
@@ -266,12 +269,14 @@ impl Exchange {
             long: slot.long,
             short: slot.short,
         };
+        let says_something =
+            |(index, slot): &(&usize, &Slot)| slot.legs().next().is_some() || slot.leverage != self.starting_leverage(**index);
         AccountRow {
             account: account.id,
             owner: account.owner,
             hedge: account.hedge,
             wallet: account.wallet,
-            symbols: account.slots.iter().map(slot).collect(),
+            symbols: account.slots.iter().filter(says_something).map(slot).collect(),
         }
     }
 

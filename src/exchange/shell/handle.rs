@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::AccountSetup;
 use crate::domain::ids::{AccountId, Symbol};
 use crate::domain::market_data::{Candle, DepthSnapshot, MarketFrame};
 use crate::domain::order::{VenueCommand, VenueEvent};
@@ -38,6 +39,7 @@ pub(super) enum Request {
     Market { symbols: Vec<Symbol>, sender: mpsc::Sender<Arc<MarketFrame>> },
     Depth { symbol: Symbol, limit: usize, reply: oneshot::Sender<Option<DepthSnapshot>> },
     Candles { symbol: Symbol, interval: Duration, limit: usize, reply: oneshot::Sender<Vec<Candle>> },
+    Open { account: AccountId, setup: AccountSetup },
     Inject(Fault),
     Stop,
 }
@@ -178,6 +180,14 @@ impl ExchangeHandle {
     /// When the exchange has stopped.
     pub fn inject(&self, fault: Fault) -> Result<(), ExchangeStopped> {
         self.post(Request::Inject(fault))
+    }
+
+    /// Opens an account; one that is open already stays as it is.
+    ///
+    /// # Errors
+    /// When the exchange has stopped.
+    pub fn open_account(&self, account: AccountId, setup: AccountSetup) -> Result<(), ExchangeStopped> {
+        self.post(Request::Open { account, setup })
     }
 
     fn post(&self, request: Request) -> Result<(), ExchangeStopped> {

@@ -91,7 +91,8 @@ impl RunningExchange {
         let shell = Shell::open(config, open_market)?;
         let (requests, inbox) = mpsc::channel();
         // A thread of its own, so that the venue stays alive and honest while the trader's runtimes stall.
-        let thread = std::thread::Builder::new().name("exchange".to_owned()).spawn(move || shell.run(&inbox)).map_err(ShellError::Thread)?;
+        let thread =
+            std::thread::Builder::new().name("exchange".to_owned()).spawn(move || shell.run(&inbox)).map_err(ShellError::Thread)?;
         Ok(Self { handle: ExchangeHandle { requests }, thread })
     }
 
@@ -247,6 +248,11 @@ impl Shell {
             // An answer that nobody waits for any more is nobody's loss.
             Request::Depth { symbol, limit, reply } => drop(reply.send(self.depth(symbol, limit))),
             Request::Candles { symbol, interval, limit, reply } => drop(reply.send(self.source.candles(symbol, interval, limit))),
+            Request::Open { account, setup } => {
+                if self.exchange.open_account(account, setup) {
+                    self.accounts.push(account);
+                }
+            }
             Request::Inject(fault) => self.inject(now, fault),
             Request::Stop => {}
         }

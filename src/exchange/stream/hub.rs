@@ -118,6 +118,7 @@ impl Hub {
                 carried = true;
                 self.publish(&frame);
             }
+            tracing::warn!("market stream fell behind the exchange: all its clients are cut");
             self.cut_all(CutReason::MarketLost);
             if !carried {
                 // A floor that gives nothing and hangs up will do so again.

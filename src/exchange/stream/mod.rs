@@ -7,8 +7,10 @@
 //! chosen in the address and not by `SUBSCRIBE`; an unknown stream is refused, where Binance stays silent; a stream has the pace
 //! of its source, whatever its name promises (`@100ms`, `@1s`).
 
+mod floor;
 mod hub;
 mod names;
+mod parameters;
 mod problem;
 mod rest;
 mod session;
@@ -18,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{OriginalUri, State, WebSocketUpgrade};
+use axum::extract::{OriginalUri, Path, State, WebSocketUpgrade};
 use axum::http::Method;
 use axum::response::Response;
 use axum::routing::get;
@@ -34,8 +36,10 @@ use crate::domain::market_data::{Candle, DepthSnapshot, MarketFrame};
 use crate::domain::time::Timestamp;
 use crate::venues::grid::StepError;
 
+pub use floor::ExchangeFloor;
 use hub::{Hub, Wrapping};
 use names::StreamName;
+use parameters::Parameters;
 use problem::Problem;
 
 /// WebSocket clients at once. The daemon's own feeds are a handful; each costs two buffers of some 100 KB.
@@ -131,14 +135,13 @@ fn router(wire: &Wire, floor: &Arc<dyn MarketFloor>) -> Router {
         .fallback(unknown_path)
 }
 
-async fn combined(State(wire): State<Wire>, OriginalUri(uri): OriginalUri, upgrade: WebSocketUpgrade) -> Result<Response, Problem> {
-    // Stream names need no percent encoding, and some clients encode them all the same.
-    let query = uri.query().unwrap_or_default();
-    let streams = query.split('&').find_map(|pair| pair.strip_prefix("streams=")).unwrap_or_default();
-    wire.open(&streams.replace("%2F", "/").replace("%40", "@"), Wrapping::Combined, upgrade)
+async fn combined(State(wire): State<Wire>, mut parameters: Parameters, upgrade: WebSocketUpgrade) -> Result<Response, Problem> {
+    let streams = parameters.text("streams")?;
+    parameters.finish()?;
+    wire.open(&streams, Wrapping::Combined, upgrade)
 }
 
-async fn raw(State(wire): State<Wire>, axum::extract::Path(streams): axum::extract::Path<String>, upgrade: WebSocketUpgrade) -> Result<Response, Problem> {
+async fn raw(State(wire): State<Wire>, Path(streams): Path<String>, upgrade: WebSocketUpgrade) -> Result<Response, Problem> {
     wire.open(&streams, Wrapping::Raw, upgrade)
 }
 

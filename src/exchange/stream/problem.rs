@@ -18,6 +18,7 @@ pub(super) struct Problem {
 }
 
 impl Problem {
+    pub(super) const ILLEGAL_CHARACTERS: Self = Self::bad(-1100, "Illegal characters found in a parameter.");
     pub(super) const INVALID_SYMBOL: Self = Self::bad(-1121, "Invalid symbol.");
     pub(super) const INVALID_INTERVAL: Self = Self::bad(-1120, "Invalid interval.");
     /// The exchange's own thread has ended: Binance's words when its engine does not answer.

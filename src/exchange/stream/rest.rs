@@ -1,12 +1,11 @@
 //! The questions that clients ask over HTTP: depth, klines, time, exchangeInfo; under `/fapi/v1` for perpetuals and under
 //! `/api/v3` for spot, each showing its own symbols only. A parameter that is not read is refused.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -23,6 +22,7 @@ use crate::venues::binance::market::Encoder;
 
 use super::MarketFloor;
 use super::hub::Hub;
+use super::parameters::Parameters;
 use super::problem::Problem;
 
 /// USD-M takes these depths and no others.
@@ -56,8 +56,7 @@ async fn time(State(desk): State<Desk>) -> Json<Value> {
     Json(json!({ "serverTime": desk.floor.now().as_millis() }))
 }
 
-async fn depth(State(desk): State<Desk>, Query(query): Query<BTreeMap<String, String>>) -> Result<Response, Problem> {
-    let mut parameters = Parameters::new(query);
+async fn depth(State(desk): State<Desk>, mut parameters: Parameters) -> Result<Response, Problem> {
     let (instrument, encoder) = desk.listed(&mut parameters)?;
     let limit = parameters.number("limit")?;
     parameters.finish()?;
@@ -70,8 +69,7 @@ async fn depth(State(desk): State<Desk>, Query(query): Query<BTreeMap<String, St
     Ok(as_json(text))
 }
 
-async fn klines(State(desk): State<Desk>, Query(query): Query<BTreeMap<String, String>>) -> Result<Response, Problem> {
-    let mut parameters = Parameters::new(query);
+async fn klines(State(desk): State<Desk>, mut parameters: Parameters) -> Result<Response, Problem> {
     let symbol = desk.listed(&mut parameters)?.0.symbol;
     let interval: Duration = interval_of(&parameters.text("interval")?).ok_or(Problem::INVALID_INTERVAL)?;
     let limit = parameters.number("limit")?;
@@ -99,30 +97,6 @@ impl Desk {
         let text = parameters.text("symbol")?;
         let listed = Symbol::new(&text).ok().and_then(|symbol| self.hub.listed(symbol));
         listed.filter(|(instrument, _)| instrument.kind == self.kind).ok_or(Problem::INVALID_SYMBOL)
-    }
-}
-
-/// A query's parameters, which must all be read.
-struct Parameters {
-    left: BTreeMap<String, String>,
-    sent: usize,
-}
-
-impl Parameters {
-    fn new(query: BTreeMap<String, String>) -> Self {
-        Self { sent: query.len(), left: query }
-    }
-
-    fn text(&mut self, name: &str) -> Result<String, Problem> {
-        self.left.remove(name).filter(|text| !text.is_empty()).ok_or_else(|| Problem::missing(name))
-    }
-
-    fn number(&mut self, name: &str) -> Result<Option<usize>, Problem> {
-        self.left.remove(name).map(|text| text.parse().map_err(|_| Problem::invalid(name))).transpose()
-    }
-
-    fn finish(self) -> Result<(), Problem> {
-        if self.left.is_empty() { Ok(()) } else { Err(Problem::unread(self.sent - self.left.len(), self.sent)) }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::StreamExt as _;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -81,12 +81,8 @@ impl MarketConnection {
         while !self.ended {
             let failure = match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => return Some(Ok(text)),
-                Some(Ok(Message::Ping(_))) => match self.socket.flush().await {
-                    // The pong is queued by then; the flush sends it though the market be silent.
-                    Ok(()) => continue,
-                    Err(error) => ConnectionError::Broken(Box::new(error)),
-                },
-                Some(Ok(Message::Pong(_) | Message::Frame(_))) => continue,
+                // The library has queued the pong, and sends it as it reads on.
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
                 Some(Ok(Message::Binary(bytes))) => ConnectionError::NotText { found: bytes.len() },
                 Some(Ok(Message::Close(frame))) => {
                     let (code, reason) = frame.map_or((1005, String::new()), |frame| (frame.code.into(), frame.reason.to_string()));
@@ -106,6 +102,9 @@ impl MarketConnection {
 fn stream_url(base: &str, streams: &[String]) -> Result<String, ConnectError> {
     if !(1..=STREAMS_MAX).contains(&streams.len()) {
         return Err(ConnectError::StreamCount { found: streams.len() });
+    }
+    if !base.starts_with("ws://") && !base.starts_with("wss://") {
+        return Err(ConnectError::Address { found: base.to_owned(), why: "the scheme is another".to_owned() });
     }
     let valid = |name: &&String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"@_-!.".contains(&b));
     if let Some(bad) = streams.iter().find(|name| !valid(name)) {

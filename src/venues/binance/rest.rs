@@ -6,8 +6,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use super::interval::{interval_name, candle_interval};
+use super::interval::{candle_interval, interval_name};
 use super::market::{DecodeError, Decoded, Decoder};
 use crate::domain::ids::Symbol;
 use crate::domain::instrument::{Instrument, InstrumentKind};
@@ -42,7 +43,7 @@ pub enum RestError {
     #[error("{url} expected {expected}, found {found}")]
     Malformed { url: String, expected: &'static str, found: String },
     #[error("{url}: {source}")]
-    Book { url: String, source: DecodeError },
+    Book { url: String, source: Box<DecodeError> },
     #[error(transparent)]
     Grid(#[from] StepError),
     #[error("a kline interval expected a whole number of seconds from 1 s to 30 days, found {found:?}")]
@@ -84,7 +85,7 @@ impl MarketRest {
         match decoder.decode_for(symbol, &body, Timestamp::ZERO) {
             Ok(Decoded::Frame(frame)) if let MarketEventRef::Snapshot(snapshot) = frame.event => Ok(snapshot.clone()),
             Ok(_) => Err(malformed(&url, "a depth snapshot", &body)),
-            Err(source) => Err(RestError::Book { url, source }),
+            Err(source) => Err(RestError::Book { url, source: Box::new(source) }),
         }
     }
 
@@ -139,8 +140,8 @@ fn excerpt(body: &[u8]) -> String {
 
 const KLINES: &str = "an array of klines of the interval asked for, oldest first, each an array of twelve";
 
-/// Open time, open, high, low, close, volume, close time, quote volume, trades, taker's volume and quote volume, and a field
-/// that Binance says to ignore.
+/// Open time, open, high, low, close, volume, close time, quote volume, trades; then what takers bought, which no candle here
+/// keeps, and a field that Binance says to ignore.
 #[derive(Deserialize)]
 #[serde(bound = "'de: 'a")]
 struct Kline<'a>(
@@ -153,9 +154,9 @@ struct Kline<'a>(
     i64,
     Cow<'a, str>,
     u32,
-    Cow<'a, str>,
-    Cow<'a, str>,
-    serde::de::IgnoredAny,
+    IgnoredAny,
+    IgnoredAny,
+    IgnoredAny,
 );
 
 fn read_klines(body: &[u8], interval: Duration) -> Result<Vec<Candle>, String> {

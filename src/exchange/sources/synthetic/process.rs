@@ -87,14 +87,16 @@ impl Process {
     fn move_volatility(&mut self, seconds: f64, shock: f64, dice: &mut Dice) {
         if dice.chance(seconds / (REGIME_SECONDS + seconds)) {
             let mut draw = dice.below(16);
-            self.regime = REGIMES.iter().position(|(_, weight)| match draw.checked_sub(*weight) {
-                Some(rest) => {
-                    draw = rest;
-                    false
-                }
-                None => true,
-            })
-            .unwrap_or(1);
+            self.regime = REGIMES
+                .iter()
+                .position(|(_, weight)| match draw.checked_sub(*weight) {
+                    Some(rest) => {
+                        draw = rest;
+                        false
+                    }
+                    None => true,
+                })
+                .unwrap_or(1);
         }
         let approach = seconds / (REGIME_APPROACH_SECONDS + seconds);
         self.level += approach * (REGIMES[self.regime].0 - self.level);

@@ -1,0 +1,389 @@
+//! What the API shows and does. Everything shown comes from published views; every command goes to the actor that owns the
+//! matter. A halt closes the gate before it asks anybody.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::{broadcast, oneshot};
+
+use super::hub::Hub;
+use super::tree::{self, Plan};
+use crate::actors::names;
+use crate::api::view::{
+    AccountStatus, AdminStatusView, BuildView, ChildStatus, KillSwitchView, LimitUse, PublicEvent, Readiness, RecentOrder, Restriction,
+    StatusView, StrategyStatus, SymbolStatus,
+};
+use crate::api::{ApiProblem, CommandOutcome, Control, InjectedFault, OperatorCommand, Verb};
+use crate::domain::ids::{AccountId, StrategyId};
+use crate::domain::kill_switch;
+use crate::domain::mode::{Mode, Scope};
+use crate::domain::money::Money;
+use crate::domain::order::OrderReport;
+use crate::domain::record::Record;
+use crate::domain::restart::ChildState;
+use crate::domain::time::Timestamp;
+use crate::messages::{CommandAnswer, KillMessage, Post};
+use crate::supervision::Inject;
+use crate::telemetry::metrics::MetricsHandle;
+
+/// What the daemon tells of itself.
+pub struct DaemonControl {
+    plan: Arc<Plan>,
+    hub: Arc<Hub>,
+    metrics: MetricsHandle,
+    started: Timestamp,
+    stopping: AtomicBool,
+    /// Halted accounts for which the venue shows no open order.
+    confirmed: std::sync::Mutex<std::collections::BTreeSet<AccountId>>,
+}
+
+impl DaemonControl {
+    #[must_use]
+    pub fn new(plan: Arc<Plan>, hub: Arc<Hub>, metrics: MetricsHandle) -> Arc<Self> {
+        let started = plan.around.clock.now();
+        Arc::new(Self { plan, hub, metrics, started, stopping: AtomicBool::new(false), confirmed: std::sync::Mutex::default() })
+    }
+
+    /// Not ready from here on.
+    pub fn stopping(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    #[must_use]
+    pub fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    pub fn confirm(&self, account: AccountId) {
+        self.confirmed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(account);
+    }
+
+    /// Forgets who is confirmed, where that no longer holds.
+    pub fn modes_changed(&self) {
+        let modes = self.plan.around.modes.get();
+        let mut confirmed = self.confirmed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        confirmed.retain(|account| modes.account(*account) == Mode::Halted);
+    }
+
+    fn waiting_for(&self) -> Vec<String> {
+        let children = self.plan.around.directory.children();
+        let modes = self.plan.around.modes.get();
+        let mut waiting: Vec<String> = Vec::new();
+        if self.stopping.load(Ordering::Acquire) {
+            waiting.push("stopping".to_owned());
+        }
+        let roster = self.plan.around.roster.get();
+        let wanted = roster.accounts.iter().map(|account| names::executor(*account));
+        let wanted = wanted.chain(roster.symbols.iter().map(|symbol| names::market(*symbol)));
+        let wanted = wanted.chain(roster.strategies.keys().map(|strategy| names::strategy(*strategy)));
+        let wanted = wanted.chain([names::risk_manager(), names::kill_switch(), names::plain("journal"), names::plain("watchdog")]);
+        for name in wanted {
+            let ready = children.iter().any(|child| child.name == name && child.state == ChildState::Ready);
+            // What a halt has taken down is not waited for: it is down on purpose.
+            let halted = modes.of(names::scope_of(name.as_str())) == Mode::Halted;
+            if !ready && !halted {
+                waiting.push(name.to_string());
+            }
+        }
+        waiting
+    }
+
+    /// An account is shown as halted only once the venue itself shows no open order of it; until then it is what it is, an
+    /// account whose orders are being cancelled.
+    fn shown_mode(&self, account: AccountId) -> Mode {
+        let mode = self.plan.around.modes.get().account(account);
+        let confirmed = self.confirmed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).contains(&account);
+        if mode == Mode::Halted && !confirmed { Mode::CancelOnly } else { mode }
+    }
+
+    fn account(&self, account: AccountId) -> AccountStatus {
+        let standings = self.plan.around.views.accounts();
+        let mode = self.shown_mode(account);
+        match standings.get(&account) {
+            Some(standing) => AccountStatus {
+                name: account,
+                mode: if mode == Mode::CancelOnly { mode } else { mode.max(standing.mode) },
+                orders: standing.orders,
+                fills: standing.fills,
+                open_orders: standing.open.len() as u64,
+                wallet: standing.view.wallet,
+                equity: standing.view.equity,
+                day_pnl: standing.view.day_pnl,
+                positions: standing.view.positions.clone(),
+            },
+            None => AccountStatus {
+                name: account,
+                mode: mode.max(Mode::CancelOnly),
+                orders: 0,
+                fills: 0,
+                open_orders: 0,
+                wallet: Money::ZERO,
+                equity: Money::ZERO,
+                day_pnl: Money::ZERO,
+                positions: vec![],
+            },
+        }
+    }
+
+    fn strategies(&self) -> Vec<StrategyStatus> {
+        let settings = self.plan.settings.load();
+        let (roster, modes) = (self.plan.around.roster.get(), self.plan.around.modes.get());
+        let standings = self.plan.around.views.strategies();
+        let available = self.plan.traded();
+        let status = |spec: &crate::settings::StrategySpec| {
+            let standing = standings.get(&spec.id).cloned().unwrap_or_default();
+            let symbols = crate::simulation::assemble::instruments_of(spec, &available).unwrap_or_default();
+            StrategyStatus {
+                id: spec.id,
+                kind: spec.kind.clone(),
+                running: roster.strategies.contains_key(&spec.id) && standing.warm,
+                mode: modes.of(Scope::Strategy(spec.id)),
+                accounts: spec.accounts.clone(),
+                symbols: symbols.iter().map(|instrument| instrument.symbol).collect(),
+                signals: standing.proposed,
+                refused: standing.refused,
+            }
+        };
+        settings.strategies.iter().map(status).collect()
+    }
+
+    fn symbols(&self) -> Vec<SymbolStatus> {
+        let (board, modes, now) = (self.plan.around.board.all(), self.plan.around.modes.get(), self.plan.around.clock.now());
+        let status = |symbol: &crate::domain::ids::Symbol| {
+            let posted = board.get(symbol);
+            SymbolStatus {
+                name: *symbol,
+                mode: modes.of(Scope::Symbol(*symbol)),
+                bid: posted.and_then(|posted| posted.view.bid).map(|(price, _)| price),
+                ask: posted.and_then(|posted| posted.view.ask).map(|(price, _)| price),
+                last: posted.and_then(|posted| posted.view.last),
+                age_ms: posted.map(|posted| u64::try_from(now.since(posted.view.at).as_millis()).unwrap_or(u64::MAX)),
+                stale: posted.is_none_or(|posted| posted.view.stale),
+                frames: posted.map_or(0, |posted| posted.view.sequence),
+            }
+        };
+        self.plan.around.roster.get().symbols.iter().map(status).collect()
+    }
+
+    fn children(&self) -> Vec<ChildStatus> {
+        let directory = &self.plan.around.directory;
+        let status = |child: crate::domain::restart::ChildView| ChildStatus {
+            mailbox: directory.gauge(child.name.as_str()).map_or(0, |gauge| gauge.depth() as u64),
+            name: child.name.to_string(),
+            incarnation: child.incarnation,
+            restarts: child.restarts,
+            state: child.state.to_string(),
+        };
+        let mut children: Vec<ChildStatus> = directory.children().into_iter().map(status).collect();
+        // Guards last: a person looks for what they stand around.
+        children.sort_by_key(|child| child.name.starts_with("guard/"));
+        children
+    }
+
+    fn kill_switch(&self) -> KillSwitchView {
+        let modes = self.plan.around.modes.get();
+        let first = modes.iter().filter(|entry| entry.mode == Mode::Halted).min_by_key(|entry| entry.since);
+        KillSwitchView {
+            tripped: first.is_some(),
+            cause: first.map(|entry| entry.cause.clone()),
+            since: first.map(|entry| entry.since),
+            verified: self.confirmed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter().copied().collect(),
+        }
+    }
+
+    /// The kill switch's verbs. A halt of everything slams the gate first, so that it holds whatever the mailboxes look like.
+    async fn to_kill_switch(&self, verb: kill_switch::Verb, command: &OperatorCommand) -> Result<String, ApiProblem> {
+        if verb == kill_switch::Verb::Halt && command.scope == Scope::Global {
+            self.plan.around.gate.slam();
+        }
+        let order = kill_switch::Order { verb, scope: command.scope, by: command.by.clone(), reason: command.reason.clone() };
+        let (answer, answered) = oneshot::channel();
+        let around = &self.plan.around;
+        let mut kill_switch = Post::new(&around.directory, &names::kill_switch(), around.clock);
+        let down = || ApiProblem::unavailable("expected a running kill switch, found it restarting; the gate is closed, try again");
+        kill_switch.send(KillMessage::Operator { order, answer }).map_err(|_| down())?;
+        match answered.await {
+            Ok(CommandAnswer { accepted: true, text }) => Ok(text),
+            Ok(CommandAnswer { accepted: false, text }) => Err(ApiProblem::conflict(text)),
+            Err(_) => Err(down()),
+        }
+    }
+
+    fn check_scope(&self, scope: Scope) -> Result<(), ApiProblem> {
+        let roster = self.plan.around.roster.get();
+        let settings = self.plan.settings.load();
+        let known = match scope {
+            Scope::Global => true,
+            Scope::Account(account) => roster.accounts.contains(&account),
+            Scope::Symbol(symbol) => roster.symbols.contains(&symbol),
+            Scope::Strategy(id) => settings.strategies.iter().any(|spec| spec.id == id),
+        };
+        if known {
+            return Ok(());
+        }
+        Err(ApiProblem::not_found(format!("expected a configured account, symbol or strategy, found {scope}")))
+    }
+
+    /// Cancels within a strategy or a symbol go through the executors, which know whose order is whose.
+    fn cancel_within(&self, scope: Scope, reason: &str) {
+        let (symbol, strategy) = match scope {
+            Scope::Symbol(symbol) => (Some(symbol), None),
+            Scope::Strategy(strategy) => (None, Some(strategy)),
+            Scope::Global | Scope::Account(_) => return,
+        };
+        let around = &self.plan.around;
+        for account in &around.roster.get().accounts {
+            let message = crate::messages::ExecutorMessage::CancelWhere { symbol, strategy, reason: reason.to_owned() };
+            Post::new(&around.directory, &names::executor(*account), around.clock).tell(message);
+        }
+    }
+
+    async fn carry_out(&self, command: OperatorCommand) -> Result<CommandOutcome, ApiProblem> {
+        self.check_scope(command.scope)?;
+        let by_kill_switch = match &command.verb {
+            Verb::EmergencyStop | Verb::Halt => Some(kill_switch::Verb::Halt),
+            Verb::Resume => Some(kill_switch::Verb::Resume),
+            Verb::Cancel => Some(kill_switch::Verb::Cancel),
+            Verb::Flatten => Some(kill_switch::Verb::Flatten),
+            _ => None,
+        };
+        let outcome = match (by_kill_switch, &command.verb) {
+            (Some(verb), _) => {
+                let text = self.to_kill_switch(verb, &command).await?;
+                self.cancel_within(command.scope, &command.reason);
+                text
+            }
+            (None, Verb::Restart { child }) => {
+                self.plan.around.directory.restart(child).map_err(|error| ApiProblem::not_found(error.to_string()))?;
+                self.journal(&command, child)
+            }
+            (None, Verb::Inject { child, fault }) => {
+                let kind = match fault {
+                    InjectedFault::Panic => Inject::Panic,
+                    InjectedFault::Wedge => Inject::Wedge,
+                    InjectedFault::Spin => Inject::Spin,
+                };
+                self.plan.around.directory.inject(child, kind).map_err(|error| ApiProblem::not_found(error.to_string()))?;
+                self.journal(&command, &format!("{fault} into {child}"))
+            }
+            (None, Verb::StartStrategy(id)) => self.start_strategy(*id, &command)?,
+            (None, Verb::StopStrategy(id)) => self.stop_strategy(*id, &command)?,
+            (None, _) => return Err(ApiProblem::unprocessable("expected a verb of this daemon")),
+        };
+        let complete = !matches!(command.verb, Verb::EmergencyStop | Verb::Halt | Verb::Cancel | Verb::Flatten);
+        Ok(CommandOutcome { verb: command.verb.name().to_owned(), scope: command.scope, outcome, complete })
+    }
+
+    fn start_strategy(&self, id: StrategyId, command: &OperatorCommand) -> Result<String, ApiProblem> {
+        let settings = self.plan.settings.load();
+        let spec = settings.strategies.iter().find(|spec| spec.id == id);
+        let spec = spec.ok_or_else(|| ApiProblem::not_found(format!("expected a configured strategy, found {id}")))?;
+        let mut roster = self.plan.around.roster.get().as_ref().clone();
+        roster.strategies.insert(id, spec.accounts.clone());
+        self.plan.around.roster.set(roster);
+        tree::ensure(&self.plan.around.directory, "strategies", self.plan.strategy(spec));
+        Ok(self.journal(command, &format!("{id} started")))
+    }
+
+    /// Its open orders are cancelled; its positions stay, with nobody to look after them, and the answer says so.
+    fn stop_strategy(&self, id: StrategyId, command: &OperatorCommand) -> Result<String, ApiProblem> {
+        let mut roster = self.plan.around.roster.get().as_ref().clone();
+        if roster.strategies.remove(&id).is_none() {
+            return Err(ApiProblem::not_found(format!("expected a running strategy, found {id}")));
+        }
+        self.plan.around.roster.set(roster);
+        tree::take_out(&self.plan.around.directory, "strategies", &names::strategy(id));
+        self.cancel_within(Scope::Strategy(id), &command.reason);
+        Ok(self.journal(command, &format!("{id} stopped, its open orders are being cancelled, its positions stay")))
+    }
+
+    fn journal(&self, command: &OperatorCommand, outcome: &str) -> String {
+        let row = Record::OperatorCommand {
+            verb: command.verb.name().to_owned(),
+            scope: command.scope,
+            by: command.by.clone(),
+            reason: command.reason.clone(),
+            outcome: outcome.to_owned(),
+        };
+        self.plan.around.journal.note(vec![row]);
+        outcome.to_owned()
+    }
+}
+
+impl Control for DaemonControl {
+    fn status(&self) -> StatusView {
+        let around = &self.plan.around;
+        let (now, modes, roster) = (around.clock.now(), around.modes.get(), around.roster.get());
+        let restriction =
+            |entry: &crate::domain::ladder::ScopeMode| Restriction { scope: entry.scope, mode: entry.mode, cause: entry.cause.clone() };
+        StatusView {
+            mode: modes.of(Scope::Global),
+            ready: self.waiting_for().is_empty(),
+            at: now,
+            uptime_seconds: now.since(self.started).as_secs(),
+            epoch: self.plan.epoch,
+            build: BuildView::current(self.plan.settings.load().config_hash()),
+            kill_switch: self.kill_switch(),
+            accounts: roster.accounts.iter().map(|account| self.account(*account)).collect(),
+            strategies: self.strategies(),
+            symbols: self.symbols(),
+            children: self.children(),
+            restrictions: modes.iter().map(restriction).collect(),
+            events: self.hub.recent(),
+        }
+    }
+
+    fn admin_status(&self) -> AdminStatusView {
+        let standings = self.plan.around.views.accounts();
+        let reports = standings.values().flat_map(|standing| standing.ended.iter().chain(&standing.open));
+        let mut recent_orders: Vec<RecentOrder> = reports.map(recent).collect();
+        recent_orders.sort_by_key(|order| order.at);
+        let settings = self.plan.settings.load();
+        let mut risk = Vec::new();
+        for (account, standing) in standings.iter() {
+            let own = settings.risk.accounts.get(account).copied().unwrap_or_default();
+            let limit = own.max_daily_loss.or(settings.risk.defaults.max_daily_loss);
+            risk.push(LimitUse {
+                control: "daily_loss".to_owned(),
+                scope: Scope::Account(*account),
+                limit: limit.map_or_else(|| "not configured".to_owned(), |limit| limit.to_string()),
+                value: (-standing.view.day_pnl).to_string(),
+            });
+        }
+        AdminStatusView { status: self.status(), recent_orders, risk }
+    }
+
+    fn ready(&self) -> Readiness {
+        let waiting_for = self.waiting_for();
+        Readiness { ready: waiting_for.is_empty(), waiting_for }
+    }
+
+    fn command(&self, command: OperatorCommand) -> BoxFuture<'_, Result<CommandOutcome, ApiProblem>> {
+        self.carry_out(command).boxed()
+    }
+
+    fn metrics(&self) -> String {
+        self.metrics.render()
+    }
+
+    fn events(&self) -> broadcast::Receiver<Arc<PublicEvent>> {
+        self.hub.subscribe()
+    }
+}
+
+fn recent(report: &OrderReport) -> RecentOrder {
+    RecentOrder {
+        account: report.account,
+        strategy: report.strategy,
+        symbol: report.symbol,
+        client_order_id: report.client_order_id,
+        side: report.side,
+        quantity: report.quantity,
+        filled: report.filled,
+        status: report.status,
+        detail: report.detail.clone(),
+        at: report.at,
+    }
+}

@@ -1,0 +1,113 @@
+//! The exchange carried inside, as the daemon runs it: its market from the settings, its record in the data directory, its
+//! market server on a loopback port of its own.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+
+use rust_decimal::Decimal;
+
+use crate::cli::Failure;
+use crate::domain::ids::{AccountId, Symbol};
+use crate::domain::instrument::{Instrument, InstrumentKind};
+use crate::domain::money::{Price, Quantity};
+use crate::exchange::instruments;
+use crate::exchange::shell::OpenMarket;
+use crate::exchange::sources::MarketSource;
+use crate::exchange::sources::replay::ReplayMarket;
+use crate::exchange::sources::synthetic::{Synthetic, SyntheticConfig, SyntheticSymbol};
+use crate::exchange::{AccountSetup, ExchangeConfig, RunningExchange, ShellConfig};
+use crate::settings::{AccountSpec, MarketSource as Source, Settings, SymbolSpec};
+
+/// Where a symbol that nobody described opens: any price does, this one has room for both sides of the tick.
+const OPENS_AT: i64 = 100;
+/// A calm large coin's second-to-second deviation, in millionths.
+const VOLATILITY: u32 = 150;
+/// What stands at the best price and what a small trade is worth, in quote currency.
+const TOUCH_VALUE: i64 = 100_000;
+const TRADE_VALUE: i64 = 500;
+const TRADES_PER_SECOND: u32 = 14;
+
+/// The running exchange with what the daemon must know of it.
+pub struct EmbeddedExchange {
+    pub running: RunningExchange,
+    pub instruments: Vec<Instrument>,
+    /// Bound before anything starts, so that the feeds know where to go; the server may be restarted on it.
+    pub listener: TcpListener,
+    pub address: SocketAddr,
+}
+
+/// How an account is opened at the exchange.
+#[must_use]
+pub fn setup(account: &AccountSpec) -> (AccountId, AccountSetup) {
+    (account.id, AccountSetup { deposit: account.starting_funds, owner: 0, hedge: account.hedge_mode })
+}
+
+/// # Errors
+/// When the record cannot be read, a recording cannot be opened or no port is free.
+pub fn start(settings: &Settings, data_dir: &Path) -> Result<EmbeddedExchange, Failure> {
+    let clock = crate::exchange::shell::wall_clock();
+    let (open, instruments) = market(settings, clock())?;
+    let config = ShellConfig {
+        exchange: ExchangeConfig::default(),
+        accounts: settings.enabled_accounts().map(setup).collect(),
+        record: Some(data_dir.join("exchange.db")),
+        clock,
+    };
+    let running = RunningExchange::start(config, open).map_err(Failure::failed)?;
+    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok((listener.local_addr()?, listener))
+    });
+    let (address, listener) =
+        bound.map_err(|error| Failure::failed(format!("the exchange's market server expected a free loopback port, found: {error}")))?;
+    Ok(EmbeddedExchange { running, instruments, listener, address })
+}
+
+fn market(settings: &Settings, now: crate::domain::time::Timestamp) -> Result<(OpenMarket, Vec<Instrument>), Failure> {
+    match settings.exchange.market {
+        Source::Synthetic => {
+            let symbols: Vec<SyntheticSymbol> = settings.enabled_symbols().map(synthetic).collect();
+            let listed = symbols.iter().map(|symbol| symbol.instrument.clone()).collect();
+            let config = SyntheticConfig { seed: settings.exchange.seed, symbols };
+            let open: OpenMarket = Box::new(move |start, resume| Box::new(Synthetic::new(&config, start, resume)));
+            Ok((open, listed))
+        }
+        Source::Recording => {
+            let market = ReplayMarket::open(&settings.exchange.files, now).map_err(Failure::usage)?;
+            for warning in market.warnings() {
+                tracing::warn!(target: "ringfence::market", warning, "recording");
+            }
+            let listed = market.instruments();
+            Ok((Box::new(move |_, _| Box::new(market)), listed))
+        }
+    }
+}
+
+/// One generated symbol: the standard one of that name, else one made from its instrument, with the settings' deviations.
+fn synthetic(spec: &SymbolSpec) -> SyntheticSymbol {
+    let standard = SyntheticConfig::standard(0).symbols.into_iter().find(|one| one.instrument.symbol == spec.name);
+    let mut symbol = standard.unwrap_or_else(|| unknown(spec.name));
+    symbol.instrument = spec.instrument.apply(symbol.instrument);
+    let wish = &spec.synthetic;
+    symbol.opens_at = wish.opens_at.unwrap_or(symbol.opens_at);
+    symbol.volatility_millionths = wish.volatility_millionths.unwrap_or(symbol.volatility_millionths);
+    symbol.touch = wish.touch.unwrap_or(symbol.touch);
+    symbol.trade = wish.trade.unwrap_or(symbol.trade);
+    symbol.trades_per_second = wish.trades_per_second.unwrap_or(symbol.trades_per_second);
+    symbol
+}
+
+fn unknown(name: Symbol) -> SyntheticSymbol {
+    let kind = InstrumentKind::Perpetual;
+    let instrument = instruments::bundled(kind, name).unwrap_or_else(|| instruments::inferred(kind, name, 2, 2));
+    let opens_at = Price(Decimal::from(OPENS_AT));
+    let worth = |value: i64| Quantity(Decimal::from(value) / Decimal::from(OPENS_AT));
+    SyntheticSymbol {
+        touch: instrument.quantity_down(worth(TOUCH_VALUE)),
+        trade: instrument.quantity_down(worth(TRADE_VALUE)),
+        instrument,
+        opens_at,
+        volatility_millionths: VOLATILITY,
+        trades_per_second: TRADES_PER_SECOND,
+    }
+}

@@ -1,0 +1,54 @@
+//! Where supervision's news goes: the journal, the log and metrics, and, when it is a fault, the kill switch.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::actors::journal::JournalPort;
+use crate::actors::names;
+use crate::domain::mode::{FaultClass, Mode};
+use crate::domain::record::Record;
+use crate::domain::restart::{ChildName, EventKind, SupervisionEvent};
+use crate::messages::{KillMessage, Post};
+use crate::supervision::SupervisionSink;
+use crate::telemetry::events::{ChildFailed, ChildReady, ChildRestarted, Escalated};
+
+pub struct Sink {
+    journal: JournalPort,
+    kill_switch: Mutex<Post<KillMessage>>,
+}
+
+impl Sink {
+    #[must_use]
+    pub fn new(journal: JournalPort, kill_switch: Post<KillMessage>) -> Self {
+        Self { journal, kill_switch: Mutex::new(kill_switch) }
+    }
+
+    fn tell(&self, message: KillMessage) {
+        self.kill_switch.lock().unwrap_or_else(PoisonError::into_inner).tell(message);
+    }
+}
+
+impl SupervisionSink for Sink {
+    fn event(&self, event: &SupervisionEvent) {
+        self.journal.note(vec![Record::from(event)]);
+        let child = event.child.as_str();
+        match event.what {
+            EventKind::Ready => ChildReady { child, incarnation: event.incarnation }.emit(),
+            EventKind::Started if event.incarnation.0 > 1 => ChildRestarted { child, incarnation: event.incarnation }.emit(),
+            EventKind::Exited | EventKind::Stalled => {
+                let Some(class) = event.class else { return };
+                ChildFailed { child, incarnation: event.incarnation, class, cause: &event.detail }.emit();
+                let scope = names::scope_of(child);
+                self.tell(KillMessage::Fault { scope, class, detail: format!("{child}: {}", event.detail) });
+            }
+            _ => {}
+        }
+    }
+
+    /// A supervisor that gives up stops its children next; the kill switch halts what they served before that is felt.
+    fn escalated(&self, supervisor: &ChildName, class: FaultClass, why: &str) {
+        Escalated { supervisor: supervisor.as_str(), class, cause: why }.emit();
+        let scope = names::scope_of(supervisor.as_str());
+        let cause = format!("{supervisor} gave up after repeated {class} faults: {why}");
+        self.tell(KillMessage::Trip { scope, mode: Mode::Halted, cause });
+    }
+}

@@ -1,0 +1,258 @@
+//! The daemon's tree: who stands under whom. Two roots, joined by handles and never by a link, so that neither's death takes
+//! the other. Each executor, market and strategy stands under a guard of its own: its restarts are charged to it alone, and
+//! a guard that gives up takes nobody with it.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::actors::executor::{self, Executor};
+use crate::actors::feed::{self, FeedSpec};
+use crate::actors::market::{self, Market};
+use crate::actors::risk_manager::{self, RiskManager};
+use crate::actors::strategy::{self, StrategyActor};
+use crate::actors::{Surroundings, metronome, names};
+use crate::domain::ids::{AccountId, Epoch, StrategyId, Symbol};
+use crate::domain::instrument::Instrument;
+use crate::domain::restart::{Backoff, ChildName, Intensity, Restart, RuntimeKind, Shutdown, SupervisorPolicy};
+use crate::settings::{Settings, StrategySpec};
+use crate::simulation::assemble;
+use crate::strategies::Registry;
+use crate::supervision::{Child, Directory, Environment, SupervisorSpec};
+use crate::venues::port::Venue;
+
+/// A mailbox deeper than this raises its alarm: at 2 µs a message it is 20 ms of work behind.
+const MAILBOX_BOUND: usize = 10_000;
+
+/// Everything that children are made from. Outlives every incarnation.
+pub struct Plan {
+    /// The settings in force; a reload replaces them.
+    pub settings: ArcSwap<Settings>,
+    pub registry: Registry,
+    pub instruments: Vec<Instrument>,
+    pub venue: Arc<dyn Venue>,
+    /// Where the feeds connect to.
+    pub stream_base: String,
+    pub epoch: Epoch,
+    pub around: Surroundings,
+    pub environment: Environment,
+    /// The next intent of each strategy in this epoch.
+    next_intents: Mutex<HashMap<StrategyId, Arc<AtomicU32>>>,
+}
+
+/// What a plan is made of.
+pub struct PlanParts {
+    pub settings: Settings,
+    pub registry: Registry,
+    pub instruments: Vec<Instrument>,
+    pub venue: Arc<dyn Venue>,
+    pub stream_base: String,
+    pub epoch: Epoch,
+    pub around: Surroundings,
+    pub environment: Environment,
+}
+
+impl Plan {
+    #[must_use]
+    pub fn new(parts: PlanParts) -> Arc<Self> {
+        let PlanParts { settings, registry, instruments, venue, stream_base, epoch, around, environment } = parts;
+        let settings = ArcSwap::from_pointee(settings);
+        let next_intents = Mutex::default();
+        Arc::new(Self { settings, registry, instruments, venue, stream_base, epoch, around, environment, next_intents })
+    }
+
+    /// The instruments of the enabled symbols: what is traded right now.
+    #[must_use]
+    pub fn traded(&self) -> Vec<Instrument> {
+        let settings = self.settings.load();
+        let enabled = |symbol: Symbol| match &settings.symbols {
+            crate::settings::Symbols::FromData => true,
+            crate::settings::Symbols::Listed(_) => settings.enabled_symbols().any(|spec| spec.name == symbol),
+        };
+        self.instruments.iter().filter(|instrument| enabled(instrument.symbol)).cloned().collect()
+    }
+
+    fn policy(&self, name: ChildName) -> SupervisorPolicy {
+        let wanted = &self.settings.load().supervision;
+        SupervisorPolicy {
+            intensity: Intensity { restarts: wanted.intensity, period: wanted.period },
+            backoff: Backoff { base: wanted.backoff_min, max: wanted.backoff_max, stable: wanted.stable_after },
+            ..SupervisorPolicy::new(name)
+        }
+    }
+
+    /// One level up faults count for more: restarts multiply across levels.
+    fn upper_policy(&self, name: ChildName) -> SupervisorPolicy {
+        let mut policy = self.policy(name);
+        policy.intensity.restarts = policy.intensity.restarts.min(3);
+        policy
+    }
+
+    fn heartbeat(&self) -> Duration {
+        self.settings.load().supervision.heartbeat_deadline
+    }
+
+    /// A child under its own guard. The guard is temporary: when it gives up it is gone, its scope is halted, and the
+    /// operator's resume brings it back.
+    fn guarded(&self, inner: &ChildName, children: Vec<Child>) -> Child {
+        let spec = SupervisorSpec::of(self.policy(names::guard(inner)), RuntimeKind::Trading, children);
+        Child::supervisor(&self.environment, spec).restart(Restart::Temporary).shutdown(Shutdown::Stop(Duration::from_secs(5)))
+    }
+
+    /// The trading root: risk first, because nothing may be proposed to nobody; strategies last.
+    #[must_use]
+    pub fn trading_root(self: &Arc<Self>) -> SupervisorSpec {
+        let plan = Arc::clone(self);
+        let policy = self.upper_policy(names::plain("trading"));
+        SupervisorSpec::new(policy, RuntimeKind::Trading, move || {
+            vec![plan.risk_manager(), plan.execution(), plan.markets(), plan.strategies(), plan.metronome()]
+        })
+    }
+
+    fn risk_manager(self: &Arc<Self>) -> Child {
+        let plan = Arc::clone(self);
+        let child = Child::actor(names::risk_manager(), RuntimeKind::Trading, move |context| {
+            let limits = plan.settings.load().risk_limits(&plan.traded());
+            (RiskManager, risk_manager::Arguments { limits, around: plan.around.clone(), reporter: context.reporter })
+        });
+        child.heartbeat(self.heartbeat()).mailbox_bound(MAILBOX_BOUND)
+    }
+
+    fn execution(self: &Arc<Self>) -> Child {
+        let plan = Arc::clone(self);
+        self.level("execution", move || {
+            let settings = plan.settings.load_full();
+            settings.enabled_accounts().map(|account| plan.executor(account.id)).collect()
+        })
+    }
+
+    fn markets(self: &Arc<Self>) -> Child {
+        let plan = Arc::clone(self);
+        self.level("markets", move || {
+            let markets = plan.traded().into_iter().map(|instrument| plan.market(instrument));
+            markets.chain([plan.feed()]).collect()
+        })
+    }
+
+    fn strategies(self: &Arc<Self>) -> Child {
+        let plan = Arc::clone(self);
+        self.level("strategies", move || {
+            let settings = plan.settings.load_full();
+            settings.enabled_strategies().map(|spec| plan.strategy(spec)).collect()
+        })
+    }
+
+    fn level(self: &Arc<Self>, name: &'static str, children: impl Fn() -> Vec<Child> + Send + Sync + 'static) -> Child {
+        let spec = SupervisorSpec::new(self.upper_policy(names::plain(name)), RuntimeKind::Trading, children);
+        Child::supervisor(&self.environment, spec)
+    }
+
+    /// An account's bulkhead: its executor and its stream.
+    #[must_use]
+    pub fn executor(self: &Arc<Self>, account: AccountId) -> Child {
+        let name = names::executor(account);
+        let plan = Arc::clone(self);
+        let actor = Child::actor(name.clone(), RuntimeKind::Trading, move |context| {
+            let (venue, around) = (Arc::clone(&plan.venue), plan.around.clone());
+            (Executor, executor::Arguments { account, epoch: plan.epoch, venue, around, reporter: context.reporter })
+        });
+        // No deadline for being ready: a venue that is down is not the executor's fault, and a restart would not help.
+        let actor = actor.reports_ready().heartbeat(self.heartbeat()).mailbox_bound(MAILBOX_BOUND);
+        let plan = Arc::clone(self);
+        let stream = Child::task(names::stream(account), RuntimeKind::Trading, move |context| {
+            executor::listen(context, account, Arc::clone(&plan.venue), plan.around.clone())
+        });
+        self.guarded(&name, vec![actor, stream])
+    }
+
+    #[must_use]
+    pub fn market(self: &Arc<Self>, instrument: Instrument) -> Child {
+        let name = names::market(instrument.symbol);
+        let plan = Arc::clone(self);
+        let actor = Child::actor(name.clone(), RuntimeKind::Trading, move |context| {
+            let settings = plan.settings.load();
+            let intervals = assemble::intervals(&settings, &plan.traded()).remove(&instrument.symbol).unwrap_or_default();
+            let arguments = market::Arguments {
+                instrument: instrument.clone(),
+                intervals,
+                stale_after: settings.risk.stale_after,
+                around: plan.around.clone(),
+                reporter: context.reporter,
+            };
+            (Market, arguments)
+        });
+        self.guarded(&name, vec![actor.reports_ready().heartbeat(self.heartbeat()).mailbox_bound(MAILBOX_BOUND)])
+    }
+
+    /// The embedded exchange has few symbols and one machine: one connection carries them.
+    fn feed(self: &Arc<Self>) -> Child {
+        let plan = Arc::clone(self);
+        let name = names::feed(0);
+        let task = Child::task(name.clone(), RuntimeKind::Trading, move |context| {
+            let spec = FeedSpec { base: plan.stream_base.clone(), instruments: plan.instruments.clone() };
+            feed::read(context, spec, plan.around.clone())
+        });
+        // Its beat is data; the feed itself gives a silent socket up before this.
+        self.guarded(&name, vec![task.ready_within(Duration::from_secs(10)).heartbeat(Duration::from_secs(20))])
+    }
+
+    #[must_use]
+    pub fn strategy(self: &Arc<Self>, spec: &StrategySpec) -> Child {
+        let name = names::strategy(spec.id);
+        let next_intent = self.next_intent(spec.id);
+        let (plan, spec) = (Arc::clone(self), spec.clone());
+        let actor = Child::actor(name.clone(), RuntimeKind::Trading, move |context| {
+            let (inner, wanted) = (Arc::clone(&plan), spec.clone());
+            let make_host = move |first_intent: u32| {
+                let (settings, state) = (inner.settings.load(), inner.around.journal.state());
+                assemble::host(&settings, &wanted, &inner.registry, &inner.traded(), &state, first_intent, inner.epoch)
+                    .map_err(|error| error.to_string())
+            };
+            let symbols = assemble::instruments_of(&spec, &plan.traded()).unwrap_or_default();
+            let arguments = strategy::Arguments {
+                id: spec.id,
+                interval: spec.interval,
+                accounts: spec.accounts.clone(),
+                symbols: symbols.iter().map(|instrument| instrument.symbol).collect(),
+                make_host: Arc::new(make_host),
+                next_intent: Arc::clone(&next_intent),
+                around: plan.around.clone(),
+                reporter: context.reporter,
+            };
+            (StrategyActor, arguments)
+        });
+        self.guarded(&name, vec![actor.reports_ready().heartbeat(self.heartbeat()).mailbox_bound(MAILBOX_BOUND)])
+    }
+
+    fn next_intent(&self, id: StrategyId) -> Arc<AtomicU32> {
+        let mut next = self.next_intents.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(next.entry(id).or_insert_with(|| Arc::new(AtomicU32::new(0))))
+    }
+
+    fn metronome(self: &Arc<Self>) -> Child {
+        let plan = Arc::clone(self);
+        let task = Child::task(names::plain("metronome"), RuntimeKind::Trading, move |context| metronome::beat(context, plan.around.clone()));
+        task.heartbeat(self.heartbeat())
+    }
+}
+
+/// Puts a child back that gave up and was let go; one that stands is left alone.
+pub fn ensure(directory: &Directory, supervisor: &str, child: Child) {
+    let name = child.spec().name.clone();
+    if directory.lookup(name.as_str()).is_none()
+        && let Some(supervisor) = directory.supervisor(supervisor)
+    {
+        // A supervisor that stops meanwhile has no use for it.
+        let _ = supervisor.add(child);
+    }
+}
+
+/// Takes a guarded child out, with everything in it.
+pub fn take_out(directory: &Directory, supervisor: &str, inner: &ChildName) {
+    if let Some(supervisor) = directory.supervisor(supervisor) {
+        let _ = supervisor.remove(&names::guard(inner));
+    }
+}
