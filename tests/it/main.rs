@@ -1,5 +1,7 @@
 //! One binary for all integration tests, one file per behaviour: links stay few.
 
+#![allow(clippy::disallowed_methods, reason = "a test waits for what it watches, with a deadline of wall time")]
+
 mod api;
 mod audit_command;
 mod backtest_public_data;
@@ -13,4 +15,5 @@ mod replayed_market;
 mod settings;
 mod supervision;
 mod support;
+mod tidy;
 mod traces;
