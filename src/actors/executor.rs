@@ -221,6 +221,10 @@ impl State {
         };
         let id = order.client_order_id;
         let reduce_only = order.reduce_only;
+        if let Err(why) = self.machine.may_leave(id) {
+            self.traces.ended(id, Some(&why));
+            return self.step(Input::NotSent { client_order_id: id, why });
+        }
         if self.passage.is_open(reduce_only) {
             self.hand_over(command, Some(id));
         } else {
