@@ -252,7 +252,9 @@ impl DaemonControl {
         let outcome = match (by_kill_switch, &command.verb) {
             (Some(verb), _) => {
                 let text = self.to_kill_switch(verb, &command).await?;
-                self.cancel_within(command.scope, &command.reason);
+                if verb != kill_switch::Verb::Resume {
+                    self.cancel_within(command.scope, &command.reason);
+                }
                 text
             }
             (None, Verb::Restart { child }) => {

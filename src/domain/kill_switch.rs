@@ -169,6 +169,8 @@ impl KillSwitch {
     fn operator(&mut self, now: Timestamp, order: &Order, out: &mut Outbox<Record, Effect>) {
         let outcome = match order.verb {
             Verb::Halt => self.operator_lower(now, order, Mode::Halted, out),
+            // A position is an account's; whose part of it a strategy's is, the venue does not know.
+            Verb::Flatten if matches!(order.scope, Scope::Strategy(_) | Scope::Symbol(_)) => Err(RaiseError::NotOfAccount { scope: order.scope }),
             Verb::Flatten => self.operator_lower(now, order, Mode::ReduceOnly, out),
             Verb::Resume => self.resume(now, order, out),
             Verb::Cancel => Ok(format!("cancelling every open order of {}", order.scope)),

@@ -119,6 +119,15 @@ fn a_position_that_was_not_closed_is_closed_again_and_not_called_done() {
 }
 
 #[test]
+fn what_cannot_be_flattened_is_refused_and_not_called_done() {
+    let mut switch = switch(OnKill::Cancel);
+    let scope = Scope::Strategy(crate::domain::ids::StrategyId::new("s").unwrap());
+    let steps = step(&mut switch, 0, order(Verb::Flatten, scope));
+    assert!(steps.iter().any(|step| matches!(step, Step::Do(Effect::Answer { accepted: false, .. }))), "{steps:?}");
+    assert_eq!(switch.modes().of(scope), Mode::Normal);
+}
+
+#[test]
 fn a_restart_goes_on_flattening() {
     let mut before = switch(OnKill::Flatten);
     step(&mut before, 0, order(Verb::Halt, Scope::Global));

@@ -425,7 +425,7 @@ fn the_venue_decides_a_position_that_trades_do_not_explain() {
     assert_eq!(desk.replayed().positions.net(symbol()), quantity, "the rows alone say so too");
 }
 
-#[path = "tests_of_loss.rs"]
+#[path = "loss_tests.rs"]
 mod loss;
 
 proptest::proptest! {
