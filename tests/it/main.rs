@@ -3,6 +3,7 @@
 mod api;
 mod audit_command;
 mod cli;
+mod daemon_bad_input;
 mod daemon_lifecycle;
 mod data_features;
 mod exchange_recording;

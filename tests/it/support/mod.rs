@@ -1,4 +1,5 @@
 //! What several integration tests need.
 
 pub mod daemon;
+pub mod ledger;
 pub mod otlp;
