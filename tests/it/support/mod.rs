@@ -3,3 +3,4 @@
 pub mod daemon;
 pub mod ledger;
 pub mod otlp;
+pub mod skip;
