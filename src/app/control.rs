@@ -259,21 +259,28 @@ impl DaemonControl {
                 self.plan.around.directory.restart(child).map_err(|error| ApiProblem::not_found(error.to_string()))?;
                 self.journal(&command, child)
             }
-            (None, Verb::Inject { child, fault }) => {
-                let kind = match fault {
-                    InjectedFault::Panic => Inject::Panic,
-                    InjectedFault::Wedge => Inject::Wedge,
-                    InjectedFault::Spin => Inject::Spin,
-                };
-                self.plan.around.directory.inject(child, kind).map_err(|error| ApiProblem::not_found(error.to_string()))?;
-                self.journal(&command, &format!("{fault} into {child}"))
-            }
+            (None, Verb::Inject { child, fault }) => self.inject(child, *fault, &command)?,
             (None, Verb::StartStrategy(id)) => self.start_strategy(*id, &command)?,
             (None, Verb::StopStrategy(id)) => self.stop_strategy(*id, &command)?,
             (None, _) => return Err(ApiProblem::unprocessable("expected a verb of this daemon")),
         };
         let complete = !matches!(command.verb, Verb::EmergencyStop | Verb::Halt | Verb::Cancel | Verb::Flatten);
         Ok(CommandOutcome { verb: command.verb.name().to_owned(), scope: command.scope, outcome, complete })
+    }
+
+    fn inject(&self, child: &str, fault: InjectedFault, command: &OperatorCommand) -> Result<String, ApiProblem> {
+        let kind = match fault {
+            InjectedFault::Panic => Inject::Panic,
+            InjectedFault::Wedge => Inject::Wedge,
+            InjectedFault::Spin => Inject::Spin,
+            InjectedFault::Fail if child == "journal" => {
+                self.plan.around.journal.handle().inject_failure();
+                return Ok(self.journal(command, "the journal's next commit fails"));
+            }
+            InjectedFault::Fail => return Err(ApiProblem::unprocessable(format!("fail expected the journal, found {child}"))),
+        };
+        self.plan.around.directory.inject(child, kind).map_err(|error| ApiProblem::not_found(error.to_string()))?;
+        Ok(self.journal(command, &format!("{fault} into {child}")))
     }
 
     fn start_strategy(&self, id: StrategyId, command: &OperatorCommand) -> Result<String, ApiProblem> {
