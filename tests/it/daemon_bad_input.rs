@@ -174,8 +174,7 @@ fn a_journal_file_that_is_cut_short_or_overwritten_is_refused_with_a_way_out() {
         let home = Home::new("");
         copy(&original.data(), &home.data());
         damage(&home.data().join("journal/journal-000001.db"), length);
-        let outcome = home.run_to_the_end();
-        assert_refused(&outcome, &["journal", "audit"]);
+        assert_refused(&home.run_to_the_end(), &["journal", "audit"]);
         let verified = home.command(&["audit", "verify", "--json"]);
         assert_eq!(verified.code, 1, "{name}: {verified:?}");
         let keep = verified.json()["outcome"]["broken"]["last_good"].to_string();
@@ -190,7 +189,11 @@ fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() { copy(&entry.path(), &target) } else { drop(fs::copy(entry.path(), target).unwrap()) }
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
     }
 }
 
@@ -201,12 +204,16 @@ fn a_damaged_record_of_the_exchange_is_one_line_and_is_left_as_it_is() {
     let good = fs::read(&path).unwrap();
     let damaged = vec![b'x'; good.len()];
     fs::write(&path, &damaged).unwrap();
-    assert_refused(&home.run_to_the_end(), &["exchange.db"]);
+    assert_refused(&home.run_to_the_end(), &["exchange.db", "moved away"]);
     assert_eq!(fs::read(&path).unwrap(), damaged);
     let mut half = good;
     half.truncate(half.len() / 2);
     fs::write(&path, &half).unwrap();
-    assert_refused(&home.run_to_the_end(), &["exchange.db"]);
+    assert_refused(&home.run_to_the_end(), &["exchange.db", "moved away"]);
+    // As the line says: an exchange that starts anew is met by a journal that takes its word for everything.
+    fs::rename(&path, home.path().join("exchange.db.damaged")).unwrap();
+    let mut daemon = home.start();
+    assert_eq!(daemon.terminate().code(), Some(0), "{}", home.log());
 }
 
 #[test]
@@ -231,7 +238,7 @@ fn a_latch_that_cannot_be_read_is_a_halt_that_a_named_person_ends() {
 fn a_journal_that_fails_halts_everything_ends_the_process_and_stays_latched() {
     let home = Home::new("");
     let mut daemon = home.start();
-    let asked = home.command(&["inject", "journal", "panic", "--by", "ann", "--reason", "drill"]);
+    let asked = home.command(&["inject", "journal", "fail", "--by", "ann", "--reason", "drill"]);
     assert_eq!(asked.code, 0, "{asked:?}");
     let ended = daemon.wait();
     assert_eq!(ended.code(), Some(1), "{}", home.log());

@@ -7,6 +7,7 @@ mod audit_command;
 mod cli;
 mod daemon_bad_input;
 mod daemon_lifecycle;
+mod daemon_operator;
 mod data_features;
 mod exchange_recording;
 mod journal;
