@@ -41,6 +41,7 @@ impl OrderManager {
                 Finding::NotListed { .. } => {}
                 Finding::Orphan { order } => {
                     let cancel = VenueCommand::Cancel { symbol: order.symbol, client_order_id: order.client_order_id };
+                    self.unbury(order.client_order_id);
                     self.track(Order::foreign(now, order));
                     out.push(Effect::Send(cancel));
                 }
@@ -66,6 +67,11 @@ impl OrderManager {
         let row = Record::Reconciled { account: self.account, findings, wallet: venue.wallet, adopted };
         out.persist(vec![row], vec![]);
         self.phase = Phase::Recovering { asked: now, snapshot_seen: true, awaited };
+    }
+
+    /// An ended order that the venue lists after all lives again: it must not be forgotten with the ended ones.
+    fn unbury(&mut self, id: ClientOrderId) {
+        self.tombstones.retain(|buried| *buried != id);
     }
 
     /// An order that was asked for has its answer.
