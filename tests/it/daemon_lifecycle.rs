@@ -121,9 +121,9 @@ fn asked_to_stop_it_cancels_open_orders_closes_the_journal_and_exits_0() {
     assert!(ledger.open.is_empty(), "left at the exchange: {:?}", ledger.open);
     let (_, last) = ledger.rows.last().unwrap();
     assert!(matches!(last, Record::DaemonStopped { reason, .. } if reason == "stopped in order"), "{last:?}");
-    // With the strategies gone first, nothing was wished for after the first cancel of the stop.
-    let stopped = ledger.rows.iter().position(|(_, record)| is_supervision(record, "strategies", "exited"));
-    let intents_after = ledger.rows[stopped.expect("the strategies' stop is in the journal")..].iter().filter(|(_, record)| is_intent(record));
+    // With the strategies and risk gone first, nothing was left to send when the executors were told to stop.
+    let stopped = ledger.rows.iter().position(|(_, record)| is_supervision(record, "execution", "stopping"));
+    let intents_after = ledger.rows[stopped.expect("the executors' stop is in the journal")..].iter().filter(|(_, record)| is_intent(record));
     assert_eq!(intents_after.count(), 0);
 }
 
