@@ -12,7 +12,7 @@ use super::tickets::Tickets;
 use super::{Surroundings, order_traces::OrderTraces};
 use crate::domain::ids::{AccountId, ClientOrderId, Epoch, Incarnation, StrategyId};
 use crate::domain::mode::{FaultClass, Scope};
-use crate::domain::order::{OrderReport, OrderStatus, TraceContext, VenueCommand, VenueEvent};
+use crate::domain::order::{OrderReport, TraceContext, VenueCommand, VenueEvent};
 use crate::domain::order_manager::{Effect, Input, OrderManager};
 use crate::domain::outbox::{Outbox, Step};
 use crate::domain::record::Record;
@@ -64,7 +64,8 @@ impl Actor for Executor {
         let Arguments { account, epoch, venue, around, reporter } = arguments;
         let modes = around.modes.get();
         let machine = OrderManager::new(account, epoch, modes.as_ref().clone(), around.journal.account(account));
-        let restarted = (reporter.incarnation() > Incarnation(1)).then(|| reporter.incarnation());
+        let earlier = machine.orders().map(|order| order.order.client_order_id);
+        let traces = OrderTraces::new(account, reporter.incarnation(), earlier);
         let mut state = State {
             machine,
             tickets: Tickets::default(),
@@ -74,7 +75,7 @@ impl Actor for Executor {
             risk_seen: None,
             kill_switch: Post::new(&around.directory, &names::kill_switch(), around.clock),
             strategies: HashMap::new(),
-            traces: OrderTraces::new(account, restarted),
+            traces,
             sent_at: BTreeMap::new(),
             ended: VecDeque::new(),
             unpublished: true,
@@ -224,7 +225,6 @@ impl State {
         if self.passage.is_open(reduce_only) {
             self.hand_over(command, Some(id));
         } else {
-            self.traces.ended(id, Some("the halt gate is closed"));
             self.step(Input::NotSent { client_order_id: id, why: "the halt gate is closed".to_owned() });
         }
     }
@@ -258,6 +258,7 @@ impl State {
             }
             VenueEvent::OutcomeUnknown { client_order_id, why } => {
                 OrderUnknown { account, client_order_id: *client_order_id, why }.emit();
+                self.traces.unknown(*client_order_id, why);
             }
             _ => {}
         }
@@ -277,7 +278,7 @@ impl State {
         }
         if report.status.is_terminal() {
             self.sent_at.remove(&report.client_order_id);
-            self.traces.ended(report.client_order_id, report.detail.as_deref().filter(|_| report.status != OrderStatus::Filled));
+            self.traces.ended(&report);
             self.ended.push_back(report.clone());
             if self.ended.len() > ENDED_SHOWN {
                 self.ended.pop_front();
