@@ -231,12 +231,7 @@ impl Started<'_> {
         });
         plan.around.roster.set(reload::roster(&plan, settings));
         let control = DaemonControl::new(Arc::clone(&plan), Arc::clone(&hub), self.telemetry.metrics());
-        let api = ApiConfig {
-            bind: settings.daemon.http_bind,
-            data_dir: self.data_dir.to_owned(),
-            allowed_hosts: settings.daemon.http_allowed_hosts.clone(),
-            fault_injection: settings.daemon.fault_injection,
-        };
+        let api = self.api_config();
         let server = ApiServer::bind(api.clone(), Arc::clone(&control) as Arc<dyn crate::api::Control>).await.map_err(Failure::usage)?;
         let url = server.url();
         let (exit_sender, exits) = mpsc::unbounded_channel();
@@ -252,6 +247,16 @@ impl Started<'_> {
         safety::watch_root(&safety, &trading_root);
         let roots = vec![trading_root, services_root, safety_root];
         Ok(Running { plan, control, hub, roots, exits, notices, safety, url })
+    }
+
+    fn api_config(&self) -> ApiConfig {
+        let daemon = &self.options.settings.daemon;
+        ApiConfig {
+            bind: daemon.http_bind,
+            data_dir: self.data_dir.to_owned(),
+            allowed_hosts: daemon.http_allowed_hosts.clone(),
+            fault_injection: daemon.fault_injection,
+        }
     }
 
     fn screen(&self, running: &Running) -> Result<Option<Screen>, Failure> {
@@ -286,6 +291,7 @@ impl Running {
     }
 
     /// Waits for a signal or for a reason to end by itself.
+    #[allow(clippy::disallowed_methods, reason = "the second signal is awaited while the tree goes down")]
     async fn until_asked(&mut self, mut signals: Signals, reload: &Reload) -> Exit {
         // One reload at a time: what one takes out must be gone before the next one may bring it back.
         let (mut reloading, mut again): (Option<BoxFuture<'_, ()>>, bool) = (None, false);

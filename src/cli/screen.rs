@@ -4,6 +4,8 @@
 //! A panic elsewhere is no reason to leave: supervised actors panic and are restarted. The terminal is put back when this
 //! thread ends, however it ends, and by `restore` on the way to a hard exit.
 
+#![allow(clippy::disallowed_methods, reason = "a screen is redrawn in wall time")]
+
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -152,7 +152,7 @@ impl MarketMachine {
                 self.mark = Some(mark);
                 Changed { view: true, ..Changed::default() }
             }
-            MarketEventRef::Candle(candle) => self.candle(&candle),
+            MarketEventRef::Candle(candle) => self.candle(candle),
         }
     }
 

@@ -1,5 +1,7 @@
 //! One binary for all integration tests, one file per behaviour: links stay few.
 
+#![allow(clippy::disallowed_methods, reason = "a test waits for what it watches, with a deadline of wall time")]
+
 mod api;
 mod audit_command;
 mod cli;
@@ -9,7 +11,9 @@ mod exchange_recording;
 mod journal;
 mod market_stream;
 mod recorded_market;
+mod replayed_market;
 mod settings;
 mod supervision;
 mod support;
+mod tidy;
 mod traces;

@@ -8,7 +8,7 @@ mod recover;
 mod tests;
 mod venue;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, StrategyId, Symbol};
@@ -93,6 +93,8 @@ pub struct OrderManager {
     modes: ModeTable,
     risk: Incarnation,
     orders: BTreeMap<ClientOrderId, Order>,
+    /// Those of `orders` that have not ended: what a tick and a view look at. `track` adds, `bury` removes.
+    live: BTreeSet<ClientOrderId>,
     tombstones: VecDeque<ClientOrderId>,
     positions: Positions,
     last_trade_id: u64,
@@ -108,13 +110,14 @@ impl OrderManager {
     /// `state` is what the journal adds up to; a first life begins with an empty one.
     #[must_use]
     pub fn new(account: AccountId, epoch: Epoch, modes: ModeTable, state: AccountState) -> Self {
-        let orders = state.open.into_iter().map(|(id, open)| (id, Order::recovered(open))).collect();
+        let orders: BTreeMap<_, _> = state.open.into_iter().map(|(id, open)| (id, Order::recovered(open))).collect();
         Self {
             account,
             epoch,
             phase: Phase::Recovering { asked: Timestamp::ZERO, snapshot_seen: false, awaited: vec![] },
             modes,
             risk: Incarnation(0),
+            live: orders.keys().copied().collect(),
             orders,
             tombstones: VecDeque::new(),
             positions: state.positions,
@@ -162,7 +165,13 @@ impl OrderManager {
 
     /// Orders that the venue may have open.
     pub fn open_orders(&self) -> impl Iterator<Item = &Order> {
-        self.orders.values().filter(|order| !order.status.is_terminal())
+        self.live.iter().filter_map(|id| self.orders.get(id)).filter(|order| !order.status.is_terminal())
+    }
+
+    fn track(&mut self, order: Order) {
+        let id = order.order.client_order_id;
+        self.live.insert(id);
+        self.orders.insert(id, order);
     }
 
     /// Orders and fills since the journal began.
@@ -207,7 +216,7 @@ impl OrderManager {
             return;
         }
         let report = tracked.report(now, self.account, None, None);
-        self.orders.insert(client_order_id, tracked);
+        self.track(tracked);
         self.sent += 1;
         let row = Record::OrderIntended { intent, order: order.clone(), risk_incarnation: incarnation };
         out.persist(vec![row], vec![Effect::Send(VenueCommand::Place(order))]);
@@ -308,7 +317,8 @@ impl OrderManager {
     /// Orders whose answer is overdue become unknown and are asked for; unknown ones are asked for again.
     fn ask_again(&mut self, now: Timestamp, out: &mut Out) {
         let running = self.is_ready();
-        for order in self.orders.values_mut() {
+        for id in &self.live {
+            let Some(order) = self.orders.get_mut(id) else { continue };
             let overdue = now.since(order.since) >= ANSWER_DEADLINE;
             if order.status == OrderStatus::Submitted && overdue {
                 order.set(now, OrderStatus::Unknown);

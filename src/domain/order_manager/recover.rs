@@ -41,11 +41,12 @@ impl OrderManager {
                 Finding::NotListed { .. } => {}
                 Finding::Orphan { order } => {
                     let cancel = VenueCommand::Cancel { symbol: order.symbol, client_order_id: order.client_order_id };
-                    self.orders.insert(order.client_order_id, Order::foreign(now, order));
+                    self.unbury(order.client_order_id);
+                    self.track(Order::foreign(now, order));
                     out.push(Effect::Send(cancel));
                 }
                 Finding::Foreign { order } => {
-                    self.orders.insert(order.client_order_id, Order::foreign(now, order));
+                    self.track(Order::foreign(now, order));
                 }
                 Finding::PositionDiffers { venue, .. } => {
                     self.positions.adopt_position(venue);
@@ -66,6 +67,11 @@ impl OrderManager {
         let row = Record::Reconciled { account: self.account, findings, wallet: venue.wallet, adopted };
         out.persist(vec![row], vec![]);
         self.phase = Phase::Recovering { asked: now, snapshot_seen: true, awaited };
+    }
+
+    /// An ended order that the venue lists after all lives again: it must not be forgotten with the ended ones.
+    fn unbury(&mut self, id: ClientOrderId) {
+        self.tombstones.retain(|buried| *buried != id);
     }
 
     /// An order that was asked for has its answer.

@@ -400,6 +400,21 @@ fn an_order_under_our_name_that_no_journal_knows_is_cancelled_and_a_foreign_one_
 }
 
 #[test]
+fn an_ended_order_that_the_venue_lists_after_all_is_cancelled_and_not_forgotten_with_the_ended_ones() {
+    let mut desk = Desk::ready();
+    let id = desk.submit(1, "2");
+    desk.venue(1, VenueEvent::Rejected { client_order_id: id, code: -1, message: "lost".into(), at: at(0) });
+    desk.on(2, Input::Reconnected);
+    desk.venue(3, VenueEvent::SnapshotIs(VenueSnapshot { open_orders: vec![listed(id, OrderStatus::Working, "0")], ..VenueSnapshot::default() }));
+    assert!(desk.sent.iter().any(|command| matches!(command, VenueCommand::Cancel { client_order_id, .. } if *client_order_id == id)));
+    for number in 2..(TOMBSTONES as u64 + 10) {
+        let other = desk.submit(number, "1");
+        desk.venue(4, VenueEvent::Rejected { client_order_id: other, code: -5022, message: "t".into(), at: at(0) });
+    }
+    assert_eq!(desk.status(id), OrderStatus::Working, "still tracked until the venue says that it ended");
+}
+
+#[test]
 fn the_venue_decides_a_position_that_trades_do_not_explain() {
     let mut desk = Desk::recovered(AccountState::new(account()), 2);
     let quantity: Quantity = "-3".parse().unwrap();

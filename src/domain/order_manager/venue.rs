@@ -166,6 +166,7 @@ impl OrderManager {
     }
 
     fn bury(&mut self, id: ClientOrderId) {
+        self.live.remove(&id);
         self.tombstones.push_back(id);
         if self.tombstones.len() > TOMBSTONES
             && let Some(oldest) = self.tombstones.pop_front()

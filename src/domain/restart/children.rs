@@ -1,6 +1,6 @@
 //! The table of children in start order, and where each of them stands. Bookkeeping only.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::event::{ChildState, ChildView};
 use super::spec::{ChildName, ChildSpec, Readiness};
@@ -149,7 +149,7 @@ impl Child {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Children {
     ordered: Vec<Child>,
-    index: HashMap<ChildName, usize>,
+    index: BTreeMap<ChildName, usize>,
 }
 
 impl Children {

@@ -1,6 +1,6 @@
 //! One account's exposure on one symbol: its position and every order that may still change it, both sides apart.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::super::ids::IntentId;
 use super::super::money::{Money, Quantity};
@@ -24,7 +24,7 @@ pub(super) struct SymbolBook {
     /// Hedge legs, signed: long is positive, short negative.
     long: Quantity,
     short: Quantity,
-    open: HashMap<IntentId, Reservation>,
+    open: BTreeMap<IntentId, Reservation>,
     /// Sums of `open`, kept so that a check does not walk it. Orders that only reduce are not in them.
     buying: Quantity,
     selling: Quantity,

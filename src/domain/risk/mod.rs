@@ -10,7 +10,8 @@ mod tests;
 #[cfg(test)]
 pub(crate) use tests::support as tests_support;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::ids::{AccountId, ClientOrderId, Incarnation, IntentId, StrategyId, Symbol};
@@ -83,6 +84,7 @@ pub struct AccountBook {
 }
 
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "an input is moved once; a box for each would cost more than the copy")]
 pub enum Input {
     Propose(OrderIntent),
     /// A cancel reduces risk: it is never refused, but it is counted.
@@ -116,7 +118,7 @@ struct Account {
     known: bool,
     books: BTreeMap<Symbol, SymbolBook>,
     /// Symbol of each order with a reservation.
-    open: HashMap<IntentId, Symbol>,
+    open: BTreeMap<IntentId, Symbol>,
     messages: VecDeque<Timestamp>,
     day_pnl: Money,
     day_loss_tripped: bool,
@@ -131,11 +133,11 @@ pub struct RiskMachine {
     incarnation: Incarnation,
     limits: RiskLimits,
     modes: ModeTable,
-    markets: HashMap<Symbol, MarketView>,
+    markets: BTreeMap<Symbol, MarketView>,
     accounts: BTreeMap<AccountId, Account>,
-    remembered: HashSet<IntentId>,
+    remembered: BTreeSet<IntentId>,
     order_of_memory: VecDeque<IntentId>,
-    twins: HashMap<(AccountId, StrategyId, Symbol), Twin>,
+    twins: BTreeMap<(AccountId, StrategyId, Symbol), Twin>,
     /// Exposure of every account, valued when each book last changed or its market moved.
     capital: Money,
 }
@@ -147,11 +149,11 @@ impl RiskMachine {
             incarnation,
             limits,
             modes,
-            markets: HashMap::new(),
+            markets: BTreeMap::new(),
             accounts: BTreeMap::new(),
-            remembered: HashSet::new(),
+            remembered: BTreeSet::new(),
             order_of_memory: VecDeque::new(),
-            twins: HashMap::new(),
+            twins: BTreeMap::new(),
             capital: Money::ZERO,
         }
     }
@@ -297,8 +299,8 @@ impl RiskMachine {
             account.books.entry(report.symbol).or_default().update(intent, report);
         }
         for (intent, at) in &in_flight {
-            if !account.open.contains_key(&intent.id) {
-                account.open.insert(intent.id, intent.symbol);
+            if let Entry::Vacant(entry) = account.open.entry(intent.id) {
+                entry.insert(intent.symbol);
                 account.books.entry(intent.symbol).or_default().reserve(*at, intent);
             }
         }

@@ -165,7 +165,10 @@ impl External {
                 continue;
             }
             self.book.prune(side, level.price);
-            self.side_mut(side).consumed.retain(|consumed| !is_better(side, consumed.price, level.price));
+            let consumed = &mut self.side_mut(side).consumed;
+            if !consumed.is_empty() {
+                consumed.retain(|consumed| !is_better(side, consumed.price, level.price));
+            }
             self.set(side, level);
         }
         // A touch is never crossed: what stands at or beyond the other side's best is gone.

@@ -45,7 +45,7 @@ impl Exchange {
                 market.mark = market.instrument.ticks(market.instrument.price_down(mark)).or(market.mark);
                 self.fire_triggers(now, symbol, out);
             }
-            MarketEventRef::Candle(candle) => self.apply_candle(now, symbol, &candle, out),
+            MarketEventRef::Candle(candle) => self.apply_candle(now, symbol, candle, out),
         }
     }
 
