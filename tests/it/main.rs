@@ -6,6 +6,8 @@ mod api;
 mod audit_command;
 mod cli;
 mod daemon_lifecycle;
+mod daemon_reload;
+mod daemon_traces;
 mod data_features;
 mod exchange_recording;
 mod journal;

@@ -59,7 +59,7 @@ impl Reload {
 
     /// Everything that is wrong, or settings that can run.
     fn read(&self) -> Result<Settings, Vec<String>> {
-        let lines = |problems: Problems| problems.0.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let lines = |problems: Problems| problems.0.iter().map(|problem| format!("{}: {problem}", problem.origin)).collect::<Vec<_>>();
         let validator = |kind: &str, settings: &serde_json::Value| self.plan.registry.validate(kind, settings);
         let settings = self.source.load(&validator).map_err(lines)?;
         settings.can_run().map_err(lines)?;
