@@ -144,7 +144,9 @@ impl Plan {
         let plan = Arc::clone(self);
         self.level("strategies", move || {
             let settings = plan.settings.load_full();
-            assemble::runnable(&settings, &plan.traded()).map(|spec| plan.strategy(spec)).collect()
+            // The roster knows whom an operator has stopped or started.
+            let roster = plan.around.roster.get();
+            settings.strategies.iter().filter(|spec| roster.strategies.contains_key(&spec.id)).map(|spec| plan.strategy(spec)).collect()
         })
     }
 

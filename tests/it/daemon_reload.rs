@@ -130,7 +130,7 @@ fn a_reload_of_limits_touches_nobody_and_counts_for_the_next_intent() {
     let refused = |status: &Value| strategy(status, "flips").map_or(0, |one| one["refused"].as_u64().unwrap());
     let low = daemon.wait_for_status("refuses what is over the new limit", SOON, |status| refused(status) >= 2);
     assert_ne!(low["build"]["config_hash"], hash);
-    assert!(metric(&daemon, "ringfence_orders_refused_total{account=\"alpha\",control=\"max_order_value\"}") >= 1.0);
+    assert!(metric(&daemon, "ringfence_orders_refused_total{account=\"alpha\",control=\"order_value\"}") >= 1.0);
 
     config.top.clear();
     config.reload(&mut daemon);
@@ -278,8 +278,11 @@ fn accounts_come_and_go_with_their_executors_and_orders() {
         !names(&status["accounts"]).contains(&"delta") && !names(&status["children"]).iter().any(|name| name.contains("delta"))
     });
     assert_eq!(kept(&before), kept(&fewer));
-    let told = home.log().lines().find(|line| line.contains("account no longer traded")).map(str::to_owned);
-    let told = told.expect("it is told what is left");
+    let mut told = String::new();
+    daemon.wait_until("tells what is left", SOON, |daemon| {
+        told = daemon.home.log().lines().find(|line| line.contains("account no longer traded")).unwrap_or_default().to_owned();
+        !told.is_empty()
+    });
     assert!(told.contains("account=delta") && told.contains("open_orders=0") && told.contains("ETHUSDT"), "{told}");
 
     // It comes back to an exchange that remembers it.
@@ -288,6 +291,34 @@ fn accounts_come_and_go_with_their_executors_and_orders() {
     let back = daemon.wait_for_status("has it back", SOON, |status| open_orders(status, "delta") >= 2 && status["ready"] == true);
     let wallet = |status: &Value| status["accounts"].as_array().unwrap().iter().find(|one| one["name"] == "delta").unwrap()["wallet"].clone();
     assert_ne!(wallet(&back), "100000", "not paid in twice, and its fees stay paid");
+
+    // Out and in again before the first of the two is over: one after the other.
+    let with = config.text();
+    config.accounts.retain(|account| *account != "delta");
+    let executor = daemon.child("executor/delta")["incarnation"].as_u64().unwrap();
+    home.configure(&config.text());
+    daemon.signal(libc::SIGHUP);
+    daemon.wait_until("reads it", SOON, |daemon| daemon.home.log().matches("account delta removed").count() == 2);
+    home.configure(&with);
+    daemon.signal(libc::SIGHUP);
+    config.accounts.push("delta");
+    let back = daemon.wait_for_status("has it back once more", SOON, |status| {
+        let new = lives(status).contains(&("executor/delta".to_owned(), executor + 1));
+        new && open_orders(status, "delta") >= 2 && status["ready"] == true
+    });
+
+    // What the kill switch does with an account changes without a restart of anybody.
+    let lived = lives(&back);
+    home.configure(&config.text().replace("id = \"alpha\"", "id = \"alpha\"\non_kill = \"flatten\""));
+    daemon.signal(libc::SIGHUP);
+    daemon.wait_until("takes it over", SOON, |daemon| daemon.home.log().contains("account alpha changed: on_kill"));
+    assert_eq!(lives(&daemon.status()), lived);
+    let (code, answer) = daemon.post("/admin/halt", &serde_json::json!({ "by": "ann", "reason": "drill", "scope": { "account": "alpha" } }));
+    assert_eq!(code, 200, "{answer}");
+    daemon.wait_for_status("has flattened it", SOON, |status| {
+        let alpha = &status["accounts"][0];
+        alpha["mode"] == "Halted" && alpha["positions"].as_array().is_some_and(Vec::is_empty) && alpha["open_orders"] == 0
+    });
     assert_eq!(metric(&daemon, "ringfence_feed_connects_total"), 1.0);
     assert_eq!(daemon.terminate().code(), Some(0), "{}", home.log());
     ids_are_unique(&home);
