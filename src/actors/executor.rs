@@ -13,7 +13,7 @@ use super::{Surroundings, order_traces::OrderTraces};
 use crate::domain::ids::{AccountId, ClientOrderId, Epoch, Incarnation, StrategyId};
 use crate::domain::ladder::ModeTable;
 use crate::domain::mode::{FaultClass, Scope};
-use crate::domain::order::{AccountView, OrderReport, OrderStatus, TraceContext, VenueCommand, VenueEvent};
+use crate::domain::order::{AccountView, OrderReport, TraceContext, VenueCommand, VenueEvent};
 use crate::domain::order_manager::{Effect, Input, OrderManager};
 use crate::domain::outbox::{Outbox, Step};
 use crate::domain::record::Record;
@@ -69,7 +69,8 @@ impl Actor for Executor {
         let Arguments { account, epoch, venue, around, reporter } = arguments;
         let modes = around.modes.get();
         let machine = OrderManager::new(account, epoch, modes.as_ref().clone(), around.journal.account(account));
-        let restarted = (reporter.incarnation() > Incarnation(1)).then(|| reporter.incarnation());
+        let earlier = machine.orders().map(|order| order.order.client_order_id);
+        let traces = OrderTraces::new(account, reporter.incarnation(), earlier);
         let mut state = State {
             machine,
             tickets: Tickets::default(),
@@ -82,7 +83,7 @@ impl Actor for Executor {
             introduced: HashMap::new(),
             introducing: false,
             modes_seen: modes,
-            traces: OrderTraces::new(account, restarted),
+            traces,
             sent_at: BTreeMap::new(),
             ended: VecDeque::new(),
             unpublished: true,
@@ -256,13 +257,11 @@ impl State {
         let id = order.client_order_id;
         let reduce_only = order.reduce_only;
         if let Err(why) = self.machine.may_leave(id) {
-            self.traces.ended(id, Some(&why));
             return self.step(Input::NotSent { client_order_id: id, why });
         }
         if self.passage.is_open(reduce_only) {
             self.hand_over(command, Some(id));
         } else {
-            self.traces.ended(id, Some("the halt gate is closed"));
             self.step(Input::NotSent { client_order_id: id, why: "the halt gate is closed".to_owned() });
         }
     }
@@ -296,6 +295,7 @@ impl State {
             }
             VenueEvent::OutcomeUnknown { client_order_id, why } => {
                 OrderUnknown { account, client_order_id: *client_order_id, why }.emit();
+                self.traces.unknown(*client_order_id, why);
             }
             _ => {}
         }
@@ -315,7 +315,7 @@ impl State {
         }
         if report.status.is_terminal() {
             self.sent_at.remove(&report.client_order_id);
-            self.traces.ended(report.client_order_id, report.detail.as_deref().filter(|_| report.status != OrderStatus::Filled));
+            self.traces.ended(&report);
             self.ended.push_back(report.clone());
             if self.ended.len() > ENDED_SHOWN {
                 self.ended.pop_front();

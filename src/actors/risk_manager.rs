@@ -103,7 +103,9 @@ impl State {
     fn propose(&mut self, intent: OrderIntent, signal: Option<TraceContext>) {
         self.look(intent.symbol);
         let fields = [("account", Field::Shown(&intent.account)), ("symbol", Field::Shown(&intent.symbol))];
-        let span = trace::start_child(span::RISK, signal, &fields, self.restart.as_slice());
+        // The first decision after a restart shows it.
+        let restart = self.restart.take();
+        let span = trace::start_child(span::RISK, signal, &fields, restart.as_slice());
         self.step(Input::Propose(intent), Some(span));
     }
 

@@ -290,6 +290,7 @@ impl DaemonControl {
         let settings = self.plan.settings.load();
         let spec = settings.strategies.iter().find(|spec| spec.id == id);
         let spec = spec.ok_or_else(|| ApiProblem::not_found(format!("expected a configured strategy, found {id}")))?;
+        crate::simulation::assemble::instruments_of(spec, &self.plan.traded()).map_err(|error| ApiProblem::unprocessable(error.to_string()))?;
         let mut roster = self.plan.around.roster.get().as_ref().clone();
         roster.strategies.insert(id, spec.accounts.clone());
         self.plan.around.roster.set(roster);

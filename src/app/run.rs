@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, OptionFuture};
 use tokio::sync::mpsc;
 
 use super::control::DaemonControl;
@@ -278,6 +280,8 @@ impl Running {
     async fn until_asked(&mut self, mut signals: Signals, reload: &Reload, began: Instant) -> Exit {
         let mut look = tokio::time::interval(LOOK_FOR_READY);
         let mut ready = false;
+        // One reload at a time: what one takes out must be gone before the next one may bring it back.
+        let (mut reloading, mut again): (Option<BoxFuture<'_, ()>>, bool) = (None, false);
         loop {
             tokio::select! {
                 _ = look.tick(), if !ready => {
@@ -292,8 +296,12 @@ impl Running {
                         return Exit::Ordered;
                     }
                     Signal::StopNow => return Exit::Forced,
-                    Signal::Reload => reload.run(),
+                    Signal::Reload if reloading.is_some() => again = true,
+                    Signal::Reload => reloading = Some(reload.run().boxed()),
                 },
+                () = OptionFuture::from(reloading.as_mut()).map(drop), if reloading.is_some() => {
+                    reloading = std::mem::take(&mut again).then(|| reload.run().boxed());
+                }
                 Some(exit) = self.exits.recv() => {
                     tokio::spawn(second_signal(signals));
                     return exit;

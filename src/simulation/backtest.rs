@@ -191,8 +191,8 @@ pub fn parts(settings: &Settings, registry: &Registry, instruments: &[Instrument
         MarketMachine::new(instrument.clone(), wanted, settings.risk.stale_after)
     };
     let state = DaemonState::default();
-    let hosts = settings.enabled_strategies().map(|spec| {
-        let host = assemble::host(settings, spec, registry, instruments, &state, 0, epoch)?;
+    let hosts = settings.strategies.iter().enumerate().filter(|(_, spec)| spec.enabled).map(|(place, spec)| {
+        let host = assemble::host(settings, spec, registry, instruments, &state, assemble::Proposer::first(epoch, place))?;
         Ok((spec.id, host))
     });
     let executors = settings.enabled_accounts().map(|account| {

@@ -9,6 +9,8 @@ mod cli;
 mod daemon_bad_input;
 mod daemon_lifecycle;
 mod daemon_operator;
+mod daemon_reload;
+mod daemon_traces;
 mod data_features;
 mod exchange_recording;
 mod journal;

@@ -28,12 +28,14 @@ pub(super) enum Life {
 }
 
 /// What an operator's request wants once the child is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) enum After {
     #[default]
     Nothing,
     Start,
     Remove,
+    /// Removed, and another child of the same name takes its place.
+    Replace(Box<ChildSpec>),
 }
 
 #[derive(Debug, Clone)]
