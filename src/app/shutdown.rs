@@ -88,7 +88,8 @@ async fn answered(plan: &Plan, account: AccountId, since: Timestamp, deadline: I
 
 /// Until the venue shows none and the executor has booked their ends, or time is up.
 async fn cancel_all(plan: &Arc<Plan>, account: AccountId, since: Timestamp, deadline: Instant) -> Result<(), String> {
-    let booked = || settled(plan, account, since, |status| !status.is_terminal());
+    // An order whose outcome the venue does not tell yet is no order that it shows: the next start asks on.
+    let booked = || settled(plan, account, since, |status| !status.is_terminal() && status != OrderStatus::Unknown);
     let ask = |command| {
         let answer = plan.venue.ask(account, command);
         async { timeout(ANSWER, answer).await.map_err(|_| "no answer from the venue".to_owned())?.map_err(|error| error.to_string()) }

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use ringfence::domain::order::OrderStatus;
 use ringfence::domain::record::Record;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -194,19 +195,49 @@ fn asked_a_second_time_it_ends_at_once() {
     assert!(asked.elapsed() < Duration::from_secs(5), "took {:?}", asked.elapsed());
 }
 
-/// Moments from a fixed sequence: some within the start, some in the middle of trading.
-fn moments() -> impl Iterator<Item = Duration> {
-    [3_700u64, 40, 2_300, 310, 1_150, 2_900, 120, 5_200].into_iter().map(Duration::from_millis)
+/// How a life ends.
+#[derive(Debug, Clone, Copy)]
+enum Death {
+    /// So long after it first answered: within the start, or anywhere.
+    After(Duration),
+    /// So long after it sent an order: while answers, fills and rows are on their way.
+    AtAnOrder(Duration),
+}
+
+/// The same deaths every time, unless `RINGFENCE_SEED` asks for others.
+fn deaths() -> Vec<Death> {
+    let mut seed: u64 = std::env::var("RINGFENCE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let mut below = move |bound: u64| {
+        // Knuth's MMIX; the high bits are the random ones.
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % bound
+    };
+    let mut early = || Death::After(Duration::from_millis(below(4_000)));
+    let [first, second, third] = [early(), early(), early()];
+    let mut busy = || Death::AtAnOrder(Duration::from_micros(below(8_000)));
+    vec![first, busy(), busy(), second, busy(), busy(), third, busy()]
+}
+
+fn die(mut daemon: Daemon, death: Death) {
+    match death {
+        Death::After(time) => std::thread::sleep(time),
+        Death::AtAnOrder(time) => {
+            let orders = |daemon: &Daemon| daemon.home.log().matches("order sent").count();
+            let before = orders(&daemon);
+            daemon.wait_until("sends an order", FILLS_WITHIN, |daemon| orders(daemon) > before);
+            std::thread::sleep(time);
+        }
+    }
+    daemon.kill();
 }
 
 #[test]
 fn killed_in_the_middle_again_and_again_it_loses_nothing_and_doubles_nothing() {
     let home = Home::new(BUSY);
     let mut lives = 0;
-    for moment in moments() {
-        let daemon = home.spawn();
-        std::thread::sleep(moment);
-        daemon.kill();
+    for death in deaths() {
+        println!("life {} ends {death:?}", lives + 1);
+        die(home.spawn(), death);
         lives += 1;
         Ledger::read(&home).check_always();
     }
@@ -218,6 +249,11 @@ fn killed_in_the_middle_again_and_again_it_loses_nothing_and_doubles_nothing() {
     });
     assert_eq!(status["epoch"], lives);
     check_positions(&status);
+    // An order that was journalled and not sent is given up when it surely cannot arrive any more.
+    daemon.wait_until("knows the outcome of every order", FILLS_WITHIN, |_| {
+        let uncertain = |status: &OrderStatus| matches!(status, OrderStatus::Unknown | OrderStatus::Persisting);
+        !Ledger::read(&home).standing().values().any(uncertain)
+    });
     assert_eq!(daemon.terminate().code(), Some(0), "{}", home.log());
 
     let verified = home.command(&["audit", "verify", "--json"]);

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 pub const READY_WITHIN: Duration = Duration::from_secs(60);
 /// Longer than the daemon's own deadline for an ordered stop.
 pub const STOPPED_WITHIN: Duration = Duration::from_secs(40);
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// How a command ended.
 #[derive(Debug)]

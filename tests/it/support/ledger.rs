@@ -151,13 +151,14 @@ impl Ledger {
         self.rows.iter().filter_map(started).collect()
     }
 
-    /// What reconciliations of that epoch had to correct in our books.
+    /// What reconciliations of that epoch had to correct in our books. The first wallet of an account is no correction.
     pub fn corrections(&self, epoch: u32) -> Vec<&String> {
         let findings = self.rows.iter().filter(|(of, _)| *of == epoch).filter_map(|(_, record)| match record {
             Record::Reconciled { findings, .. } => Some(findings),
             _ => None,
         });
-        findings.flatten().filter(|finding| finding.starts_with("position") || finding.starts_with("wallet")).collect()
+        let books = |finding: &&String| finding.starts_with("position") || finding.starts_with("wallet");
+        findings.flatten().filter(books).filter(|finding| !finding.starts_with("wallet: ours 0,")).collect()
     }
 }
 
