@@ -11,8 +11,9 @@ use super::names;
 use super::tickets::Tickets;
 use super::{Surroundings, order_traces::OrderTraces};
 use crate::domain::ids::{AccountId, ClientOrderId, Epoch, Incarnation, StrategyId};
+use crate::domain::ladder::ModeTable;
 use crate::domain::mode::{FaultClass, Scope};
-use crate::domain::order::{OrderReport, TraceContext, VenueCommand, VenueEvent};
+use crate::domain::order::{AccountView, OrderReport, TraceContext, VenueCommand, VenueEvent};
 use crate::domain::order_manager::{Effect, Input, OrderManager};
 use crate::domain::outbox::{Outbox, Step};
 use crate::domain::record::Record;
@@ -46,6 +47,10 @@ pub struct State {
     risk_seen: Option<Incarnation>,
     kill_switch: Post<KillMessage>,
     strategies: HashMap<StrategyId, Post<StrategyMessage>>,
+    /// The incarnation of each strategy that was told every open order; and whether everybody is being told right now.
+    introduced: HashMap<StrategyId, Incarnation>,
+    introducing: bool,
+    modes_seen: Arc<ModeTable>,
     traces: OrderTraces,
     sent_at: BTreeMap<ClientOrderId, crate::domain::time::Timestamp>,
     ended: VecDeque<OrderReport>,
@@ -75,6 +80,9 @@ impl Actor for Executor {
             risk_seen: None,
             kill_switch: Post::new(&around.directory, &names::kill_switch(), around.clock),
             strategies: HashMap::new(),
+            introduced: HashMap::new(),
+            introducing: false,
+            modes_seen: modes,
             traces,
             sent_at: BTreeMap::new(),
             ended: VecDeque::new(),
@@ -111,7 +119,10 @@ impl State {
                 Input::Venue(*event)
             }
             ExecutorMessage::Journalled { ticket, failure } => return self.journalled(ticket, failure),
-            ExecutorMessage::Modes(modes) => Input::Modes(modes.as_ref().clone()),
+            ExecutorMessage::Modes(modes) => {
+                self.modes_seen = Arc::clone(&modes);
+                Input::Modes(modes.as_ref().clone())
+            }
             ExecutorMessage::RiskManager(incarnation) => {
                 self.risk_seen = Some(incarnation);
                 Input::RiskManager(incarnation)
@@ -149,6 +160,12 @@ impl State {
             }
         }
         self.meet_risk();
+        // A message that fell between two incarnations is made good here.
+        let modes = self.around.modes.get();
+        if !Arc::ptr_eq(&modes, &self.modes_seen) {
+            self.modes_seen = Arc::clone(&modes);
+            self.step(Input::Modes(modes.as_ref().clone()));
+        }
         self.step(Input::Tick);
         self.publish();
     }
@@ -195,15 +212,15 @@ impl State {
         match effect {
             Effect::Send(command) => self.send(command),
             Effect::Report(report) => self.report(*report),
-            Effect::Book(book) => self.risk.tell(RiskMessage::Book(book)),
-            Effect::Account(view) => {
-                metrics::account_books(view.account, view.equity, view.day_pnl);
-                let view = Arc::new(*view);
-                for strategy in self.around.roster.strategies_of(self.machine.account()) {
-                    self.strategy(strategy).tell(StrategyMessage::Account(Arc::clone(&view)));
+            Effect::Book(book) => {
+                self.introducing = true;
+                // A risk manager announces itself from its start, and its address may follow a moment later: a book that
+                // did not arrive is told again with the next beat.
+                if self.risk.send(RiskMessage::Book(book)).is_err() {
+                    self.risk_seen = None;
                 }
-                self.risk.tell(RiskMessage::Account(view));
             }
+            Effect::Account(view) => self.account(Arc::new(*view)),
             Effect::Fault { class, detail } => {
                 let scope = Scope::Account(self.machine.account());
                 self.kill_switch.tell(KillMessage::Fault { scope, class, detail });
@@ -215,6 +232,23 @@ impl State {
         }
     }
 
+    /// A strategy trades from its first view on and must know its orders by then: an incarnation that was not told all of them
+    /// (behind a book come the reports of every order, then the view) hears of the account when it has asked.
+    fn account(&mut self, view: Arc<AccountView>) {
+        metrics::account_books(view.account, view.equity, view.day_pnl);
+        let introducing = std::mem::take(&mut self.introducing);
+        for id in self.around.roster.strategies_of(self.machine.account()) {
+            let Some(incarnation) = self.strategy(id).incarnation() else { continue };
+            if introducing {
+                self.introduced.insert(id, incarnation);
+            }
+            if self.introduced.get(&id) == Some(&incarnation) {
+                self.strategy(id).tell(StrategyMessage::Account(Arc::clone(&view)));
+            }
+        }
+        self.risk.tell(RiskMessage::Account(view));
+    }
+
     /// Orders pass the gate here, at the last instruction before they leave; everything else goes as it is.
     fn send(&mut self, command: VenueCommand) {
         let VenueCommand::Place(order) = &command else {
@@ -222,6 +256,9 @@ impl State {
         };
         let id = order.client_order_id;
         let reduce_only = order.reduce_only;
+        if let Err(why) = self.machine.may_leave(id) {
+            return self.step(Input::NotSent { client_order_id: id, why });
+        }
         if self.passage.is_open(reduce_only) {
             self.hand_over(command, Some(id));
         } else {

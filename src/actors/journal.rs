@@ -46,10 +46,18 @@ impl JournalPort {
         self.submit(rows, None);
     }
 
+    /// `done` hears when everything queued before is durable, or that it is not.
+    pub fn barrier(&self, done: impl FnOnce(Result<(), String>) + Send + 'static) {
+        self.queue(Vec::new(), Some(Box::new(move |result: AckResult| done(result.map(|_| ()).map_err(|fault| fault.to_string())))));
+    }
+
     fn submit(&self, rows: Vec<Record>, told: Option<Box<dyn FnOnce(AckResult) + Send>>) {
-        if rows.is_empty() {
-            return;
+        if !rows.is_empty() {
+            self.queue(rows, told);
         }
+    }
+
+    fn queue(&self, rows: Vec<Record>, told: Option<Box<dyn FnOnce(AckResult) + Send>>) {
         let at = self.clock.now();
         let entries: Vec<Entry> = rows.into_iter().map(|record| Entry { at, record }).collect();
         entries.iter().for_each(|entry| (self.observer)(entry));

@@ -85,7 +85,11 @@ impl Actor for Market {
     async fn handle(&self, _myself: ActorRef<Self::Msg>, envelope: Self::Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
         match envelope.message {
             MarketMessage::Wake => state.drain(),
-            MarketMessage::Tick => state.tick(),
+            MarketMessage::Tick => {
+                // A wake-up that fell between two incarnations is never sent again: the slot believes that it was.
+                state.drain();
+                state.tick();
+            }
             MarketMessage::Reconnected => {
                 state.machine.disconnected();
                 state.whole_since = None;
@@ -118,6 +122,8 @@ impl State {
         if self.slot.take(&mut frames) {
             FeedGap { symbol: self.symbol, expected: 0, found: 0 }.emit();
             self.machine.disconnected();
+            // Trades are missing: the bars that are open now are not whole.
+            self.whole_since = None;
             self.fetch_snapshot();
         }
         for frame in frames.drain(..) {

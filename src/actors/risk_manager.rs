@@ -2,11 +2,13 @@
 //! data costs it no messages.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::{Surroundings, names};
 use crate::domain::ids::{AccountId, StrategyId, Symbol};
+use crate::domain::ladder::ModeTable;
 use crate::domain::order::{OrderIntent, TraceContext};
 use crate::domain::outbox::{Outbox, Step};
 use crate::domain::record::Record;
@@ -31,6 +33,7 @@ pub struct State {
     strategies: HashMap<StrategyId, Post<StrategyMessage>>,
     kill_switch: Post<KillMessage>,
     seen: HashMap<Symbol, u64>,
+    modes_seen: Arc<ModeTable>,
     around: Surroundings,
     restart: Option<TraceContext>,
 }
@@ -44,8 +47,10 @@ impl Actor for RiskManager {
         let Arguments { limits, around, reporter } = arguments;
         let incarnation = reporter.incarnation();
         let restart = (incarnation.0 > 1).then(|| trace::restart_context("risk_manager", incarnation.0, "restarted by its supervisor"));
+        let modes = around.modes.get();
         let mut state = State {
-            machine: RiskMachine::new(incarnation, limits, around.modes.get().as_ref().clone()),
+            machine: RiskMachine::new(incarnation, limits, modes.as_ref().clone()),
+            modes_seen: modes,
             executors: HashMap::new(),
             strategies: HashMap::new(),
             kill_switch: Post::new(&around.directory, &names::kill_switch(), around.clock),
@@ -71,11 +76,20 @@ impl Actor for RiskManager {
             RiskMessage::Report(report) => Input::Report(report.as_ref().clone()),
             RiskMessage::Book(book) => Input::Book(*book),
             RiskMessage::Account(view) => Input::Account(view.as_ref().clone()),
-            RiskMessage::Modes(modes) => Input::Modes(modes.as_ref().clone()),
+            RiskMessage::Modes(modes) => {
+                state.modes_seen = Arc::clone(&modes);
+                Input::Modes(modes.as_ref().clone())
+            }
             RiskMessage::Limits(limits) => Input::Limits(limits),
             RiskMessage::Tick => {
                 for symbol in state.around.roster.get().symbols.clone() {
                     state.look(symbol);
+                }
+                // A message that fell between two incarnations is made good here.
+                let modes = state.around.modes.get();
+                if !Arc::ptr_eq(&modes, &state.modes_seen) {
+                    state.modes_seen = Arc::clone(&modes);
+                    state.step(Input::Modes(modes.as_ref().clone()), None);
                 }
                 return Ok(());
             }

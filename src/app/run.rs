@@ -32,15 +32,17 @@ use crate::messages::{Board, Clock, HaltGate, ModeBoard, Post, Views, Wires, boa
 use crate::settings::{LogFormat, Settings};
 use crate::store::{Journal, JournalOptions, Latch, Recovery};
 use crate::strategies::Registry;
-use crate::supervision::signals::{Signal, Signals};
+use crate::supervision::signals::{self, Signal, Signals};
 use crate::supervision::{Directory, Environment, Runtimes, Supervisor, SupervisorHandle};
-use crate::telemetry::events::{DaemonReady, DaemonStopping};
+use crate::telemetry::events::{DaemonReady, DaemonStopped, DaemonStopping};
 use crate::telemetry::logs;
 use crate::telemetry::{self, LogSink, OtlpConfig, TelemetryConfig, TelemetryGuard};
 use crate::venues::embedded::Embedded;
 
 /// How long the runtimes get to end after everything on them has stopped.
 const RUNTIME_END: Duration = Duration::from_secs(1);
+/// How late the log may say that everything is ready.
+const LOOK_FOR_READY: Duration = Duration::from_millis(10);
 
 /// # Errors
 /// When something cannot be opened (exit 2), or the daemon ended in a halt of its own (exit 1).
@@ -94,6 +96,8 @@ fn with_journal(
     let started = Started { options, data_dir, telemetry, on_screen, journal: &journal, exchange: &exchange, runtimes: &runtimes };
     let ended = runtimes.block_on(started.daemon(registry.clone(), state, epoch));
     let clean = ended.as_ref().is_ok_and(|exit| *exit == Exit::Ordered);
+    // With the runtimes goes whoever listened: from here on a signal ends the process at once, should a disk hang.
+    signals::unhandle();
     let trading_ended = runtimes.shutdown(RUNTIME_END);
     drop(running);
     if !clean || !trading_ended {
@@ -106,7 +110,9 @@ fn with_journal(
         return Err(Failure::failed(why));
     }
     exchange.running.stop().map_err(Failure::failed)?;
-    journal.close("stopped in order").map_err(Failure::failed)
+    journal.close("stopped in order").map_err(Failure::failed)?;
+    DaemonStopped.emit();
+    Ok(())
 }
 
 /// Folds the journal's rows into the state that they add up to.
@@ -161,10 +167,6 @@ impl Started<'_> {
         let began = Instant::now();
         let signals = Signals::listen().map_err(Failure::failed)?;
         let mut running = self.start(registry, state, epoch).await?;
-        let ready = running.until_ready().await;
-        if ready {
-            DaemonReady { url: &running.url, took: began.elapsed() }.emit();
-        }
         let screen = self.screen(&running)?;
         let reload = Reload {
             source: self.options.source.clone(),
@@ -173,7 +175,7 @@ impl Started<'_> {
             log_filter: self.telemetry.log_filter(),
             exchange: self.exchange.running.handle(),
         };
-        let exit = running.until_asked(signals, &reload).await;
+        let exit = running.until_asked(signals, &reload, began).await;
         DaemonStopping { cause: &exit.to_string() }.emit();
         let exit = running.stop(exit).await;
         drop(screen);
@@ -266,37 +268,28 @@ impl Started<'_> {
         let control = Arc::clone(&running.control);
         let status = move || crate::api::Control::status(control.as_ref());
         // The terminal no longer turns Ctrl-C into a signal; sending it keeps one way out for both.
-        let quit = || drop(crate::supervision::signals::interrupt_self());
+        let quit = || drop(signals::interrupt_self());
         Screen::start(running.url.clone(), status, quit).map(Some).map_err(Failure::failed)
     }
 }
 
 impl Running {
-    /// Until everything is ready, or something has asked for the end before that.
-    async fn until_ready(&mut self) -> bool {
-        let mut look = tokio::time::interval(Duration::from_millis(10));
-        loop {
-            look.tick().await;
-            while let Ok(notice) = self.notices.try_recv() {
-                self.safety.noticed(&self.control, notice);
-            }
-            if crate::api::Control::ready(self.control.as_ref()).ready {
-                return true;
-            }
-            if !self.exits.is_empty() || look.period() * 500 < self.plan.around.clock.now().since(self.control.started()) {
-                // Five seconds: it goes on without being ready, and /ready says what is missing.
-                return false;
-            }
-        }
-    }
-
-    /// Waits for a signal or for a reason to end by itself.
+    /// Waits for a signal or for a reason to end by itself, and says once that everything is ready: a stop is heard before
+    /// that, too.
     #[allow(clippy::disallowed_methods, reason = "the second signal is awaited while the tree goes down")]
-    async fn until_asked(&mut self, mut signals: Signals, reload: &Reload) -> Exit {
+    async fn until_asked(&mut self, mut signals: Signals, reload: &Reload, began: Instant) -> Exit {
+        let mut look = tokio::time::interval(LOOK_FOR_READY);
+        let mut ready = false;
         // One reload at a time: what one takes out must be gone before the next one may bring it back.
         let (mut reloading, mut again): (Option<BoxFuture<'_, ()>>, bool) = (None, false);
         loop {
             tokio::select! {
+                _ = look.tick(), if !ready => {
+                    ready = crate::api::Control::ready(self.control.as_ref()).ready;
+                    if ready {
+                        DaemonReady { url: &self.url, took: began.elapsed() }.emit();
+                    }
+                }
                 signal = signals.next() => match signal {
                     Signal::Stop => {
                         tokio::spawn(second_signal(signals));

@@ -136,9 +136,22 @@ pub fn run(
     }
     let Some(world) = world else { return Err(BacktestError::Empty { files: files.len() }) };
     progress(events);
-    let finished = world.finish();
+    let mut finished = world.finish();
+    finished.trace_hash = with_input(&finished.trace_hash, recording.checksums());
     let warnings = recording.warnings().to_vec();
     Ok(Outcome { summary: summary(&finished, undecodable, warnings), undecodable: bad, tally: finished.tally, span })
+}
+
+/// The hash of the run over the run's own trace and every byte of its input, so that a changed digit changes it wherever it
+/// stands: also in a line that could not be read, or in a field that no event has.
+fn with_input(trace: &str, checksums: impl Iterator<Item = (u32, u32)>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(trace.as_bytes());
+    for (checksum, length) in checksums {
+        hasher.update(&checksum.to_le_bytes());
+        hasher.update(&length.to_le_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
 }
 
 /// The recording's symbols that the settings allow.

@@ -336,8 +336,8 @@ impl World {
         if let VenueCommand::Place(order) = &command {
             let client_order_id = order.client_order_id;
             let account = self.parts.executors[index].account();
-            if self.gate.account(account) == Mode::Halted {
-                let why = "the halt gate is closed".to_owned();
+            let halted = || if self.gate.account(account) == Mode::Halted { Err("the halt gate is closed".to_owned()) } else { Ok(()) };
+            if let Err(why) = self.parts.executors[index].may_leave(client_order_id).and_then(|()| halted()) {
                 self.work.push_back(Work::Executor(index, order_manager::Input::NotSent { client_order_id, why }));
                 return;
             }

@@ -427,6 +427,15 @@ impl DaemonStopping<'_> {
     }
 }
 
+/// It has: the journal is closed.
+pub struct DaemonStopped;
+
+impl DaemonStopped {
+    pub fn emit(self) {
+        info!(target: DAEMON, "stopped in order");
+    }
+}
+
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

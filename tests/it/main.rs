@@ -4,8 +4,11 @@
 
 mod api;
 mod audit_command;
+mod backtest_public_data;
 mod cli;
+mod daemon_bad_input;
 mod daemon_lifecycle;
+mod daemon_operator;
 mod daemon_reload;
 mod daemon_traces;
 mod data_features;

@@ -140,6 +140,8 @@ pub struct RiskMachine {
     twins: BTreeMap<(AccountId, StrategyId, Symbol), Twin>,
     /// Exposure of every account, valued when each book last changed or its market moved.
     capital: Money,
+    /// Symbols with exposure that had no price yet: valued with the first one.
+    unpriced: BTreeSet<Symbol>,
 }
 
 impl RiskMachine {
@@ -155,6 +157,7 @@ impl RiskMachine {
             order_of_memory: VecDeque::new(),
             twins: BTreeMap::new(),
             capital: Money::ZERO,
+            unpriced: BTreeSet::new(),
         }
     }
 
@@ -271,7 +274,7 @@ impl RiskMachine {
 
     fn market(&mut self, view: MarketView) {
         let moved = self.markets.insert(view.symbol, view).is_none_or(|before| before.reference() != view.reference());
-        if moved && !self.capital.is_zero() {
+        if moved && (!self.capital.is_zero() || self.unpriced.remove(&view.symbol)) {
             let holders: smallvec::SmallVec<[AccountId; 8]> =
                 self.accounts.iter().filter(|(_, account)| account.books.contains_key(&view.symbol)).map(|(id, _)| *id).collect();
             for account in holders {
@@ -291,7 +294,7 @@ impl RiskMachine {
         account.open.clear();
         account.known = true;
         for position in &book.view.positions {
-            account.books.entry(position.symbol).or_default().set_position(position.position_side, position.quantity);
+            account.books.entry(position.symbol).or_default().set_position(position);
         }
         for report in &book.open {
             let Some(intent) = report.intent else { continue };
@@ -332,8 +335,11 @@ impl RiskMachine {
     fn revalue(&mut self, account: AccountId, symbol: Symbol) {
         let reference = self.markets.get(&symbol).and_then(MarketView::reference);
         let Some(book) = self.accounts.get_mut(&account).and_then(|account| account.books.get_mut(&symbol)) else { return };
-        // Without a price the old value stands: exposure does not vanish because a feed is late.
-        let Some(reference) = reference else { return };
+        if reference.is_none() {
+            self.unpriced.insert(symbol);
+        }
+        // Exposure does not vanish because a feed is late: the old value stands, or after a rebuild what the position cost.
+        let Some(reference) = reference.or_else(|| book.entry_price().filter(|_| book.valued.is_zero())) else { return };
         let value = reference * book.exposure();
         self.capital += value - book.valued;
         book.valued = value;

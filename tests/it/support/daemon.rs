@@ -91,14 +91,23 @@ impl Home {
 
     /// Starts a daemon and waits until it answers; whether it is ready by then is not asked.
     pub fn spawn(self: &Arc<Self>) -> Daemon {
-        let mut daemon = Daemon::spawn(Arc::clone(self), self.run_command());
+        self.spawn_with(self.run_command())
+    }
+
+    fn spawn_with(self: &Arc<Self>, command: Command) -> Daemon {
+        let mut daemon = Daemon::spawn(Arc::clone(self), command);
         daemon.wait_until("answers", READY_WITHIN, |daemon| daemon.find_url());
         daemon
     }
 
     /// Starts a daemon and waits until it is ready.
     pub fn start(self: &Arc<Self>) -> Daemon {
-        let mut daemon = self.spawn();
+        self.start_with(self.run_command())
+    }
+
+    /// The same with a command line of one's own, from `binary`.
+    pub fn start_with(self: &Arc<Self>, command: Command) -> Daemon {
+        let mut daemon = self.spawn_with(command);
         daemon.wait_until("is ready", READY_WITHIN, |daemon| daemon.get("/ready").0 == 200);
         daemon
     }

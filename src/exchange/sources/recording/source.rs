@@ -87,6 +87,10 @@ impl Source {
         outcome.map_err(|why| Undecodable { file: self.path.clone(), line: self.lines.number(), why })
     }
 
+    pub(super) fn checksum(&self) -> (u32, u32) {
+        self.lines.checksum()
+    }
+
     pub(super) fn dust(&self) -> u64 {
         match &self.reader {
             Reader::Raw { decoder, .. } => decoder.dust(),
