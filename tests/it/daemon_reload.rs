@@ -302,13 +302,20 @@ fn accounts_come_and_go_with_their_executors_and_orders() {
     home.configure(&with);
     daemon.signal(libc::SIGHUP);
     config.accounts.push("delta");
-    let back = daemon.wait_for_status("has it back once more", SOON, |status| {
+    daemon.wait_for_status("has it back once more", SOON, |status| {
         let new = lives(status).contains(&("executor/delta".to_owned(), executor + 1));
         new && open_orders(status, "delta") >= 2 && status["ready"] == true
     });
+    assert_eq!(metric(&daemon, "ringfence_feed_connects_total"), 1.0);
+    assert_eq!(daemon.terminate().code(), Some(0), "{}", home.log());
+    ids_are_unique(&home);
+}
 
-    // What the kill switch does with an account changes without a restart of anybody.
-    let lived = lives(&back);
+#[test]
+fn what_a_kill_does_with_an_account_changes_without_a_restart_of_anybody() {
+    let config = Config::new();
+    let (home, mut daemon) = config.start();
+    let lived = lives(&daemon.wait_for_status("has orders resting", SOON, |status| open_orders(status, "alpha") >= 2));
     home.configure(&config.text().replace("id = \"alpha\"", "id = \"alpha\"\non_kill = \"flatten\""));
     daemon.signal(libc::SIGHUP);
     daemon.wait_until("takes it over", SOON, |daemon| daemon.home.log().contains("account alpha changed: on_kill"));
@@ -319,9 +326,6 @@ fn accounts_come_and_go_with_their_executors_and_orders() {
         let alpha = &status["accounts"][0];
         alpha["mode"] == "Halted" && alpha["positions"].as_array().is_some_and(Vec::is_empty) && alpha["open_orders"] == 0
     });
-    assert_eq!(metric(&daemon, "ringfence_feed_connects_total"), 1.0);
-    assert_eq!(daemon.terminate().code(), Some(0), "{}", home.log());
-    ids_are_unique(&home);
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Reload {
         match self.read() {
             Ok(settings) => {
                 let difference = self.apply(settings);
-                let [changes, needs_restart] = [&difference.changes, &difference.needs_restart].map(|list| difference::texts(list));
+                let [changes, needs_restart] = [&difference.changes, &difference.needs_restart].map(difference::texts);
                 ReloadApplied { changes: &changes, needs_restart: &needs_restart, took: began.elapsed() }.emit();
                 let text = format!("{} applied, {} need a restart: ", changes.len(), needs_restart.len());
                 self.tell(text + &[changes, needs_restart].concat().join("; "));
