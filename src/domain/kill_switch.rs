@@ -138,8 +138,8 @@ impl KillSwitch {
         out.push(Effect::Publish(self.modes().clone()));
         let halted: Vec<AccountId> = self.accounts.keys().copied().filter(|account| self.modes().account(*account) == Mode::Halted).collect();
         for account in halted {
-            // Positions stay as they were found: a latch may be old, and closing what a person left open is that person's word.
-            self.sweep(now, account, false, out);
+            let flatten = self.accounts.get(&account) == Some(&OnKill::Flatten);
+            self.sweep(now, account, flatten, out);
         }
     }
 

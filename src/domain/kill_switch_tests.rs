@@ -128,6 +128,17 @@ fn what_cannot_be_flattened_is_refused_and_not_called_done() {
 }
 
 #[test]
+fn a_restart_goes_on_flattening() {
+    let mut before = switch(OnKill::Flatten);
+    step(&mut before, 0, order(Verb::Halt, Scope::Global));
+    let ladder = Ladder::new(BTreeMap::new(), before.modes().clone());
+    let mut after = KillSwitch::new(ladder, BTreeMap::from([(account("a"), OnKill::Flatten)]), Epoch(4));
+    after.start(Timestamp::ZERO, &mut Outbox::new());
+    let steps = step(&mut after, 10, shows("a", 0, "0.5"));
+    assert!(matches!(&steps[0], Step::Do(Effect::Send { command: VenueCommand::Place(_), .. })), "{steps:?}");
+}
+
+#[test]
 fn resume_needs_a_person_and_finished_cancels_and_is_durable_before_the_gate_opens() {
     let mut switch = switch(OnKill::Cancel);
     let scope = Scope::Account(account("a"));
