@@ -25,7 +25,7 @@ pub struct OperatorCommand {
 pub enum Verb {
     /// Trip the kill switch.
     EmergencyStop,
-    /// No openings; reducing goes on.
+    /// No order leaves, open ones are cancelled, positions as configured; latched.
     Halt,
     /// Up again, by a named person with a reason.
     Resume,

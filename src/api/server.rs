@@ -33,9 +33,9 @@ pub struct ApiConfig {
 /// Why the API cannot be served. Each is one line; `run` ends with exit code 2.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    #[error("api.bind expected a free port, found {0} in use: is another daemon running? Stop it or choose another port")]
+    #[error("daemon.http_bind expected a free port, found {0} in use: is another daemon running? Stop it or choose another port")]
     InUse(SocketAddr),
-    #[error("api.bind expected an address of this machine that may be listened on, found {address}: {source}")]
+    #[error("daemon.http_bind expected an address of this machine that may be listened on, found {address}: {source}")]
     Refused { address: SocketAddr, source: io::Error },
     #[error(transparent)]
     Token(#[from] TokenError),

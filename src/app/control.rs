@@ -90,13 +90,21 @@ impl DaemonControl {
         waiting
     }
 
+    /// An account is shown as halted only once the venue itself shows no open order of it; until then it is what it is, an
+    /// account whose orders are being cancelled.
+    fn shown_mode(&self, account: AccountId) -> Mode {
+        let mode = self.plan.around.modes.get().account(account);
+        let confirmed = self.confirmed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).contains(&account);
+        if mode == Mode::Halted && !confirmed { Mode::CancelOnly } else { mode }
+    }
+
     fn account(&self, account: AccountId) -> AccountStatus {
         let standings = self.plan.around.views.accounts();
-        let mode = self.plan.around.modes.get().account(account);
+        let mode = self.shown_mode(account);
         match standings.get(&account) {
             Some(standing) => AccountStatus {
                 name: account,
-                mode: mode.max(standing.mode),
+                mode: if mode == Mode::CancelOnly { mode } else { mode.max(standing.mode) },
                 orders: standing.orders,
                 fills: standing.fills,
                 open_orders: standing.open.len() as u64,
@@ -168,7 +176,10 @@ impl DaemonControl {
             restarts: child.restarts,
             state: child.state.to_string(),
         };
-        directory.children().into_iter().map(status).collect()
+        let mut children: Vec<ChildStatus> = directory.children().into_iter().map(status).collect();
+        // Guards last: a person looks for what they stand around.
+        children.sort_by_key(|child| child.name.starts_with("guard/"));
+        children
     }
 
     fn kill_switch(&self) -> KillSwitchView {

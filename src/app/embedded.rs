@@ -12,6 +12,8 @@ use crate::domain::instrument::{Instrument, InstrumentKind};
 use crate::domain::money::{Price, Quantity};
 use crate::exchange::instruments;
 use crate::exchange::shell::OpenMarket;
+use crate::exchange::sources::MarketSource;
+use crate::exchange::sources::replay::ReplayMarket;
 use crate::exchange::sources::synthetic::{Synthetic, SyntheticConfig, SyntheticSymbol};
 use crate::exchange::{AccountSetup, ExchangeConfig, RunningExchange, ShellConfig};
 use crate::settings::{AccountSpec, MarketSource as Source, Settings, SymbolSpec};
@@ -71,8 +73,12 @@ fn market(settings: &Settings, now: crate::domain::time::Timestamp) -> Result<(O
             Ok((open, listed))
         }
         Source::Recording => {
-            let _ = now;
-            Err(Failure::usage("replay lands next"))
+            let market = ReplayMarket::open(&settings.exchange.files, now).map_err(Failure::usage)?;
+            for warning in market.warnings() {
+                tracing::warn!(target: "ringfence::market", warning, "recording");
+            }
+            let listed = market.instruments();
+            Ok((Box::new(move |_, _| Box::new(market)), listed))
         }
     }
 }

@@ -44,11 +44,12 @@ pub struct Parts<'p> {
 
 #[derive(Debug, Parser)]
 #[command(name = "ringfence", version, about = "Trades many accounts on crypto exchanges and keeps each of them ring-fenced")]
-#[command(after_help = "Example: ringfence run\n\nExit codes: 0 done, 1 failed, 2 bad usage or configuration.")]
-#[command(subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = "Without a command it is `ringfence run`: the daemon with its built-in settings.\n\n\
+    Example: ringfence run\n\n\
+    Exit codes: 0 done, 1 failed, 2 bad usage or configuration.")]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -67,6 +68,13 @@ enum Command {
     Data(data::Arguments),
 }
 
+impl Command {
+    /// What is meant when nothing is said.
+    fn daemon() -> Self {
+        Self::Run(run::Arguments::default())
+    }
+}
+
 /// Does what the command line asks and says how it went.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, parts: &Parts<'_>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
@@ -77,7 +85,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, parts: &Parts<'_>) ->
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    match execute(cli.command, parts) {
+    match execute(cli.command.unwrap_or_else(Command::daemon), parts) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.print();
@@ -126,5 +134,20 @@ mod tests {
             assert!(help.contains("Example: ringfence ") || sub.has_subcommands(), "{path} shows no example");
             assert!(sub.get_about().is_some(), "{path} does not say what it does");
         });
+    }
+    #[test]
+    fn without_a_command_the_daemon_runs_with_its_built_in_settings() {
+        let ran = std::cell::RefCell::new(Vec::new());
+        let run = |options: RunOptions| {
+            ran.borrow_mut().push((options.source.file, options.source.data_dir, options.plain));
+            Ok(())
+        };
+        let parts = Parts { run: &run, backtest: &|_| Ok(()), validator: &|_, _| Ok(()) };
+        for arguments in [&["ringfence"][..], &["ringfence", "run"]] {
+            main(arguments.iter().map(OsString::from), &parts);
+        }
+        assert_eq!(*ran.borrow(), [(None, None, false), (None, None, false)]);
+        let help = Cli::command().render_help().to_string();
+        assert!(help.contains("Without a command it is `ringfence run`"), "{help}");
     }
 }

@@ -11,7 +11,7 @@ use super::Parts;
 use super::failure::Failure;
 
 /// Run the daemon in the foreground; Ctrl-C stops it in order, a second one at once
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(after_help = "Example: ringfence run --config ringfence.toml --data-dir /var/lib/ringfence\n\n\
     Without --config it trades the exchange that it carries inside.\n\
     SIGHUP has it read its configuration again.")]

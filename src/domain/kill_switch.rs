@@ -179,7 +179,11 @@ impl KillSwitch {
         }
         let (accepted, text) = match outcome {
             Ok(text) => (true, text),
-            Err(error) => (false, error.to_string()),
+            Err(error) => {
+                // Whoever asked may have slammed the gate on the way here: it goes back to what the modes say.
+                out.push(Effect::SetGate(self.modes().clone()));
+                (false, error.to_string())
+            }
         };
         let row = Record::OperatorCommand {
             verb: order.verb.to_string(),

@@ -48,6 +48,7 @@ pub fn resolve(mut raw: Raw, mut rows: Vec<Row>, validator: &StrategyValidator<'
     }
     check_backoff(raw.supervision.as_ref(), &rows, problems);
     check_market(raw.exchange.as_ref(), &rows, problems);
+    check_hedge(&raw.accounts, &strategies, &rows, problems);
     if !problems.is_empty() {
         return None;
     }
@@ -320,6 +321,19 @@ fn check_market(exchange: Option<&Exchange>, rows: &[Row], problems: &mut Vec<Pr
         let expected = "[[symbols]] tables, because a synthetic market has no data to take them from";
         let help = Some("list [[symbols]], or set exchange.market = \"recording\"".to_owned());
         problems.push(problem("symbols", expected, "\"from-data\"", help, row.origin.clone()));
+    }
+}
+
+/// The strategies propose one-way orders, which a venue refuses on an account in hedge mode: better told here than by every
+/// order.
+fn check_hedge(accounts: &[Placed<AccountSpec>], strategies: &[StrategySpec], rows: &[Row], problems: &mut Vec<Problem>) {
+    for account in accounts.iter().filter_map(|placed| placed.value.as_ref()).filter(|account| account.enabled && account.hedge_mode) {
+        let Some(strategy) = strategies.iter().find(|spec| spec.enabled && spec.accounts.contains(&account.id)) else { continue };
+        let key = format!("accounts[{}].hedge_mode", account.id);
+        let origin = rows.iter().find(|row| row.key == key).map_or(Origin::Unset, |row| row.origin.clone());
+        let expected = format!("false, because strategy {} trades this account one way", strategy.id);
+        let help = Some("set hedge_mode = false, or take the account out of the strategy's accounts".to_owned());
+        problems.push(problem(&key, &expected, "true", help, origin));
     }
 }
 

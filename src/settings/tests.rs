@@ -323,6 +323,14 @@ fn the_other_files_in_config_are_valid() {
 }
 
 #[test]
+fn a_hedge_account_that_a_one_way_strategy_trades_is_refused_with_both_ways_out() {
+    let account = "[[accounts]]\nid = \"alpha\"\nstarting_funds = \"1\"\nhedge_mode = true\n";
+    let found = problems(account);
+    assert!(found.contains("ringfence.toml:4") && found.contains("strategy trend trades this account one way"), "{found}");
+    assert!(read(&account.replace("true", "false")).is_ok());
+}
+
+#[test]
 fn a_section_of_the_wrong_shape_is_one_problem_and_hides_no_other() {
     let text = "accounts = \"all\"\nsymbols = 5\nstrategies = {}\ndaemon = []\ntelemetry = true\n[risk]\nmax_messages = \"50/s\"\naccounts = 1\n[backtest]\nstrict = \"yes\"\n[supervision]\nintensity = 0\nperiod = \"0s\"\nbackoff_max = \"1ms\"\n";
     insta::assert_snapshot!(problems(text), @r##"

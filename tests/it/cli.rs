@@ -43,7 +43,7 @@ fn help_is_printed_to_stdout_and_wrong_usage_to_stderr_with_code_2() {
         let outcome = ringfence(directory.path(), arguments, &[]);
         assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{arguments:?}");
     }
-    for arguments in [&["fly"][..], &["run", "--confg", "x"], &["resume"], &["backtest"], &["halt", "--account", "A!"], &[]] {
+    for arguments in [&["fly"][..], &["run", "--confg", "x"], &["resume"], &["backtest"], &["halt", "--account", "A!"]] {
         let outcome = ringfence(directory.path(), arguments, &[]);
         assert_eq!((outcome.code, outcome.stdout.as_str()), (2, ""), "{arguments:?}");
     }

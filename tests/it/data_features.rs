@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use ringfence::cli::data_features::run;
+
+use crate::support::skip::shared_data;
 
 const GOLDEN: &str = include_str!("../fixtures/indicators.csv");
 const HEADER: &str = "close,sma_20,sma_50,ema_12,ema_26,rsi_14,macd,macd_signal,macd_hist,bb_upper,bb_middle,bb_lower,atr_14,adx_14,\
@@ -149,17 +151,9 @@ fn a_missing_file_and_an_unwritable_place_are_said_in_one_line() {
     assert_eq!(folder.names(), ["candles.csv"]);
 }
 
-fn shared_data() -> PathBuf {
-    std::env::var_os("RINGFENCE_SHARED_DATA").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from)
-}
-
 #[test]
 fn a_year_of_real_candles_gives_a_row_for_each() {
-    let input = shared_data().join("klines/binance_spot_BTCUSDT_15m_2024.csv.gz");
-    if !input.exists() {
-        eprintln!("skipped: {} is not there", input.display());
-        return;
-    }
+    let Some(input) = shared_data("klines/binance_spot_BTCUSDT_15m_2024.csv.gz") else { return };
     let folder = Folder::new();
     let output = folder.path("features.csv");
     assert_eq!(run(&input, &output).unwrap().rows, 34_945);

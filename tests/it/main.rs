@@ -8,6 +8,7 @@ mod exchange_recording;
 mod journal;
 mod market_stream;
 mod recorded_market;
+mod replayed_market;
 mod settings;
 mod supervision;
 mod support;

@@ -1,23 +1,12 @@
 //! Real recordings through the reader, the codec and the book: nothing lost, nothing unreadable, and the rebuilt book equal
 //! to the venue's own ticker. Skipped where the recordings are absent.
 
-use std::path::{Path, PathBuf};
-
 use ringfence::cli::data_inspect::{Inspection, run};
 
-fn data(path: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("RINGFENCE_SHARED_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
-    let file = folder.join(path);
-    if file.exists() {
-        return Some(file);
-    }
-    eprintln!("skipped: {} is absent; set RINGFENCE_SHARED_DATA to the folder with the recordings", file.display());
-    None
-}
+use crate::support::skip::shared_data;
 
 fn inspect(path: &str) -> Option<Inspection> {
-    Some(run(&[data(path)?], true).expect("a sound recording"))
+    Some(run(&[shared_data(path)?], true).expect("a sound recording"))
 }
 
 fn assert_whole(found: &Inspection) {

@@ -1,7 +1,9 @@
 //! Markets that the exchange can show: generated or recorded. A source is asked what happened up to a moment, and says it in
 //! frames; it reads no clock, and knows no account and no order.
 
+mod history;
 pub mod recording;
+pub mod replay;
 pub mod synthetic;
 
 use std::time::Duration;

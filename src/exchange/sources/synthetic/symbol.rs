@@ -13,9 +13,10 @@ use crate::domain::money::Price;
 use crate::domain::order::Side;
 use crate::domain::time::Timestamp;
 
-use super::history::History;
+use super::history;
 use super::process::{Dice, Process};
 use super::{STEP, SyntheticSymbol};
+use crate::exchange::sources::history::History;
 
 /// Levels that market makers hold on each side; close ones a tick apart, far ones wider.
 const DEPTH: usize = 26;
@@ -78,7 +79,7 @@ impl SyntheticMarket {
         let mut process = Process::new(f64::from(symbol.volatility_millionths) / 1e6, opens_at);
         let trade_lots = steps_of(symbol.trade.0, instrument.quantity_step.0);
         let lots_per_second = trade_lots * 2.0 * f64::from(symbol.trades_per_second);
-        let history = History::generate(&mut process, &mut dice, start, price, lots_per_second);
+        let history = history::generate(&mut process, &mut dice, start, price, lots_per_second);
         // Ids go on across restarts: no market makes more than 1,000 updates a millisecond.
         let first_id = (start.as_millis().max(1) as u64).saturating_mul(1_000);
         let mut market = Self {
