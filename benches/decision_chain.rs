@@ -104,6 +104,7 @@ fn print(name: &str, times: &Times) -> (f64, f64) {
 struct Proposer {
     updates: u32,
     orders: u32,
+    newest: Timestamp,
     stamps: Arc<Stamps>,
 }
 
@@ -114,6 +115,11 @@ impl Strategy for Proposer {
 
     fn on(&mut self, input: StrategyInput<'_>, desk: &mut Desk<'_>) {
         let StrategyInput::Market(view) = input else { return };
+        if view.at <= self.newest {
+            // A look at the clock, no frame.
+            return;
+        }
+        self.newest = view.at;
         self.updates += 1;
         if self.updates.is_multiple_of(ORDER_EVERY) {
             self.propose(view, desk);
@@ -245,6 +251,8 @@ struct Bench {
     frames: Vec<MarketFrame>,
     stamps: Arc<Stamps>,
     chain: Times,
+    /// Of that, from the frame to the strategy.
+    decision: Times,
 }
 
 fn accounts() -> Vec<AccountId> {
@@ -275,11 +283,14 @@ impl Bench {
     fn new(journal: &Journal, runtimes: &Runtimes, count: usize) -> Self {
         let (instruments, books, frames) = frames(count + ACCOUNTS.len());
         let (clock, stamps, chain) = (Clock::start(), Stamps::new(), times());
-        let (seen, into) = (Arc::clone(&stamps), Arc::clone(&chain));
-        // An entry's time is taken as the executor hands the row over, before the queue and the writer's wake-up.
+        let decision = times();
+        let (seen, into, into_decision) = (Arc::clone(&stamps), Arc::clone(&chain), Arc::clone(&decision));
+        // An entry's time is taken as the executor hands its row over, before the queue and the writer's wake-up.
         let observer = move |entry: &Entry| {
             if let Record::OrderIntended { intent, .. } = &entry.record {
-                record(&into, Timestamp(seen.at(intent.id.0).load(Relaxed)), entry.at);
+                let decoded = Timestamp(seen.at(intent.id.0).load(Relaxed));
+                record(&into, decoded, entry.at);
+                record(&into_decision, decoded, intent.decided_at);
             }
         };
         let port = JournalPort::new(journal.handle(), journal.emergency(), DaemonState::default(), clock, Arc::new(observer));
@@ -298,7 +309,7 @@ impl Bench {
         };
         let symbols = instruments.iter().map(|instrument| instrument.symbol).collect();
         around.roster.set(RosterEntries { accounts: accounts(), symbols, strategies: BTreeMap::from([(strategy_id(), accounts())]) });
-        Self { around, instruments, frames, stamps, chain }
+        Self { around, instruments, frames, stamps, chain, decision }
     }
 
     async fn run(&self, runtimes: &Runtimes, rounds: usize) {
@@ -317,8 +328,9 @@ impl Bench {
         let mut feeder = Feeder::new(self);
         feeder = trading.spawn(feeder.feed(FRAMES_A_ROUND)).await.expect("a feeder that ends");
         assert!(root.wait_ready().await, "the chain is ready");
-        self.chain.lock().expect("no panic under it").reset();
-        empty.times.lock().expect("no panic under it").reset();
+        for times in [&self.chain, &self.decision, &empty.times] {
+            times.lock().expect("no panic under it").reset();
+        }
         println!("{rounds} rounds of {FRAMES_A_ROUND} frames, 10,000 a second, an order with every tenth (µs)");
         println!("{:<34} {:>8} {:>9} {:>9} {:>9} {:>9}", "", "orders", "p50", "p99", "p99.9", "max");
         for _ in 0..rounds {
@@ -327,6 +339,7 @@ impl Bench {
         }
         let (empty_p50, empty_p99) = print("four empty ractor actors", &empty.times);
         let (chain_p50, chain_p99) = print("market, strategy, risk, executor", &self.chain);
+        print("  of that, frame to strategy", &self.decision);
         println!("ratio: p50 {:.2}, p99 {:.2}", chain_p50 / empty_p50, chain_p99 / empty_p99);
         let working = self.around.views.accounts().values().map(|standing| standing.open.len().to_string()).collect::<Vec<_>>().join(", ");
         println!("working orders by account: {working}; refused: {}", self.refused());
@@ -399,7 +412,7 @@ impl Bench {
                     bar_interval: Duration::from_secs(1),
                     holdings: Holdings::Whole,
                 };
-                Ok(StrategyHost::new(config, Box::new(Proposer { updates: 0, orders: 0, stamps: Arc::clone(&stamps) })))
+                Ok(StrategyHost::new(config, Box::new(Proposer { updates: 0, orders: 0, newest: Timestamp::ZERO, stamps: Arc::clone(&stamps) })))
             };
             let arguments = strategy::Arguments {
                 id: strategy_id(),
@@ -456,7 +469,7 @@ impl Feeder {
         let around = &bench.around;
         let reader = |instrument: &Instrument| {
             let symbol = instrument.symbol;
-            (symbol, (around.wires.frames(symbol), Post::new(&around.directory, &names::market(symbol), around.clock)))
+            (symbol, (around.wires.frames(symbol), Post::new(&around.directory, &names::market(symbol))))
         };
         let readers = bench.instruments.iter().map(reader).collect();
         Self { frames: bench.frames.clone().into_iter(), readers, clock: around.clock }
@@ -475,6 +488,8 @@ impl Feeder {
             if slot.push(frame) {
                 market.tell(MarketMessage::Wake);
             }
+            // A feeder that is late does not hand two over at once.
+            tokio::task::yield_now().await;
         }
         self
     }
@@ -488,7 +503,7 @@ struct Ball {
     from: Timestamp,
     /// Whether it goes all the way, as an order does, or ends with the second actor, as a tick does.
     whole: bool,
-    payload: [u8; PAYLOAD],
+    _payload: [u8; PAYLOAD],
 }
 
 struct Player;
@@ -546,8 +561,9 @@ impl EmptyChain {
                     tokio::task::yield_now().await;
                 }
                 due = due + FRAME_EVERY;
-                let ball = Ball { from: self.clock.now(), whole: count.is_multiple_of(ORDER_EVERY), payload: [0; PAYLOAD] };
+                let ball = Ball { from: self.clock.now(), whole: count.is_multiple_of(ORDER_EVERY), _payload: [0; PAYLOAD] };
                 self.first.cast(ball).expect("an actor that plays");
+                tokio::task::yield_now().await;
             }
             let _ = done.send(());
         });

@@ -138,7 +138,7 @@ impl Reload {
     }
 
     fn post<M: std::fmt::Debug + Send + 'static>(&self, name: &crate::domain::restart::ChildName, message: M) {
-        Post::new(&self.plan.around.directory, name, self.plan.around.clock).tell(message);
+        Post::new(&self.plan.around.directory, name).tell(message);
     }
 
     /// Who trades what from now on, and what the kill switch does with whom.

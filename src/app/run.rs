@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::control::DaemonControl;
 use super::embedded::{self, EmbeddedExchange};
 use super::hub::Hub;
+use super::memory;
 use super::reload::{self, Reload};
 use super::safety::{self, Exit, Safety};
 use super::services;
@@ -39,10 +40,14 @@ use crate::venues::embedded::Embedded;
 
 /// How long the runtimes get to end after everything on them has stopped.
 const RUNTIME_END: Duration = Duration::from_secs(1);
+/// How often what was measured is folded into the histograms: nobody may ever ask for the metrics, and until then every value
+/// is kept.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
 /// # Errors
 /// When something cannot be opened (exit 2), or the daemon ended in a halt of its own (exit 1).
 pub fn run(options: RunOptions, registry: &Registry) -> Result<(), Failure> {
+    memory::prefer_small_pages();
     let data_dir = options.settings.daemon.data_dir.clone();
     std::fs::create_dir_all(&data_dir)
         .map_err(|error| Failure::usage(format!("data directory {}: expected to create or open it, found: {error}", data_dir.display())))?;
@@ -192,7 +197,7 @@ impl Started<'_> {
             Arc::new(move |entry: &crate::domain::record::Entry| observer.entry(entry)),
         );
         let directory = Directory::new();
-        let kill_switch = Post::new(&directory, &names::kill_switch(), clock);
+        let kill_switch = Post::new(&directory, &names::kill_switch());
         let environment = Environment {
             directory: directory.clone(),
             runtimes: self.runtimes.handles(),
@@ -285,8 +290,10 @@ impl Running {
 
     /// Waits for a signal or for a reason to end by itself.
     async fn until_asked(&mut self, mut signals: Signals, reload: &Reload) -> Exit {
+        let mut upkeep = tokio::time::interval(METRICS_UPKEEP);
         loop {
             tokio::select! {
+                _ = upkeep.tick() => self.control.upkeep(),
                 signal = signals.next() => match signal {
                     Signal::Stop => {
                         tokio::spawn(second_signal(signals));

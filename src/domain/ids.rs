@@ -34,6 +34,20 @@ impl<const N: usize> Inline<N> {
         Ok(Self { bytes, length: text.len() as u8 })
     }
 
+    /// Appends allowed characters for which there is room.
+    fn push(&mut self, text: &[u8]) {
+        let from = self.length as usize;
+        self.bytes[from..from + text.len()].copy_from_slice(text);
+        self.length += text.len() as u8;
+    }
+
+    fn push_hexadecimal(&mut self, number: u64) {
+        let digits = (64 - number.leading_zeros()).div_ceil(4).max(1);
+        for digit in (0..digits).rev() {
+            self.push(&[b"0123456789abcdef"[(number >> (4 * digit)) as usize & 0xF]]);
+        }
+    }
+
     fn as_str(&self) -> &str {
         // Invariant: `new` admitted ASCII only.
         std::str::from_utf8(&self.bytes[..self.length as usize]).unwrap_or_default()
@@ -170,9 +184,16 @@ impl ClientOrderId {
     /// inside the intent id; it is spelled out so that a foreign epoch is visible to a person reading the venue's page.
     #[must_use]
     pub fn compose(account: AccountId, epoch: Epoch, intent: IntentId) -> Self {
-        // Invariant: 3 + 12 + 1 + 5 + 1 + 11 = 33 ≤ 36, all characters allowed.
-        let text = format!("rf-{account}-{:x}-{:x}", epoch.0 & 0xF_FFFF, intent.0 & 0xFFF_FFFF_FFFF);
-        Self::new(&text).expect("a composed client order id is within the venue's rule")
+        // Invariant: 3 + 12 + 1 + 5 + 1 + 11 = 33 ≤ 36, all characters allowed. Written by hand because every order is named
+        // on its way out, and the formatter takes ten times as long.
+        let mut id = Inline { bytes: [0; 36], length: 0 };
+        id.push(b"rf-");
+        id.push(account.as_bytes());
+        id.push(b"-");
+        id.push_hexadecimal(u64::from(epoch.0 & 0xF_FFFF));
+        id.push(b"-");
+        id.push_hexadecimal(intent.0 & 0xFFF_FFFF_FFFF);
+        Self(id)
     }
 
     /// Whether this id was made by Ringfence for that account.

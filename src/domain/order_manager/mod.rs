@@ -92,7 +92,8 @@ pub struct OrderManager {
     phase: Phase,
     modes: ModeTable,
     risk: Incarnation,
-    orders: BTreeMap<ClientOrderId, Order>,
+    /// Boxed: an order is half a kilobyte, and the map moves its neighbours about when one is put in.
+    orders: BTreeMap<ClientOrderId, Box<Order>>,
     tombstones: VecDeque<ClientOrderId>,
     positions: Positions,
     last_trade_id: u64,
@@ -108,7 +109,7 @@ impl OrderManager {
     /// `state` is what the journal adds up to; a first life begins with an empty one.
     #[must_use]
     pub fn new(account: AccountId, epoch: Epoch, modes: ModeTable, state: AccountState) -> Self {
-        let orders = state.open.into_iter().map(|(id, open)| (id, Order::recovered(open))).collect();
+        let orders = state.open.into_iter().map(|(id, open)| (id, Box::new(Order::recovered(open)))).collect();
         Self {
             account,
             epoch,
@@ -157,12 +158,17 @@ impl OrderManager {
     }
 
     pub fn orders(&self) -> impl Iterator<Item = &Order> {
-        self.orders.values()
+        self.orders.values().map(Box::as_ref)
+    }
+
+    #[must_use]
+    pub fn order(&self, id: ClientOrderId) -> Option<&Order> {
+        self.orders.get(&id).map(Box::as_ref)
     }
 
     /// Orders that the venue may have open.
     pub fn open_orders(&self) -> impl Iterator<Item = &Order> {
-        self.orders.values().filter(|order| !order.status.is_terminal())
+        self.orders().filter(|order| !order.status.is_terminal())
     }
 
     /// Orders and fills since the journal began.
@@ -207,7 +213,7 @@ impl OrderManager {
             return;
         }
         let report = tracked.report(now, self.account, None, None);
-        self.orders.insert(client_order_id, tracked);
+        self.orders.insert(client_order_id, Box::new(tracked));
         self.sent += 1;
         let row = Record::OrderIntended { intent, order: order.clone(), risk_incarnation: incarnation };
         out.persist(vec![row], vec![Effect::Send(VenueCommand::Place(order))]);

@@ -41,11 +41,11 @@ impl OrderManager {
                 Finding::NotListed { .. } => {}
                 Finding::Orphan { order } => {
                     let cancel = VenueCommand::Cancel { symbol: order.symbol, client_order_id: order.client_order_id };
-                    self.orders.insert(order.client_order_id, Order::foreign(now, order));
+                    self.orders.insert(order.client_order_id, Box::new(Order::foreign(now, order)));
                     out.push(Effect::Send(cancel));
                 }
                 Finding::Foreign { order } => {
-                    self.orders.insert(order.client_order_id, Order::foreign(now, order));
+                    self.orders.insert(order.client_order_id, Box::new(Order::foreign(now, order)));
                 }
                 Finding::PositionDiffers { venue, .. } => {
                     self.positions.adopt_position(venue);
