@@ -55,6 +55,8 @@ const BOUND: usize = 10_000;
 const INTENTS_MAX: usize = 1 << 20;
 
 fn main() {
+    // As the daemon has it.
+    ringfence::app::memory::prefer_small_pages();
     let rounds = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(5);
     let data = tempfile::tempdir().expect("a directory for the journal");
     let (journal, _) = Journal::open(data.path(), &JournalOptions::new("bench", "none")).expect("a journal");

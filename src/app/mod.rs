@@ -5,7 +5,7 @@ pub mod backtest;
 mod control;
 mod embedded;
 mod hub;
-mod memory;
+pub mod memory;
 mod reload;
 pub mod run;
 mod safety;

