@@ -3,6 +3,8 @@
 //! A plain program, because each figure needs its own set-up and none needs a statistic beyond a percentile.
 //! `cargo bench --bench journal [-- DIRECTORY]`; the directory should be on the disk that is asked about.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures wall time")]
+
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};

@@ -55,7 +55,7 @@ function show(status) {
     number(age(s.age_ms), s.stale ? "bad" : "dim")]));
   fill("strategies", status.strategies.map((s) => [cell(s.id), cell(s.kind), cell(s.running ? s.mode : "stopped", s.running ? MODES[s.mode] : "dim"),
     number(s.signals), number(s.refused)]));
-  fill("children", status.children.map((c) => [cell(c.name), cell(c.state, c.state === "running" ? "good" : "warn"), number(c.incarnation),
+  fill("children", status.children.map((c) => [cell(c.name), cell(c.state, c.state === "ready" ? "good" : "warn"), number(c.incarnation),
     restarts(c.restarts), number(c.mailbox)]));
 }
 

@@ -11,8 +11,9 @@ use super::names;
 use super::tickets::Tickets;
 use super::{Surroundings, order_traces::OrderTraces};
 use crate::domain::ids::{AccountId, ClientOrderId, Epoch, Incarnation, StrategyId};
+use crate::domain::ladder::ModeTable;
 use crate::domain::mode::{FaultClass, Scope};
-use crate::domain::order::{OrderReport, OrderStatus, TraceContext, VenueCommand, VenueEvent};
+use crate::domain::order::{AccountView, OrderReport, TraceContext, VenueCommand, VenueEvent};
 use crate::domain::order_manager::{Effect, Input, OrderManager};
 use crate::domain::outbox::{Outbox, Step};
 use crate::domain::record::Record;
@@ -47,6 +48,10 @@ pub struct State {
     risk_seen: Option<Incarnation>,
     kill_switch: Post<KillMessage>,
     strategies: HashMap<StrategyId, Post<StrategyMessage>>,
+    /// The incarnation of each strategy that was told every open order; and whether everybody is being told right now.
+    introduced: HashMap<StrategyId, Incarnation>,
+    introducing: bool,
+    modes_seen: Arc<ModeTable>,
     traces: OrderTraces,
     sent_at: BTreeMap<ClientOrderId, Timestamp>,
     timers: OrderTimers,
@@ -68,7 +73,8 @@ impl Actor for Executor {
         let Arguments { account, epoch, venue, around, reporter } = arguments;
         let modes = around.modes.get();
         let machine = OrderManager::new(account, epoch, modes.as_ref().clone(), around.journal.account(account));
-        let restarted = (reporter.incarnation() > Incarnation(1)).then(|| reporter.incarnation());
+        let earlier = machine.orders().map(|order| order.order.client_order_id);
+        let traces = OrderTraces::new(account, reporter.incarnation(), earlier);
         let mut state = State {
             machine,
             tickets: Tickets::default(),
@@ -78,7 +84,10 @@ impl Actor for Executor {
             risk_seen: None,
             kill_switch: Post::new(&around.directory, &names::kill_switch()),
             strategies: HashMap::new(),
-            traces: OrderTraces::new(account, restarted),
+            introduced: HashMap::new(),
+            introducing: false,
+            modes_seen: modes,
+            traces,
             sent_at: BTreeMap::new(),
             timers: OrderTimers::of(account),
             spare: Outbox::new(),
@@ -117,7 +126,10 @@ impl State {
                 Input::Venue(*event)
             }
             ExecutorMessage::Journalled { ticket, failure } => return self.journalled(ticket, failure),
-            ExecutorMessage::Modes(modes) => Input::Modes(modes.as_ref().clone()),
+            ExecutorMessage::Modes(modes) => {
+                self.modes_seen = Arc::clone(&modes);
+                Input::Modes(modes.as_ref().clone())
+            }
             ExecutorMessage::RiskManager(incarnation) => {
                 self.risk_seen = Some(incarnation);
                 Input::RiskManager(incarnation)
@@ -157,6 +169,12 @@ impl State {
             }
         }
         self.meet_risk();
+        // A message that fell between two incarnations is made good here.
+        let modes = self.around.modes.get();
+        if !Arc::ptr_eq(&modes, &self.modes_seen) {
+            self.modes_seen = Arc::clone(&modes);
+            self.step(Input::Modes(modes.as_ref().clone()));
+        }
         self.step(Input::Tick);
         self.publish();
     }
@@ -207,14 +225,15 @@ impl State {
         match effect {
             Effect::Send(command) => self.send(command),
             Effect::Report(report) => self.report(*report),
-            Effect::Book(book) => self.risk.tell(RiskMessage::Book(book)),
-            Effect::Account(view) => {
-                let view = Arc::new(*view);
-                for strategy in self.around.roster.strategies_of(self.machine.account()) {
-                    self.strategy(strategy).tell(StrategyMessage::Account(Arc::clone(&view)));
+            Effect::Book(book) => {
+                self.introducing = true;
+                // A risk manager announces itself from its start, and its address may follow a moment later: a book that
+                // did not arrive is told again with the next beat.
+                if self.risk.send(RiskMessage::Book(book)).is_err() {
+                    self.risk_seen = None;
                 }
-                self.risk.tell(RiskMessage::Account(view));
             }
+            Effect::Account(view) => self.account(Arc::new(*view)),
             Effect::Fault { class, detail } => {
                 let scope = Scope::Account(self.machine.account());
                 self.kill_switch.tell(KillMessage::Fault { scope, class, detail });
@@ -226,6 +245,23 @@ impl State {
         }
     }
 
+    /// A strategy trades from its first view on and must know its orders by then: an incarnation that was not told all of them
+    /// (behind a book come the reports of every order, then the view) hears of the account when it has asked.
+    fn account(&mut self, view: Arc<AccountView>) {
+        metrics::account_books(view.account, view.equity, view.day_pnl);
+        let introducing = std::mem::take(&mut self.introducing);
+        for id in self.around.roster.strategies_of(self.machine.account()) {
+            let Some(incarnation) = self.strategy(id).incarnation() else { continue };
+            if introducing {
+                self.introduced.insert(id, incarnation);
+            }
+            if self.introduced.get(&id) == Some(&incarnation) {
+                self.strategy(id).tell(StrategyMessage::Account(Arc::clone(&view)));
+            }
+        }
+        self.risk.tell(RiskMessage::Account(view));
+    }
+
     /// Orders pass the gate here, at the last instruction before they leave; everything else goes as it is.
     fn send(&mut self, command: VenueCommand) {
         let VenueCommand::Place(order) = &command else {
@@ -233,10 +269,12 @@ impl State {
         };
         let id = order.client_order_id;
         let reduce_only = order.reduce_only;
+        if let Err(why) = self.machine.may_leave(id) {
+            return self.step(Input::NotSent { client_order_id: id, why });
+        }
         if self.passage.is_open(reduce_only) {
             self.hand_over(command, Some(id));
         } else {
-            self.traces.ended(id, Some("the halt gate is closed"));
             self.step(Input::NotSent { client_order_id: id, why: "the halt gate is closed".to_owned() });
         }
     }
@@ -277,6 +315,7 @@ impl State {
             }
             VenueEvent::OutcomeUnknown { client_order_id, why } => {
                 OrderUnknown { account, client_order_id: *client_order_id, why }.emit();
+                self.traces.unknown(*client_order_id, why);
             }
             _ => {}
         }
@@ -296,7 +335,7 @@ impl State {
         }
         if report.status.is_terminal() {
             self.sent_at.remove(&report.client_order_id);
-            self.traces.ended(report.client_order_id, report.detail.as_deref().filter(|_| report.status != OrderStatus::Filled));
+            self.traces.ended(&report);
             self.ended.push_back(report.clone());
             if self.ended.len() > ENDED_SHOWN {
                 self.ended.pop_front();

@@ -46,8 +46,7 @@ impl JournalPort {
 
     /// Queues rows; `done` hears, on the journal's thread, whether they are durable.
     pub fn append(&self, rows: Vec<Record>, done: impl FnOnce(Result<(), String>) + Send + 'static) {
-        let told = move |result: AckResult| done(result.map(|_| ()).map_err(|fault| fault.to_string()));
-        self.submit(rows, Ack::Callback(Box::new(told)));
+        self.submit(rows, told(done));
     }
 
     /// Queues rows that nothing waits for. What the journal does not take goes to the emergency file.
@@ -55,11 +54,19 @@ impl JournalPort {
         self.submit(rows, Ack::None);
     }
 
-    /// To the disk first, because an order may wait for it; what only follows from the rows is done while the disk works.
+    /// `done` hears when everything queued before is durable, or that it is not.
+    pub fn barrier(&self, done: impl FnOnce(Result<(), String>) + Send + 'static) {
+        self.queue(Vec::new(), told(done));
+    }
+
     fn submit(&self, rows: Vec<Record>, ack: Ack) {
-        if rows.is_empty() {
-            return;
+        if !rows.is_empty() {
+            self.queue(rows, ack);
         }
+    }
+
+    /// To the disk first, because an order may wait for it; what only follows from the rows is done while the disk works.
+    fn queue(&self, rows: Vec<Record>, ack: Ack) {
         let at = self.clock.now();
         let entries: Arc<[Entry]> = rows.into_iter().map(|record| Entry { at, record }).collect();
         let mut folded = self.lock();
@@ -121,4 +128,8 @@ impl JournalPort {
         // Folding is total: it has no step that could panic half way.
         self.folded.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn told(done: impl FnOnce(Result<(), String>) + Send + 'static) -> Ack {
+    Ack::Callback(Box::new(move |result: AckResult| done(result.map(|_| ()).map_err(|fault| fault.to_string()))))
 }

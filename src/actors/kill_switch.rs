@@ -161,11 +161,23 @@ impl State {
             }
             Effect::Answer { accepted, text } => {
                 if let Some(answer) = self.answering.take() {
-                    // Whoever asked may have gone; the command stands.
-                    drop(answer.send(CommandAnswer { accepted, text }));
+                    self.answer(answer, accepted, text);
                 }
             }
         }
+    }
+
+    /// Behind everything that the command wrote: what a person was told outlives a kill in the next instant. The command itself
+    /// waits for nothing.
+    fn answer(&self, answer: oneshot::Sender<CommandAnswer>, accepted: bool, text: String) {
+        self.around.journal.barrier(move |durable| {
+            let text = match durable {
+                Ok(()) => text,
+                Err(why) => format!("{text}; not in the journal: {why}"),
+            };
+            // Whoever asked may have gone; the command stands.
+            drop(answer.send(CommandAnswer { accepted, text }));
+        });
     }
 
     fn publish(&mut self, modes: ModeTable) {

@@ -10,7 +10,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use super::{Surroundings, ask, names};
 use crate::domain::ids::{StrategyId, Symbol};
 use crate::domain::instrument::Instrument;
-use crate::domain::market::{Changed, MarketMachine};
+use crate::domain::market::{Changed, ClosedBar, MarketMachine};
 use crate::domain::market_data::{MarketEventRef, MarketFrame};
 use crate::domain::mode::{FaultClass, Scope};
 use crate::domain::time::Timestamp;
@@ -42,6 +42,10 @@ pub struct State {
     fetching: bool,
     /// Bars that began before this are half seen: they are not told, their readers ask the venue for them.
     whole_since: Option<Timestamp>,
+    /// The same for bars that somebody wanted later.
+    wanted_since: Vec<(Duration, Timestamp)>,
+    /// The newest time of the venue's.
+    newest: Timestamp,
     was_stale: bool,
     around: Surroundings,
     reporter: Reporter,
@@ -65,6 +69,8 @@ impl Actor for Market {
             kill_switch: Post::new(&around.directory, &names::kill_switch()),
             fetching: false,
             whole_since: None,
+            wanted_since: Vec::new(),
+            newest: Timestamp::ZERO,
             was_stale: true,
             around,
             reporter,
@@ -79,7 +85,11 @@ impl Actor for Market {
     async fn handle(&self, _myself: ActorRef<Self::Msg>, envelope: Self::Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
         match envelope.message {
             MarketMessage::Wake => state.drain(),
-            MarketMessage::Tick => state.tick(),
+            MarketMessage::Tick => {
+                // A wake-up that fell between two incarnations is never sent again: the slot believes that it was.
+                state.drain();
+                state.tick();
+            }
             MarketMessage::Reconnected => {
                 state.machine.disconnected();
                 state.whole_since = None;
@@ -96,11 +106,11 @@ impl Actor for Market {
                 state.fetching = false;
                 state.fault(format!("no book snapshot: {why}"));
             }
-            MarketMessage::WantBars(interval) => {
-                if let Err(error) = state.machine.want_bars(interval) {
-                    state.fault(error.to_string());
-                }
-            }
+            MarketMessage::WantBars(interval) => match state.machine.want_bars(interval) {
+                Ok(true) => state.wanted_since.push((interval, state.newest)),
+                Ok(false) => {}
+                Err(error) => state.fault(error.to_string()),
+            },
         }
         Ok(())
     }
@@ -112,10 +122,13 @@ impl State {
         if self.slot.take(&mut frames) {
             FeedGap { symbol: self.symbol, expected: 0, found: 0 }.emit();
             self.machine.disconnected();
+            // Trades are missing: the bars that are open now are not whole.
+            self.whole_since = None;
             self.fetch_snapshot();
         }
         for frame in frames.drain(..) {
             self.whole_since.get_or_insert(frame.venue_time);
+            self.newest = self.newest.max(frame.venue_time);
             let changed = self.machine.frame(frame.received_at, frame.venue_time, frame.borrowed().event);
             self.changed(changed);
         }
@@ -150,10 +163,13 @@ impl State {
     /// The newest view onto the board; view and whole bars to the readers.
     fn tell(&mut self) {
         let mut update = self.machine.take_update();
-        let since = self.whole_since;
-        let whole = |opened: Timestamp| since.is_some_and(|since| opened >= since);
-        let half_seen = update.closed.iter().any(|bar| !whole(bar.candle.open_time));
-        update.closed.retain(|bar| whole(bar.candle.open_time));
+        let (since, wanted) = (self.whole_since, &self.wanted_since);
+        let whole = |bar: &ClosedBar| {
+            let wanted = wanted.iter().find(|(interval, _)| *interval == bar.interval).map_or(Timestamp::ZERO, |(_, since)| *since);
+            since.is_some_and(|since| bar.candle.open_time >= since.max(wanted))
+        };
+        let half_seen = !update.closed.iter().all(whole);
+        update.closed.retain(|bar| whole(bar));
         self.around.board.post(update.view);
         if !update.view.stale {
             self.reporter.ready();

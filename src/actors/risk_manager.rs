@@ -2,11 +2,13 @@
 //! data costs it no messages.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::{Surroundings, names};
 use crate::domain::ids::{AccountId, StrategyId, Symbol};
+use crate::domain::ladder::ModeTable;
 use crate::domain::order::{OrderIntent, TraceContext};
 use crate::domain::outbox::{Outbox, Step};
 use crate::domain::record::Record;
@@ -32,6 +34,7 @@ pub struct State {
     strategies: HashMap<StrategyId, Post<StrategyMessage>>,
     kill_switch: Post<KillMessage>,
     seen: HashMap<Symbol, u64>,
+    modes_seen: Arc<ModeTable>,
     around: Surroundings,
     restart: Option<TraceContext>,
     /// An empty outbox with room, so that a step takes no memory.
@@ -47,8 +50,10 @@ impl Actor for RiskManager {
         let Arguments { limits, around, reporter } = arguments;
         let incarnation = reporter.incarnation();
         let restart = (incarnation.0 > 1).then(|| trace::restart_context("risk_manager", incarnation.0, "restarted by its supervisor"));
+        let modes = around.modes.get();
         let mut state = State {
-            machine: RiskMachine::new(incarnation, limits, around.modes.get().as_ref().clone()),
+            machine: RiskMachine::new(incarnation, limits, modes.as_ref().clone()),
+            modes_seen: modes,
             executors: HashMap::new(),
             strategies: HashMap::new(),
             kill_switch: Post::new(&around.directory, &names::kill_switch()),
@@ -75,12 +80,21 @@ impl Actor for RiskManager {
             RiskMessage::Report(report) => Input::Report(report.as_ref().clone()),
             RiskMessage::Book(book) => Input::Book(*book),
             RiskMessage::Account(view) => Input::Account(view.as_ref().clone()),
-            RiskMessage::Modes(modes) => Input::Modes(modes.as_ref().clone()),
+            RiskMessage::Modes(modes) => {
+                state.modes_seen = Arc::clone(&modes);
+                Input::Modes(modes.as_ref().clone())
+            }
             RiskMessage::Limits(limits) => Input::Limits(limits),
             RiskMessage::Tick => {
                 let now = state.around.clock.now();
                 for symbol in &state.around.roster.get().symbols {
                     state.look(now, *symbol);
+                }
+                // A message that fell between two incarnations is made good here.
+                let modes = state.around.modes.get();
+                if !Arc::ptr_eq(&modes, &state.modes_seen) {
+                    state.modes_seen = Arc::clone(&modes);
+                    state.step(now, Input::Modes(modes.as_ref().clone()), None);
                 }
                 return Ok(());
             }
@@ -95,7 +109,9 @@ impl State {
         let now = self.around.clock.now();
         self.look(now, intent.symbol);
         let fields = [("account", Field::Shown(&intent.account)), ("symbol", Field::Shown(&intent.symbol))];
-        let span = trace::start_child(span::RISK, signal, &fields, self.restart.as_slice());
+        // The first decision after a restart shows it.
+        let restart = self.restart.take();
+        let span = trace::start_child(span::RISK, signal, &fields, restart.as_slice());
         self.step(now, Input::Propose(intent), Some(span));
     }
 

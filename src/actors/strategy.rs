@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use super::{Surroundings, ask, names};
 use crate::domain::ids::{AccountId, StrategyId, Symbol};
 use crate::domain::market::MarketUpdate;
+use crate::domain::order::TraceContext;
 use crate::messages::boards::StrategyStanding;
 use crate::messages::{Envelope, ExecutorMessage, Post, RiskMessage, StrategyMessage, UpdateSlot};
 use crate::strategies::{HostInput, StrategyEffect, StrategyHost};
@@ -48,6 +49,8 @@ pub struct State {
     effects: Vec<StrategyEffect>,
     risk: Post<RiskMessage>,
     standing: StrategyStanding,
+    /// For the first signal of a later life to link to.
+    restart: Option<TraceContext>,
     around: Surroundings,
     reporter: Reporter,
     myself: ActorRef<Envelope<StrategyMessage>>,
@@ -63,6 +66,8 @@ impl Actor for StrategyActor {
         let host = make_host(next_intent.load(Ordering::Relaxed))
             .map_err(|why| ChildFault::new(crate::domain::mode::FaultClass::Panic, format!("strategy {id} could not be built: {why}")))?;
         let woken = Arc::new(AtomicBool::new(false));
+        let incarnation = reporter.incarnation().0;
+        let restart = (incarnation > 1).then(|| trace::restart_context(names::strategy(id).as_str(), incarnation, "started again"));
         let state = State {
             id,
             interval,
@@ -74,6 +79,7 @@ impl Actor for StrategyActor {
             effects: Vec::new(),
             risk: Post::new(&around.directory, &names::risk_manager()),
             standing: StrategyStanding::default(),
+            restart: restart.flatten(),
             host,
             around,
             reporter,
@@ -175,7 +181,8 @@ impl State {
                     ("symbol", Field::Shown(&intent.symbol)),
                     ("reason", Field::Text(&intent.reason)),
                 ];
-                let mut signal = trace::start_root(span::SIGNAL, &fields, &[]);
+                let restart = self.restart.take();
+                let mut signal = trace::start_root(span::SIGNAL, &fields, restart.as_slice());
                 if signal.is_recorded()
                     && let Some(view) = self.around.board.get(intent.symbol)
                 {

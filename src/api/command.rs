@@ -63,6 +63,8 @@ pub enum InjectedFault {
     Wedge,
     /// Never comes back from a handler.
     Spin,
+    /// The journal alone: its next commit is refused as by a broken disk.
+    Fail,
 }
 
 /// What came of a command.
@@ -133,7 +135,7 @@ fn read(body: &[u8]) -> Result<Body, ApiProblem> {
 }
 
 fn fault_missing() -> ApiProblem {
-    ApiProblem::unprocessable("expected {\"fault\": \"panic\" | \"wedge\" | \"spin\"}, found no fault")
+    ApiProblem::unprocessable("expected {\"fault\": \"panic\" | \"wedge\" | \"spin\" | \"fail\"}, found no fault")
 }
 
 /// A text that is there has something in it and fits.

@@ -167,6 +167,7 @@ fn page(content_type: &'static str, text: &'static str) -> Response {
 }
 
 /// Counts each request by its route (never by its path, which anybody chooses) and marks the answer as not to be kept.
+#[allow(clippy::disallowed_methods, reason = "how long a request takes is wall time")]
 async fn observe(route: Option<MatchedPath>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let mut response = next.run(request).await;

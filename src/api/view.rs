@@ -113,7 +113,7 @@ pub struct ChildStatus {
     pub name: String,
     pub incarnation: Incarnation,
     pub restarts: u64,
-    /// `running`, `starting`, `backing_off`, `stopped`, …
+    /// `ready`, `starting`, `waiting`, `down`, …
     pub state: String,
     pub mailbox: u64,
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -28,6 +29,9 @@ use crate::messages::{CommandAnswer, KillMessage, Post};
 use crate::supervision::Inject;
 use crate::telemetry::metrics::MetricsHandle;
 
+/// How long an operator's answer waits for the journal: a healthy disk takes a few thousandths of it.
+const DURABLE_WITHIN: Duration = Duration::from_secs(1);
+
 /// What the daemon tells of itself.
 pub struct DaemonControl {
     plan: Arc<Plan>,
@@ -49,11 +53,6 @@ impl DaemonControl {
     /// Not ready from here on.
     pub fn stopping(&self) {
         self.stopping.store(true, Ordering::Release);
-    }
-
-    #[must_use]
-    pub fn started(&self) -> Timestamp {
-        self.started
     }
 
     pub fn upkeep(&self) {
@@ -208,10 +207,12 @@ impl DaemonControl {
         let mut kill_switch = Post::new(&around.directory, &names::kill_switch());
         let down = || ApiProblem::unavailable("expected a running kill switch, found it restarting; the gate is closed, try again");
         kill_switch.send(KillMessage::Operator { order, answer }).map_err(|_| down())?;
-        match answered.await {
-            Ok(CommandAnswer { accepted: true, text }) => Ok(text),
-            Ok(CommandAnswer { accepted: false, text }) => Err(ApiProblem::conflict(text)),
-            Err(_) => Err(down()),
+        match tokio::time::timeout(DURABLE_WITHIN, answered).await {
+            Ok(Ok(CommandAnswer { accepted: true, text })) => Ok(text),
+            Ok(Ok(CommandAnswer { accepted: false, text })) => Err(ApiProblem::conflict(text)),
+            Ok(Err(_)) => Err(down()),
+            // The kill switch has long acted; it is the journal that is late.
+            Err(_) => Ok(format!("{verb} of {} is under way, and the journal has not taken it yet: look at the disk", command.scope)),
         }
     }
 
@@ -256,22 +257,16 @@ impl DaemonControl {
         let outcome = match (by_kill_switch, &command.verb) {
             (Some(verb), _) => {
                 let text = self.to_kill_switch(verb, &command).await?;
-                self.cancel_within(command.scope, &command.reason);
+                if verb != kill_switch::Verb::Resume {
+                    self.cancel_within(command.scope, &command.reason);
+                }
                 text
             }
             (None, Verb::Restart { child }) => {
                 self.plan.around.directory.restart(child).map_err(|error| ApiProblem::not_found(error.to_string()))?;
                 self.journal(&command, child)
             }
-            (None, Verb::Inject { child, fault }) => {
-                let kind = match fault {
-                    InjectedFault::Panic => Inject::Panic,
-                    InjectedFault::Wedge => Inject::Wedge,
-                    InjectedFault::Spin => Inject::Spin,
-                };
-                self.plan.around.directory.inject(child, kind).map_err(|error| ApiProblem::not_found(error.to_string()))?;
-                self.journal(&command, &format!("{fault} into {child}"))
-            }
+            (None, Verb::Inject { child, fault }) => self.inject(child, *fault, &command)?,
             (None, Verb::StartStrategy(id)) => self.start_strategy(*id, &command)?,
             (None, Verb::StopStrategy(id)) => self.stop_strategy(*id, &command)?,
             (None, _) => return Err(ApiProblem::unprocessable("expected a verb of this daemon")),
@@ -280,10 +275,26 @@ impl DaemonControl {
         Ok(CommandOutcome { verb: command.verb.name().to_owned(), scope: command.scope, outcome, complete })
     }
 
+    fn inject(&self, child: &str, fault: InjectedFault, command: &OperatorCommand) -> Result<String, ApiProblem> {
+        let kind = match fault {
+            InjectedFault::Panic => Inject::Panic,
+            InjectedFault::Wedge => Inject::Wedge,
+            InjectedFault::Spin => Inject::Spin,
+            InjectedFault::Fail if child == "journal" => {
+                self.plan.around.journal.handle().inject_failure();
+                return Ok(self.journal(command, "the journal's next commit fails"));
+            }
+            InjectedFault::Fail => return Err(ApiProblem::unprocessable(format!("fail expected the journal, found {child}"))),
+        };
+        self.plan.around.directory.inject(child, kind).map_err(|error| ApiProblem::not_found(error.to_string()))?;
+        Ok(self.journal(command, &format!("{fault} into {child}")))
+    }
+
     fn start_strategy(&self, id: StrategyId, command: &OperatorCommand) -> Result<String, ApiProblem> {
         let settings = self.plan.settings.load();
         let spec = settings.strategies.iter().find(|spec| spec.id == id);
         let spec = spec.ok_or_else(|| ApiProblem::not_found(format!("expected a configured strategy, found {id}")))?;
+        crate::simulation::assemble::instruments_of(spec, &self.plan.traded()).map_err(|error| ApiProblem::unprocessable(error.to_string()))?;
         let mut roster = self.plan.around.roster.get().as_ref().clone();
         roster.strategies.insert(id, spec.accounts.clone());
         self.plan.around.roster.set(roster);

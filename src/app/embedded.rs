@@ -53,7 +53,7 @@ pub fn start(settings: &Settings, data_dir: &Path) -> Result<EmbeddedExchange, F
         record: Some(data_dir.join("exchange.db")),
         clock,
     };
-    let running = RunningExchange::start(config, open).map_err(Failure::failed)?;
+    let running = RunningExchange::start(config, open).map_err(Failure::usage)?;
     let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| {
         listener.set_nonblocking(true)?;
         Ok((listener.local_addr()?, listener))

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, OptionFuture};
 use tokio::sync::mpsc;
 
 use super::control::DaemonControl;
@@ -31,9 +33,9 @@ use crate::messages::{Board, Clock, HaltGate, ModeBoard, Post, Views, Wires, boa
 use crate::settings::{LogFormat, Settings};
 use crate::store::{Journal, JournalOptions, Latch, Recovery};
 use crate::strategies::Registry;
-use crate::supervision::signals::{Signal, Signals};
+use crate::supervision::signals::{self, Signal, Signals};
 use crate::supervision::{Directory, Environment, Runtimes, Supervisor, SupervisorHandle};
-use crate::telemetry::events::{DaemonReady, DaemonStopping};
+use crate::telemetry::events::{DaemonReady, DaemonStopped, DaemonStopping};
 use crate::telemetry::logs;
 use crate::telemetry::{self, LogSink, OtlpConfig, TelemetryConfig, TelemetryGuard};
 use crate::venues::embedded::Embedded;
@@ -43,6 +45,8 @@ const RUNTIME_END: Duration = Duration::from_secs(1);
 /// How often what was measured is folded into the histograms: nobody may ever ask for the metrics, and until then every value
 /// is kept.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+/// How late the log may say that everything is ready.
+const LOOK_FOR_READY: Duration = Duration::from_millis(10);
 
 /// # Errors
 /// When something cannot be opened (exit 2), or the daemon ended in a halt of its own (exit 1).
@@ -97,6 +101,8 @@ fn with_journal(
     let started = Started { options, data_dir, telemetry, on_screen, journal: &journal, exchange: &exchange, runtimes: &runtimes };
     let ended = runtimes.block_on(started.daemon(registry.clone(), state, epoch));
     let clean = ended.as_ref().is_ok_and(|exit| *exit == Exit::Ordered);
+    // With the runtimes goes whoever listened: from here on a signal ends the process at once, should a disk hang.
+    signals::unhandle();
     let trading_ended = runtimes.shutdown(RUNTIME_END);
     drop(running);
     if !clean || !trading_ended {
@@ -109,7 +115,9 @@ fn with_journal(
         return Err(Failure::failed(why));
     }
     exchange.running.stop().map_err(Failure::failed)?;
-    journal.close("stopped in order").map_err(Failure::failed)
+    journal.close("stopped in order").map_err(Failure::failed)?;
+    DaemonStopped.emit();
+    Ok(())
 }
 
 /// Folds the journal's rows into the state that they add up to.
@@ -164,10 +172,6 @@ impl Started<'_> {
         let began = Instant::now();
         let signals = Signals::listen().map_err(Failure::failed)?;
         let mut running = self.start(registry, state, epoch).await?;
-        let ready = running.until_ready().await;
-        if ready {
-            DaemonReady { url: &running.url, took: began.elapsed() }.emit();
-        }
         let screen = self.screen(&running)?;
         let reload = Reload {
             source: self.options.source.clone(),
@@ -176,7 +180,7 @@ impl Started<'_> {
             log_filter: self.telemetry.log_filter(),
             exchange: self.exchange.running.handle(),
         };
-        let exit = running.until_asked(signals, &reload).await;
+        let exit = running.until_asked(signals, &reload, began).await;
         DaemonStopping { cause: &exit.to_string() }.emit();
         let exit = running.stop(exit).await;
         drop(screen);
@@ -234,12 +238,7 @@ impl Started<'_> {
         });
         plan.around.roster.set(reload::roster(&plan, settings));
         let control = DaemonControl::new(Arc::clone(&plan), Arc::clone(&hub), self.telemetry.metrics());
-        let api = ApiConfig {
-            bind: settings.daemon.http_bind,
-            data_dir: self.data_dir.to_owned(),
-            allowed_hosts: settings.daemon.http_allowed_hosts.clone(),
-            fault_injection: settings.daemon.fault_injection,
-        };
+        let api = self.api_config();
         let server = ApiServer::bind(api.clone(), Arc::clone(&control) as Arc<dyn crate::api::Control>).await.map_err(Failure::usage)?;
         let url = server.url();
         let (exit_sender, exits) = mpsc::unbounded_channel();
@@ -257,6 +256,16 @@ impl Started<'_> {
         Ok(Running { plan, control, hub, roots, exits, notices, safety, url })
     }
 
+    fn api_config(&self) -> ApiConfig {
+        let daemon = &self.options.settings.daemon;
+        ApiConfig {
+            bind: daemon.http_bind,
+            data_dir: self.data_dir.to_owned(),
+            allowed_hosts: daemon.http_allowed_hosts.clone(),
+            fault_injection: daemon.fault_injection,
+        }
+    }
+
     fn screen(&self, running: &Running) -> Result<Option<Screen>, Failure> {
         if !self.on_screen {
             return Ok(None);
@@ -264,44 +273,42 @@ impl Started<'_> {
         let control = Arc::clone(&running.control);
         let status = move || crate::api::Control::status(control.as_ref());
         // The terminal no longer turns Ctrl-C into a signal; sending it keeps one way out for both.
-        let quit = || drop(crate::supervision::signals::interrupt_self());
+        let quit = || drop(signals::interrupt_self());
         Screen::start(running.url.clone(), status, quit).map(Some).map_err(Failure::failed)
     }
 }
 
 impl Running {
-    /// Until everything is ready, or something has asked for the end before that.
-    async fn until_ready(&mut self) -> bool {
-        let mut look = tokio::time::interval(Duration::from_millis(10));
-        loop {
-            look.tick().await;
-            while let Ok(notice) = self.notices.try_recv() {
-                self.safety.noticed(&self.control, notice);
-            }
-            if crate::api::Control::ready(self.control.as_ref()).ready {
-                return true;
-            }
-            if !self.exits.is_empty() || look.period() * 500 < self.plan.around.clock.now().since(self.control.started()) {
-                // Five seconds: it goes on without being ready, and /ready says what is missing.
-                return false;
-            }
-        }
-    }
-
-    /// Waits for a signal or for a reason to end by itself.
-    async fn until_asked(&mut self, mut signals: Signals, reload: &Reload) -> Exit {
+    /// Waits for a signal or for a reason to end by itself, and says once that everything is ready: a stop is heard before
+    /// that, too.
+    #[allow(clippy::disallowed_methods, reason = "the second signal is awaited while the tree goes down")]
+    async fn until_asked(&mut self, mut signals: Signals, reload: &Reload, began: Instant) -> Exit {
+        let mut look = tokio::time::interval(LOOK_FOR_READY);
         let mut upkeep = tokio::time::interval(METRICS_UPKEEP);
+        let mut ready = false;
+        // One reload at a time: what one takes out must be gone before the next one may bring it back.
+        let (mut reloading, mut again): (Option<BoxFuture<'_, ()>>, bool) = (None, false);
         loop {
             tokio::select! {
                 _ = upkeep.tick() => self.control.upkeep(),
+                _ = look.tick(), if !ready => {
+                    ready = crate::api::Control::ready(self.control.as_ref()).ready;
+                    if ready {
+                        DaemonReady { url: &self.url, took: began.elapsed() }.emit();
+                    }
+                }
                 signal = signals.next() => match signal {
                     Signal::Stop => {
                         tokio::spawn(second_signal(signals));
                         return Exit::Ordered;
                     }
                     Signal::StopNow => return Exit::Forced,
-                    Signal::Reload => reload.run(),
+                    Signal::Reload if reloading.is_some() => again = true,
+                    Signal::Reload => reloading = Some(reload.run().boxed()),
                 },
+                () = OptionFuture::from(reloading.as_mut()).map(drop), if reloading.is_some() => {
+                    reloading = std::mem::take(&mut again).then(|| reload.run().boxed());
+                }
                 Some(exit) = self.exits.recv() => {
                     tokio::spawn(second_signal(signals));
                     return exit;

@@ -79,7 +79,9 @@ fn api_server(control: &Arc<DaemonControl>, api: &ApiConfig, first: &Arc<Mutex<O
 
 /// History over the venue's own REST.
 pub struct WireHistory {
-    rest: Arc<MarketRest>,
+    /// Spot and USD-M have paths and texts of their own.
+    spot: Arc<MarketRest>,
+    usdm: Arc<MarketRest>,
     instruments: Arc<[Instrument]>,
 }
 
@@ -87,24 +89,38 @@ impl WireHistory {
     /// # Errors
     /// When no HTTP client can be made.
     pub fn new(address: &SocketAddr, instruments: &[Instrument]) -> Result<Self, String> {
-        let rest = MarketRest::new(&format!("http://{address}"), InstrumentKind::Perpetual).map_err(|error| error.to_string())?;
-        Ok(Self { rest: Arc::new(rest), instruments: instruments.into() })
+        let rest = |kind| MarketRest::new(&format!("http://{address}"), kind).map(Arc::new).map_err(|error| error.to_string());
+        Ok(Self { spot: rest(InstrumentKind::Spot)?, usdm: rest(InstrumentKind::Perpetual)?, instruments: instruments.into() })
+    }
+
+    /// A symbol with the side of the venue that lists it.
+    fn listed(&self, symbol: Symbol) -> Result<(Arc<MarketRest>, Instrument), String> {
+        let listed = self.instruments.iter().find(|instrument| instrument.symbol == symbol);
+        let instrument = listed.ok_or_else(|| format!("expected a listed symbol, found {symbol}"))?;
+        let rest = match instrument.kind {
+            InstrumentKind::Spot => &self.spot,
+            InstrumentKind::Perpetual => &self.usdm,
+        };
+        Ok((Arc::clone(rest), instrument.clone()))
     }
 }
 
 impl History for WireHistory {
     fn depth(&self, symbol: Symbol) -> BoxFuture<'static, Result<DepthSnapshot, String>> {
-        let (rest, instruments) = (Arc::clone(&self.rest), Arc::clone(&self.instruments));
+        let listed = self.listed(symbol);
         async move {
-            let listed = instruments.iter().find(|instrument| instrument.symbol == symbol);
-            let instrument = listed.ok_or_else(|| format!("expected a listed symbol, found {symbol}"))?;
-            rest.depth(instrument, DEPTH_LIMIT).await.map_err(|error| error.to_string())
+            let (rest, instrument) = listed?;
+            rest.depth(&instrument, DEPTH_LIMIT).await.map_err(|error| error.to_string())
         }
         .boxed()
     }
 
     fn candles(&self, symbol: Symbol, interval: Duration, limit: usize) -> BoxFuture<'static, Result<Vec<Candle>, String>> {
-        let rest = Arc::clone(&self.rest);
-        async move { rest.klines(symbol, interval, limit).await.map_err(|error| error.to_string()) }.boxed()
+        let listed = self.listed(symbol);
+        async move {
+            let (rest, _) = listed?;
+            rest.klines(symbol, interval, limit).await.map_err(|error| error.to_string())
+        }
+        .boxed()
     }
 }

@@ -10,7 +10,10 @@ use super::control::DaemonControl;
 use super::tree::Plan;
 use crate::actors::names;
 use crate::domain::ids::AccountId;
-use crate::domain::order::{VenueCommand, VenueEvent};
+use crate::domain::order::{OrderStatus, VenueCommand, VenueEvent};
+use crate::domain::restart::ChildName;
+use crate::domain::time::Timestamp;
+use crate::messages::boards::AccountStanding;
 use crate::settings::OpenOrders;
 use crate::supervision::{SupervisorHandle, shutdown};
 
@@ -18,6 +21,8 @@ use crate::supervision::{SupervisorHandle, shutdown};
 const ANSWER: Duration = Duration::from_secs(1);
 /// Between two looks at what an account still has open.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How far an executor may be behind its mailbox when it publishes its standing: a beat, and far more than it ever is.
+const EXECUTOR_LAG: Duration = Duration::from_millis(100);
 
 /// Stops the trees. Says what did not go in order.
 pub async fn stop(plan: &Arc<Plan>, control: &DaemonControl, roots: Vec<SupervisorHandle>) -> Vec<String> {
@@ -25,12 +30,17 @@ pub async fn stop(plan: &Arc<Plan>, control: &DaemonControl, roots: Vec<Supervis
     let deadline = Instant::now() + settings.daemon.shutdown_deadline;
     control.stopping();
     let mut complaints = Vec::new();
-    stop_strategies(plan, &roots, deadline).await;
-    if settings.daemon.on_shutdown == OpenOrders::Cancel {
-        for account in plan.around.roster.get().accounts.clone() {
-            if let Err(why) = cancel_all(plan, account, deadline).await {
-                complaints.push(format!("open orders of {account}: {why}"));
-            }
+    // With the strategies gone nobody proposes; with risk gone nothing is approved that is still on its way.
+    take_down(plan, &roots, names::plain("strategies"), deadline).await;
+    take_down(plan, &roots, names::risk_manager(), deadline).await;
+    let since = plan.around.clock.now();
+    for account in plan.around.roster.get().accounts.clone() {
+        let done = match settings.daemon.on_shutdown {
+            OpenOrders::Cancel => cancel_all(plan, account, since, deadline).await,
+            OpenOrders::Keep => answered(plan, account, since, deadline).await,
+        };
+        if let Err(why) = done {
+            complaints.push(format!("open orders of {account}: {why}"));
         }
     }
     let left = deadline.saturating_duration_since(Instant::now()).max(ANSWER);
@@ -42,20 +52,43 @@ pub async fn stop(plan: &Arc<Plan>, control: &DaemonControl, roots: Vec<Supervis
     complaints
 }
 
-/// With the strategies' level gone there is nobody left who could propose.
-async fn stop_strategies(plan: &Arc<Plan>, roots: &[SupervisorHandle], deadline: Instant) {
-    let strategies = names::plain("strategies");
+/// Takes one of the trading root's children out, with everything below it.
+async fn take_down(plan: &Arc<Plan>, roots: &[SupervisorHandle], name: ChildName, deadline: Instant) {
     for root in roots.iter().filter(|root| *root.name() == names::plain("trading")) {
-        // A root that is gone has no strategies either.
-        let _ = root.actor().remove(&strategies);
+        // A root that is gone has no children either.
+        let _ = root.actor().remove(&name);
     }
-    while plan.around.directory.lookup(strategies.as_str()).is_some() && Instant::now() < deadline {
+    while plan.around.directory.lookup(name.as_str()).is_some() && Instant::now() < deadline {
         tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
+/// Whether the account's executor has no order of that kind left, after it has seen everything that risk approved until
+/// `since`. One that is down has nothing to say.
+fn settled(plan: &Plan, account: AccountId, since: Timestamp, unsettled: fn(OrderStatus) -> bool) -> bool {
+    if plan.around.directory.lookup(names::executor(account).as_str()).is_none() {
+        return true;
+    }
+    let standings = plan.around.views.accounts();
+    let seen = |standing: &&Arc<AccountStanding>| standing.view.at > since + EXECUTOR_LAG;
+    standings.get(&account).filter(seen).is_some_and(|standing| !standing.open.iter().any(|order| unsettled(order.status)))
+}
+
+/// Until no order of the account is on its way, or time is up: what is kept stands at the venue and in the journal.
+async fn answered(plan: &Plan, account: AccountId, since: Timestamp, deadline: Instant) -> Result<(), String> {
+    let on_its_way = |status| matches!(status, OrderStatus::Persisting | OrderStatus::Submitted);
+    while !settled(plan, account, since, on_its_way) {
+        if Instant::now() >= deadline {
+            return Err("the venue has not answered about every one of them".to_owned());
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    Ok(())
+}
+
 /// Until the venue shows none and the executor has booked their ends, or time is up.
-async fn cancel_all(plan: &Arc<Plan>, account: AccountId, deadline: Instant) -> Result<(), String> {
+async fn cancel_all(plan: &Arc<Plan>, account: AccountId, since: Timestamp, deadline: Instant) -> Result<(), String> {
+    let booked = || settled(plan, account, since, |status| !status.is_terminal());
     let ask = |command| {
         let answer = plan.venue.ask(account, command);
         async { timeout(ANSWER, answer).await.map_err(|_| "no answer from the venue".to_owned())?.map_err(|error| error.to_string()) }
@@ -67,9 +100,8 @@ async fn cancel_all(plan: &Arc<Plan>, account: AccountId, deadline: Instant) -> 
             VenueEvent::SnapshotIs(snapshot) => Some(snapshot.open_orders.len()),
             _ => None,
         });
-        let booked = plan.around.views.accounts().get(&account).is_none_or(|standing| standing.open.is_empty());
         match open {
-            Some(0) if booked => return Ok(()),
+            Some(0) if booked() => return Ok(()),
             Some(count) if Instant::now() >= deadline => return Err(format!("the venue still shows {count}, or their ends are not booked")),
             None => return Err("the venue gave no snapshot".to_owned()),
             Some(_) => tokio::time::sleep(LOOK_AGAIN).await,

@@ -19,7 +19,7 @@ use crate::domain::ids::{AccountId, Epoch, StrategyId, Symbol};
 use crate::domain::instrument::Instrument;
 use crate::domain::restart::{Backoff, ChildName, Intensity, Restart, RuntimeKind, Shutdown, SupervisorPolicy};
 use crate::settings::{Settings, StrategySpec};
-use crate::simulation::assemble;
+use crate::simulation::assemble::{self, Proposer};
 use crate::strategies::Registry;
 use crate::supervision::{Child, Directory, Environment, SupervisorSpec};
 use crate::venues::port::Venue;
@@ -39,8 +39,16 @@ pub struct Plan {
     pub epoch: Epoch,
     pub around: Surroundings,
     pub environment: Environment,
-    /// The next intent of each strategy in this epoch.
-    next_intents: Mutex<HashMap<StrategyId, Arc<AtomicU32>>>,
+    /// Every strategy that ran in this epoch, in the order of their first start.
+    proposers: Mutex<HashMap<StrategyId, Desk>>,
+}
+
+/// A strategy's place among all proposers and the number of its next intent. Both outlive its incarnations and its removal,
+/// so that no intent id is used twice.
+#[derive(Clone)]
+struct Desk {
+    place: usize,
+    next_intent: Arc<AtomicU32>,
 }
 
 /// What a plan is made of.
@@ -60,19 +68,14 @@ impl Plan {
     pub fn new(parts: PlanParts) -> Arc<Self> {
         let PlanParts { settings, registry, instruments, venue, stream_base, epoch, around, environment } = parts;
         let settings = ArcSwap::from_pointee(settings);
-        let next_intents = Mutex::default();
-        Arc::new(Self { settings, registry, instruments, venue, stream_base, epoch, around, environment, next_intents })
+        let proposers = Mutex::default();
+        Arc::new(Self { settings, registry, instruments, venue, stream_base, epoch, around, environment, proposers })
     }
 
     /// The instruments of the enabled symbols: what is traded right now.
     #[must_use]
     pub fn traded(&self) -> Vec<Instrument> {
-        let settings = self.settings.load();
-        let enabled = |symbol: Symbol| match &settings.symbols {
-            crate::settings::Symbols::FromData => true,
-            crate::settings::Symbols::Listed(_) => settings.enabled_symbols().any(|spec| spec.name == symbol),
-        };
-        self.instruments.iter().filter(|instrument| enabled(instrument.symbol)).cloned().collect()
+        traded(&self.settings.load(), &self.instruments)
     }
 
     fn policy(&self, name: ChildName) -> SupervisorPolicy {
@@ -141,7 +144,9 @@ impl Plan {
         let plan = Arc::clone(self);
         self.level("strategies", move || {
             let settings = plan.settings.load_full();
-            settings.enabled_strategies().map(|spec| plan.strategy(spec)).collect()
+            // The roster knows whom an operator has stopped or started.
+            let roster = plan.around.roster.get();
+            settings.strategies.iter().filter(|spec| roster.strategies.contains_key(&spec.id)).map(|spec| plan.strategy(spec)).collect()
         })
     }
 
@@ -202,13 +207,14 @@ impl Plan {
     #[must_use]
     pub fn strategy(self: &Arc<Self>, spec: &StrategySpec) -> Child {
         let name = names::strategy(spec.id);
-        let next_intent = self.next_intent(spec.id);
+        let Desk { place, next_intent } = self.desk(spec.id);
         let (plan, spec) = (Arc::clone(self), spec.clone());
         let actor = Child::actor(name.clone(), RuntimeKind::Trading, move |context| {
             let (inner, wanted) = (Arc::clone(&plan), spec.clone());
             let make_host = move |first_intent: u32| {
                 let (settings, state) = (inner.settings.load(), inner.around.journal.state());
-                assemble::host(&settings, &wanted, &inner.registry, &inner.traded(), &state, first_intent, inner.epoch)
+                let proposer = Proposer { first_intent, ..Proposer::first(inner.epoch, place) };
+                assemble::host(&settings, &wanted, &inner.registry, &inner.traded(), &state, proposer)
                     .map_err(|error| error.to_string())
             };
             let symbols = assemble::instruments_of(&spec, &plan.traded()).unwrap_or_default();
@@ -227,9 +233,10 @@ impl Plan {
         self.guarded(&name, vec![actor.reports_ready().heartbeat(self.heartbeat()).mailbox_bound(MAILBOX_BOUND)])
     }
 
-    fn next_intent(&self, id: StrategyId) -> Arc<AtomicU32> {
-        let mut next = self.next_intents.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(next.entry(id).or_insert_with(|| Arc::new(AtomicU32::new(0))))
+    fn desk(&self, id: StrategyId) -> Desk {
+        let mut proposers = self.proposers.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = proposers.len();
+        proposers.entry(id).or_insert_with(|| Desk { place, next_intent: Arc::default() }).clone()
     }
 
     fn metronome(self: &Arc<Self>) -> Child {
@@ -237,6 +244,16 @@ impl Plan {
         let task = Child::task(names::plain("metronome"), RuntimeKind::Trading, move |context| metronome::beat(context, plan.around.clone()));
         task.heartbeat(self.heartbeat())
     }
+}
+
+/// The instruments that those settings trade, out of those that the exchange lists.
+#[must_use]
+pub fn traded(settings: &Settings, listed: &[Instrument]) -> Vec<Instrument> {
+    let enabled = |symbol: Symbol| match &settings.symbols {
+        crate::settings::Symbols::FromData => true,
+        crate::settings::Symbols::Listed(_) => settings.enabled_symbols().any(|spec| spec.name == symbol),
+    };
+    listed.iter().filter(|instrument| enabled(instrument.symbol)).cloned().collect()
 }
 
 /// Puts a child back that gave up and was let go; one that stands is left alone.

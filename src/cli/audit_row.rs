@@ -23,9 +23,8 @@ pub(super) fn summary(record: &Record) -> String {
         Record::Reconciled { findings, wallet, .. } => {
             format!("wallet {wallet}, {} findings{}", findings.len(), after_colon(Some(&findings.join("; "))))
         }
-        Record::ModeChanged { scope, from, to, cause, by, reason } => {
-            format!("{scope}: {from} → {to}: {cause}{}{}", by_whom(by.as_deref()), after_colon(reason.as_deref()))
-        }
+        // The cause names the person and the reason where there is one.
+        Record::ModeChanged { scope, from, to, cause, .. } => format!("{scope}: {from} → {to}: {cause}"),
         Record::OperatorCommand { verb, scope, by, reason, outcome } => format!("{verb} {scope} by {by}: {reason}; {outcome}"),
         Record::ConfigChanged { changes, config_hash } => format!("config {}: {}", short(config_hash), changes.join("; ")),
         Record::Supervision { child, incarnation, event, class, detail } => {
@@ -33,7 +32,6 @@ pub(super) fn summary(record: &Record) -> String {
             format!("{child} #{incarnation} {event}{class}{}", after_colon(Some(detail)))
         }
         Record::KillSwitch { scope, event, detail } => format!("{scope}: {event}{}", after_colon(Some(detail))),
-        Record::SymbolNote { symbol, note } => format!("{symbol}: {note}"),
     }
 }
 
@@ -58,6 +56,3 @@ fn after_colon(text: Option<&str>) -> String {
     text.filter(|text| !text.is_empty()).map_or_else(String::new, |text| format!(": {text}"))
 }
 
-fn by_whom(name: Option<&str>) -> String {
-    name.map_or_else(String::new, |name| format!(" by {name}"))
-}

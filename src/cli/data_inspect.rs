@@ -239,7 +239,7 @@ impl Checks {
             MarketEventRef::Snapshot(snapshot) => checks.snapshot(snapshot),
             MarketEventRef::Ticker(ticker) => checks.ticker(ticker),
             MarketEventRef::Candle(candle) => {
-                inspection.candle_gaps += checks.missing_before(candle);
+                inspection.candle_gaps += checks.missing_before(*candle);
                 None
             }
             MarketEventRef::Trade(_) | MarketEventRef::Mark(_) => None,

@@ -34,6 +34,8 @@ enum Fault {
     Wedge,
     /// Never come back from a handler
     Spin,
+    /// Refuse the next commit, as a broken disk does; the journal only
+    Fail,
 }
 
 impl From<Fault> for InjectedFault {
@@ -42,6 +44,7 @@ impl From<Fault> for InjectedFault {
             Fault::Panic => Self::Panic,
             Fault::Wedge => Self::Wedge,
             Fault::Spin => Self::Spin,
+            Fault::Fail => Self::Fail,
         }
     }
 }

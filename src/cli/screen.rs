@@ -4,6 +4,8 @@
 //! A panic elsewhere is no reason to leave: supervised actors panic and are restarted. The terminal is put back when this
 //! thread ends, however it ends, and by `restore` on the way to a hard exit.
 
+#![allow(clippy::disallowed_methods, reason = "a screen is redrawn in wall time")]
+
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -246,7 +248,7 @@ fn draw_children(frame: &mut Frame<'_>, area: Rect, children: &[ChildStatus]) {
 fn child_row(child: &ChildStatus) -> Row<'_> {
     Row::new([
         Line::from(child.name.as_str()),
-        Line::styled(child.state.as_str(), if child.state == "running" { good() } else { warn() }),
+        Line::styled(child.state.as_str(), if child.state == "ready" { good() } else { warn() }),
         right(child.restarts).style(if child.restarts > 0 { warn() } else { dim() }),
         right(child.mailbox),
     ])
@@ -419,7 +421,7 @@ mod tests {
                 symbol("ETHUSDT", Some("2650.55"), Some(4_250), true),
                 symbol("SOLUSDT", None, None, true),
             ],
-            children: vec![child("risk_manager", 0, "running"), child("executor/alpha", 2, "backing_off")],
+            children: vec![child("risk_manager", 0, "ready"), child("executor/alpha", 2, "backing_off")],
             restrictions: Vec::new(),
             events: vec![
                 event(1, EventKind::Fill, "alpha buy 0.015 BTCUSDT at 61800.1"),
@@ -451,7 +453,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_counted_and_a_tiny_terminal_does_no_harm() {
         let mut view = view();
-        view.children = (0..100).map(|number| child(&format!("market/{number}"), 0, "running")).collect();
+        view.children = (0..100).map(|number| child(&format!("market/{number}"), 0, "ready")).collect();
         assert!(picture(&view, 0).contains("children, 91 more"), "{}", picture(&view, 0));
         for (width, height) in [(1, 1), (10, 3), (20, 5)] {
             let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();

@@ -74,7 +74,7 @@ pub enum Effect {
     Publish(ModeTable),
     /// Straight to the venue, on the kill switch's own connection.
     Send { account: AccountId, command: VenueCommand },
-    /// `account` has no open order at the venue, by the venue's own word.
+    /// `account` has no open order at the venue, by the venue's own word, and no position where those were to be closed.
     Confirmed { account: AccountId, tries: u32, took: Duration },
     /// Tries are failing; a person must look.
     Unconfirmed { account: AccountId, tries: u32, open_orders: Option<usize>, why: String },
@@ -138,7 +138,8 @@ impl KillSwitch {
         out.push(Effect::Publish(self.modes().clone()));
         let halted: Vec<AccountId> = self.accounts.keys().copied().filter(|account| self.modes().account(*account) == Mode::Halted).collect();
         for account in halted {
-            self.sweep(now, account, false, out);
+            let flatten = self.accounts.get(&account) == Some(&OnKill::Flatten);
+            self.sweep(now, account, flatten, out);
         }
     }
 
@@ -168,6 +169,8 @@ impl KillSwitch {
     fn operator(&mut self, now: Timestamp, order: &Order, out: &mut Outbox<Record, Effect>) {
         let outcome = match order.verb {
             Verb::Halt => self.operator_lower(now, order, Mode::Halted, out),
+            // A position is an account's; whose part of it a strategy's is, the venue does not know.
+            Verb::Flatten if matches!(order.scope, Scope::Strategy(_) | Scope::Symbol(_)) => Err(RaiseError::NotOfAccount { scope: order.scope }),
             Verb::Flatten => self.operator_lower(now, order, Mode::ReduceOnly, out),
             Verb::Resume => self.resume(now, order, out),
             Verb::Cancel => Ok(format!("cancelling every open order of {}", order.scope)),
@@ -273,7 +276,12 @@ impl KillSwitch {
             return;
         }
         let held: Vec<_> = snapshot.positions.iter().filter(|position| !position.quantity.is_zero()).collect();
-        if sweep.flatten && !sweep.flattened && !held.is_empty() {
+        if sweep.flatten && sweep.flattened && !held.is_empty() {
+            // Asked to be closed and not closed: the next try asks again. A kill whose orders failed is not done.
+            sweep.last_why = format!("the venue still shows {} positions to close", held.len());
+            return;
+        }
+        if sweep.flatten && !held.is_empty() {
             sweep.flattened = true;
             sweep.next_try = now + RETRY_AFTER;
             let (epoch, mut counter) = (self.epoch, self.counter);

@@ -103,6 +103,42 @@ fn flattening_sends_reduce_only_market_orders_after_the_cancels_are_confirmed() 
 }
 
 #[test]
+fn a_position_that_was_not_closed_is_closed_again_and_not_called_done() {
+    let mut switch = switch(OnKill::Flatten);
+    step(&mut switch, 0, order(Verb::Halt, Scope::Global));
+    step(&mut switch, 10, shows("a", 0, "0.5"));
+    // The order was refused, or is still on its way.
+    step(&mut switch, 20, shows("a", 0, "0.5"));
+    assert!(!switch.is_confirmed(account("a")));
+    step(&mut switch, 300, Input::Tick);
+    let steps = step(&mut switch, 310, shows("a", 0, "0.2"));
+    let Step::Do(Effect::Send { command: VenueCommand::Place(order), .. }) = &steps[0] else { panic!("{steps:?}") };
+    assert_eq!((order.side, order.quantity), (Side::Sell, "0.2".parse().unwrap()));
+    step(&mut switch, 320, shows("a", 0, "0"));
+    assert!(switch.is_confirmed(account("a")));
+}
+
+#[test]
+fn what_cannot_be_flattened_is_refused_and_not_called_done() {
+    let mut switch = switch(OnKill::Cancel);
+    let scope = Scope::Strategy(crate::domain::ids::StrategyId::new("s").unwrap());
+    let steps = step(&mut switch, 0, order(Verb::Flatten, scope));
+    assert!(steps.iter().any(|step| matches!(step, Step::Do(Effect::Answer { accepted: false, .. }))), "{steps:?}");
+    assert_eq!(switch.modes().of(scope), Mode::Normal);
+}
+
+#[test]
+fn a_restart_goes_on_flattening() {
+    let mut before = switch(OnKill::Flatten);
+    step(&mut before, 0, order(Verb::Halt, Scope::Global));
+    let ladder = Ladder::new(BTreeMap::new(), before.modes().clone());
+    let mut after = KillSwitch::new(ladder, BTreeMap::from([(account("a"), OnKill::Flatten)]), Epoch(4));
+    after.start(Timestamp::ZERO, &mut Outbox::new());
+    let steps = step(&mut after, 10, shows("a", 0, "0.5"));
+    assert!(matches!(&steps[0], Step::Do(Effect::Send { command: VenueCommand::Place(_), .. })), "{steps:?}");
+}
+
+#[test]
 fn resume_needs_a_person_and_finished_cancels_and_is_durable_before_the_gate_opens() {
     let mut switch = switch(OnKill::Cancel);
     let scope = Scope::Account(account("a"));

@@ -85,7 +85,7 @@ pub struct Transition {
     pub cause: String,
 }
 
-/// Why a mode may not be raised.
+/// Why a mode may not be changed as asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RaiseError {
     #[error("raising {scope} expected the name of a person and a reason, found {found}; give both")]
@@ -94,6 +94,8 @@ pub enum RaiseError {
     NotLower { scope: Scope, mode: Mode },
     #[error("{scope} expected a completed reconciliation before it is raised, found {what}; try again when it is done")]
     NotReconciled { scope: Scope, what: String },
+    #[error("flatten expected an account or everything, found {scope}: halt it, which cancels its orders, and flatten its accounts")]
+    NotOfAccount { scope: Scope },
 }
 
 /// The machine: modes, fault windows, budgets.

@@ -112,19 +112,20 @@ impl MarketMachine {
             silent: true,
             sequence: 0,
         };
-        intervals.iter().try_for_each(|interval| machine.want_bars(*interval))?;
+        intervals.iter().try_for_each(|interval| machine.want_bars(*interval).map(drop))?;
         Ok(machine)
     }
 
-    /// Builds bars of this length from now on.
+    /// Builds bars of this length from now on. Says whether that is new: the first of them then is half seen.
     ///
     /// # Errors
     /// When the interval is out of range.
-    pub fn want_bars(&mut self, interval: Duration) -> Result<(), BarError> {
-        if !self.bars.iter().any(|bars| bars.interval() == interval) {
+    pub fn want_bars(&mut self, interval: Duration) -> Result<bool, BarError> {
+        let new = !self.bars.iter().any(|bars| bars.interval() == interval);
+        if new {
             self.bars.push(TimeBars::new(interval)?);
         }
-        Ok(())
+        Ok(new)
     }
 
     #[must_use]
@@ -151,7 +152,7 @@ impl MarketMachine {
                 self.mark = Some(mark);
                 Changed { view: true, ..Changed::default() }
             }
-            MarketEventRef::Candle(candle) => self.candle(&candle),
+            MarketEventRef::Candle(candle) => self.candle(candle),
         }
     }
 

@@ -79,7 +79,8 @@ pub enum MarketEventRef<'a> {
     Ticker(BookTicker),
     Trade(TradePrint),
     Mark(Price),
-    Candle(Candle),
+    /// Lent, because a candle is three times as large as all others and rare where they are not.
+    Candle(&'a Candle),
 }
 
 /// A [`MarketFrame`] that borrows its levels.
@@ -100,7 +101,7 @@ impl MarketFrame {
             MarketEvent::Ticker(ticker) => MarketEventRef::Ticker(*ticker),
             MarketEvent::Trade(trade) => MarketEventRef::Trade(*trade),
             MarketEvent::Mark(price) => MarketEventRef::Mark(*price),
-            MarketEvent::Candle(candle) => MarketEventRef::Candle(*candle),
+            MarketEvent::Candle(candle) => MarketEventRef::Candle(candle),
         };
         MarketFrameRef { symbol: self.symbol, venue_time: self.venue_time, received_at: self.received_at, event }
     }
@@ -115,7 +116,7 @@ impl MarketFrameRef<'_> {
             MarketEventRef::Ticker(ticker) => MarketEvent::Ticker(ticker),
             MarketEventRef::Trade(trade) => MarketEvent::Trade(trade),
             MarketEventRef::Mark(price) => MarketEvent::Mark(price),
-            MarketEventRef::Candle(candle) => MarketEvent::Candle(candle),
+            MarketEventRef::Candle(candle) => MarketEvent::Candle(*candle),
         };
         MarketFrame { symbol: self.symbol, venue_time: self.venue_time, received_at: self.received_at, event }
     }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
-use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId, StrategyId, Symbol};
+use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId, StrategyId};
 use super::mode::{FaultClass, Mode, Scope};
 use super::money::{Money, Quantity};
 use super::order::{Fill, NewOrder, OrderIntent, OrderStatus, VenuePosition};
@@ -50,7 +50,6 @@ pub enum Record {
     ConfigChanged { changes: Vec<String>, config_hash: String },
     Supervision { child: String, incarnation: Incarnation, event: String, class: Option<FaultClass>, detail: String },
     KillSwitch { scope: Scope, event: String, detail: String },
-    SymbolNote { symbol: Symbol, note: String },
 }
 
 impl Record {

@@ -20,6 +20,9 @@ pub struct OpenOrder {
     pub status: OrderStatus,
     pub filled: Quantity,
     pub venue_order_id: Option<u64>,
+    /// The account's newest trade when the order was made: its own have higher ids.
+    #[serde(default)]
+    pub trades_from: u64,
 }
 
 /// Equity when a UTC day began for an account.
@@ -78,7 +81,8 @@ impl DaemonState {
                 let account = self.account(intent.account);
                 account.orders += 1;
                 let (status, filled) = (OrderStatus::Persisting, Quantity::ZERO);
-                let open = OpenOrder { intent: intent.clone(), order: order.clone(), status, filled, venue_order_id: None };
+                let trades_from = account.last_trade_id;
+                let open = OpenOrder { intent: intent.clone(), order: order.clone(), status, filled, venue_order_id: None, trades_from };
                 account.open.insert(order.client_order_id, open);
             }
             Record::OrderChanged { account, client_order_id, status, filled, venue_order_id, .. } => {

@@ -35,13 +35,15 @@ CREATE TABLE counters (only INTEGER PRIMARY KEY CHECK (only = 1), body TEXT NOT 
 
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    #[error("the exchange's record {path} cannot be opened: {source}; check that the data directory is writable")]
+    #[error(
+        "the exchange's record {path} cannot be opened: {source}; check that the data directory is writable; a damaged file can be moved away, the exchange then starts with empty accounts"
+    )]
     Open { path: PathBuf, source: rusqlite::Error },
     #[error(
         "the exchange's record {path} expected schema version {SCHEMA_VERSION}, found {found}; start the version that wrote it, or move the file away"
     )]
     Version { path: PathBuf, found: i64 },
-    #[error("the exchange's record: {0}; check the disk")]
+    #[error("the exchange's record exchange.db: {0}; check the disk; a damaged file can be moved away, the exchange then starts with empty accounts")]
     Sql(#[from] rusqlite::Error),
     #[error(
         "the exchange's record has a row of {table} that cannot be read: {source}; the file is damaged, move it away to start with empty accounts"

@@ -120,6 +120,14 @@ impl Views {
         });
     }
 
+    pub fn forget_strategy(&self, id: StrategyId) {
+        self.strategies.rcu(|strategies| {
+            let mut strategies = BTreeMap::clone(strategies);
+            strategies.remove(&id);
+            strategies
+        });
+    }
+
     #[must_use]
     pub fn accounts(&self) -> Arc<BTreeMap<AccountId, Arc<AccountStanding>>> {
         self.accounts.load_full()

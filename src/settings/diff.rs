@@ -6,7 +6,7 @@ use std::fmt;
 use crate::domain::ids::{AccountId, StrategyId, Symbol};
 
 use super::origin::Row;
-use super::shape::{Settings, SymbolSpec, Symbols};
+use super::shape::{Daemon, Settings, SymbolSpec, Symbols};
 
 /// One difference. Removed stands for disabled too, added for enabled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +57,71 @@ impl Settings {
         strategies_here(old, new, &mut changes);
         changes.sort_by_key(Change::order);
         changes
+    }
+}
+
+impl Settings {
+    /// These settings as far as a daemon that runs on `running` can take them over: what needs a restart stays as it is
+    /// there, and so do symbols that its exchange does not list.
+    #[must_use]
+    pub fn within(mut self, running: &Self, listed: &[Symbol]) -> Self {
+        for change in Self::diff(running, &self) {
+            if let Change::NeedsRestart { key, .. } = change {
+                self.put_back(running, |row| row.key == key);
+            }
+        }
+        let log = std::mem::take(&mut self.daemon.log);
+        self.daemon = Daemon { log, ..running.daemon.clone() };
+        self.telemetry.clone_from(&running.telemetry);
+        self.exchange.clone_from(&running.exchange);
+        self.supervision.clone_from(&running.supervision);
+        for account in &mut self.accounts {
+            if let Some(before) = running.enabled_accounts().find(|before| before.id == account.id) {
+                account.venue = before.venue;
+                account.hedge_mode = before.hedge_mode;
+                account.starting_funds = before.starting_funds;
+            }
+        }
+        self.symbols_within(running, listed);
+        self
+    }
+
+    fn symbols_within(&mut self, running: &Self, listed: &[Symbol]) {
+        let Symbols::Listed(symbols) = &mut self.symbols else {
+            if running.symbols != Symbols::FromData {
+                self.symbols.clone_from(&running.symbols);
+                self.put_back(running, |row| row.key.starts_with("symbols["));
+            }
+            return;
+        };
+        let Symbols::Listed(before) = &running.symbols else {
+            self.symbols = Symbols::FromData;
+            self.rows.retain(|row| !row.key.starts_with("symbols["));
+            return;
+        };
+        let mut unlisted = Vec::new();
+        for symbol in symbols.iter_mut() {
+            let before = before.iter().find(|before| before.name == symbol.name);
+            if symbol.enabled && !listed.contains(&symbol.name) {
+                symbol.enabled = false;
+                unlisted.push(format!("symbols[{}].enabled", symbol.name));
+            }
+            if let Some(before) = before.filter(|before| before.enabled) {
+                symbol.synthetic.clone_from(&before.synthetic);
+                symbol.instrument.clone_from(&before.instrument);
+            }
+        }
+        for row in self.rows.iter_mut().filter(|row| unlisted.contains(&row.key)) {
+            "false".clone_into(&mut row.value);
+        }
+    }
+
+    /// Rows of that kind as `running` has them.
+    fn put_back(&mut self, running: &Self, which: impl Fn(&Row) -> bool) {
+        let at = self.rows.iter().position(&which).unwrap_or(self.rows.len());
+        self.rows.retain(|row| !which(row));
+        let at = at.min(self.rows.len());
+        self.rows.splice(at..at, running.rows.iter().filter(|row| which(row)).cloned());
     }
 }
 

@@ -18,13 +18,29 @@ pub enum AssembleError {
     NoSymbol { id: StrategyId, wanted: String, available: String },
 }
 
-/// The slot of a strategy among all proposers: its place in the configuration, which with the epoch makes its intent ids
-/// unique. A reload that reorders the list is a change of those strategies, which then get new hosts.
-#[must_use]
-pub fn slot_of(settings: &Settings, id: StrategyId) -> u16 {
-    let place = settings.strategies.iter().position(|strategy| strategy.id == id).unwrap_or(settings.strategies.len());
-    // The kill switch has the last slot; settings admit far fewer strategies than there are slots.
-    u16::try_from(place).unwrap_or(u16::MAX).min(crate::domain::kill_switch::SLOT - 1)
+/// What makes the ids of a strategy's intents unique.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proposer {
+    pub epoch: Epoch,
+    /// Its own among all that propose in this epoch, also among those that are gone.
+    pub slot: u16,
+    /// Goes on where an earlier host of the same epoch was.
+    pub first_intent: u32,
+}
+
+impl Proposer {
+    /// The strategy in that place, from its first intent on.
+    #[must_use]
+    pub fn first(epoch: Epoch, place: usize) -> Self {
+        // The kill switch has the last slot; nobody configures as many strategies as there are slots.
+        let slot = u16::try_from(place).unwrap_or(u16::MAX).min(crate::domain::kill_switch::SLOT - 1);
+        Self { epoch, slot, first_intent: 0 }
+    }
+}
+
+/// The enabled strategies that have something to trade: an account, and a symbol among those available.
+pub fn runnable<'a>(settings: &'a Settings, available: &'a [Instrument]) -> impl Iterator<Item = &'a StrategySpec> {
+    settings.enabled_strategies().filter(|spec| !spec.accounts.is_empty() && instruments_of(spec, available).is_ok())
 }
 
 /// The instruments that a strategy trades, out of those available.
@@ -51,7 +67,7 @@ pub fn strategy(spec: &StrategySpec, registry: &Registry) -> Result<Box<dyn Stra
     })
 }
 
-/// A strategy's host. `first_intent` goes on where an earlier incarnation of the same epoch was.
+/// A strategy's host.
 ///
 /// # Errors
 /// When the settings or the symbols do not fit.
@@ -61,15 +77,14 @@ pub fn host(
     registry: &Registry,
     available: &[Instrument],
     state: &DaemonState,
-    first_intent: u32,
-    epoch: Epoch,
+    proposer: Proposer,
 ) -> Result<StrategyHost, AssembleError> {
     let instruments = instruments_of(spec, available)?;
     let config = HostConfig {
         id: spec.id,
-        slot: slot_of(settings, spec.id),
-        epoch,
-        first_intent,
+        slot: proposer.slot,
+        epoch: proposer.epoch,
+        first_intent: proposer.first_intent,
         accounts: spec.accounts.clone(),
         holdings: holdings(settings, spec, &instruments, available, state),
         instruments,
@@ -80,12 +95,7 @@ pub fn host(
 
 /// A strategy that is alone on all its symbols and accounts owns their positions; one that shares any counts its own fills.
 fn holdings(settings: &Settings, spec: &StrategySpec, instruments: &[Instrument], available: &[Instrument], state: &DaemonState) -> Holdings {
-    let shares = settings.enabled_strategies().filter(|other| other.id != spec.id).any(|other| {
-        let accounts = other.accounts.iter().any(|account| spec.accounts.contains(account));
-        let theirs = instruments_of(other, available).unwrap_or_default();
-        accounts && theirs.iter().any(|instrument| instruments.iter().any(|ours| ours.symbol == instrument.symbol))
-    });
-    if !shares {
+    if !shares(settings, spec, instruments, available) {
         return Holdings::Whole;
     }
     let own = state.accounts.iter().flat_map(|(account, state)| {
@@ -93,6 +103,16 @@ fn holdings(settings: &Settings, spec: &StrategySpec, instruments: &[Instrument]
         mine.map(|(_, symbol, position)| (*account, *symbol, *position))
     });
     Holdings::Own(own.collect())
+}
+
+/// Whether another enabled strategy trades one of its symbols on one of its accounts.
+#[must_use]
+pub fn shares(settings: &Settings, spec: &StrategySpec, instruments: &[Instrument], available: &[Instrument]) -> bool {
+    settings.enabled_strategies().filter(|other| other.id != spec.id).any(|other| {
+        let accounts = other.accounts.iter().any(|account| spec.accounts.contains(account));
+        let theirs = instruments_of(other, available).unwrap_or_default();
+        accounts && theirs.iter().any(|instrument| instruments.iter().any(|ours| ours.symbol == instrument.symbol))
+    })
 }
 
 /// The bar lengths that each symbol's market must build.
@@ -110,8 +130,8 @@ pub fn intervals(settings: &Settings, available: &[Instrument]) -> BTreeMap<Symb
     intervals
 }
 
-/// Which accounts each enabled strategy trades.
+/// Which accounts each strategy that can run trades.
 #[must_use]
-pub fn roster(settings: &Settings) -> BTreeMap<StrategyId, Vec<AccountId>> {
-    settings.enabled_strategies().map(|spec| (spec.id, spec.accounts.clone())).collect()
+pub fn roster(settings: &Settings, available: &[Instrument]) -> BTreeMap<StrategyId, Vec<AccountId>> {
+    runnable(settings, available).map(|spec| (spec.id, spec.accounts.clone())).collect()
 }

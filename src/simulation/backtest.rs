@@ -136,9 +136,22 @@ pub fn run(
     }
     let Some(world) = world else { return Err(BacktestError::Empty { files: files.len() }) };
     progress(events);
-    let finished = world.finish();
+    let mut finished = world.finish();
+    finished.trace_hash = with_input(&finished.trace_hash, recording.checksums());
     let warnings = recording.warnings().to_vec();
     Ok(Outcome { summary: summary(&finished, undecodable, warnings), undecodable: bad, tally: finished.tally, span })
+}
+
+/// The hash of the run over the run's own trace and every byte of its input, so that a changed digit changes it wherever it
+/// stands: also in a line that could not be read, or in a field that no event has.
+fn with_input(trace: &str, checksums: impl Iterator<Item = (u32, u32)>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(trace.as_bytes());
+    for (checksum, length) in checksums {
+        hasher.update(&checksum.to_le_bytes());
+        hasher.update(&length.to_le_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
 }
 
 /// The recording's symbols that the settings allow.
@@ -178,8 +191,8 @@ pub fn parts(settings: &Settings, registry: &Registry, instruments: &[Instrument
         MarketMachine::new(instrument.clone(), wanted, settings.risk.stale_after)
     };
     let state = DaemonState::default();
-    let hosts = settings.enabled_strategies().map(|spec| {
-        let host = assemble::host(settings, spec, registry, instruments, &state, 0, epoch)?;
+    let hosts = settings.strategies.iter().enumerate().filter(|(_, spec)| spec.enabled).map(|(place, spec)| {
+        let host = assemble::host(settings, spec, registry, instruments, &state, assemble::Proposer::first(epoch, place))?;
         Ok((spec.id, host))
     });
     let executors = settings.enabled_accounts().map(|account| {

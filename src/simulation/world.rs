@@ -103,6 +103,9 @@ impl World {
     }
 
     fn start(&mut self) {
+        for market in &self.parts.markets {
+            self.trace.value(&market.instrument().symbol);
+        }
         for index in 0..self.parts.executors.len() {
             let mut out = Outbox::new();
             self.parts.executors[index].start(self.now, &mut out);
@@ -117,7 +120,7 @@ impl World {
     pub fn frame(&mut self, symbol: usize, received_at: Timestamp, venue_time: Timestamp, event: MarketEventRef<'_>) {
         self.advance(received_at);
         let market = &mut self.parts.markets[symbol];
-        self.trace.frame(market.instrument().symbol, venue_time, received_at, event);
+        self.trace.frame(symbol, venue_time, received_at, event);
         self.parts.exchange.market(self.now, symbol, event, &mut self.told);
         let changed = market.frame(self.now, venue_time, event);
         if market.has_closed() || (self.wants_updates && changed.view) {
@@ -183,7 +186,7 @@ impl World {
         let mut wishes = std::mem::take(&mut self.wishes);
         for index in 0..self.parts.hosts.len() {
             self.parts.hosts[index].1.on(self.now, HostInput::Market(&update), &mut wishes);
-            self.work.extend(wishes.drain(..).map(|wish| Work::Strategy(wish)));
+            self.work.extend(wishes.drain(..).map(Work::Strategy));
         }
         self.wishes = wishes;
     }
@@ -290,7 +293,7 @@ impl World {
         let Some(index) = self.host_of.get(&strategy).copied() else { return };
         let mut wishes = std::mem::take(&mut self.wishes);
         self.parts.hosts[index].1.on(self.now, input, &mut wishes);
-        self.work.extend(wishes.drain(..).map(|wish| Work::Strategy(wish)));
+        self.work.extend(wishes.drain(..).map(Work::Strategy));
         self.wishes = wishes;
     }
 
@@ -333,8 +336,8 @@ impl World {
         if let VenueCommand::Place(order) = &command {
             let client_order_id = order.client_order_id;
             let account = self.parts.executors[index].account();
-            if self.gate.account(account) == Mode::Halted {
-                let why = "the halt gate is closed".to_owned();
+            let halted = || if self.gate.account(account) == Mode::Halted { Err("the halt gate is closed".to_owned()) } else { Ok(()) };
+            if let Err(why) = self.parts.executors[index].may_leave(client_order_id).and_then(|()| halted()) {
                 self.work.push_back(Work::Executor(index, order_manager::Input::NotSent { client_order_id, why }));
                 return;
             }
@@ -442,3 +445,7 @@ pub struct Finished {
 
 /// The one risk manager of a run.
 pub const RISK_INCARNATION: Incarnation = Incarnation(1);
+
+#[cfg(test)]
+#[path = "world_tests.rs"]
+mod tests;

@@ -273,12 +273,12 @@ pub(super) fn prepare(data: &Path) -> Result<PathBuf, JournalError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::Symbol;
+    use crate::domain::ids::Epoch;
     use crate::domain::record::Record;
     use crate::domain::time::Timestamp;
 
     fn entry(number: i64) -> Entry {
-        let record = Record::SymbolNote { symbol: Symbol::new("BTCUSDT").unwrap(), note: format!("note {number}") };
+        let record = Record::DaemonStopped { epoch: Epoch(1), reason: format!("note {number}") };
         Entry { at: Timestamp(number), record }
     }
 
@@ -311,7 +311,7 @@ mod tests {
     fn a_full_file_refuses_and_says_so() {
         let data = tempfile::tempdir().unwrap();
         let emergency = Emergency::open(data.path()).unwrap();
-        let long = Record::SymbolNote { symbol: Symbol::new("BTCUSDT").unwrap(), note: "n".repeat(100_000) };
+        let long = Record::DaemonStopped { epoch: Epoch(1), reason: "n".repeat(100_000) };
         let long = Entry { at: Timestamp(1), record: long };
         let taken = (0..20).filter(|_| emergency.record(&long)).count();
         assert_eq!(taken, 9, "983,040 bytes hold nine records of 100 kB");

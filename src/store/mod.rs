@@ -26,6 +26,7 @@ use crate::domain::time::Timestamp;
 
 /// The wall clock, the default of every `clock` option here; a test passes its own.
 #[must_use]
+#[allow(clippy::disallowed_methods, reason = "the default of the clock options")]
 pub fn wall_clock() -> Timestamp {
     // Invariant: a clock before 1970 is a clock that is wrong; zero is the honest answer to it.
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -14,11 +14,19 @@ const WAIT_MIN: Duration = Duration::from_secs(1);
 /// The longest wait: at most one refusal a minute for as long as a halt lasts, 1,440 rows a day.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
+/// The longest wait after the venue's own noes: what it refuses time and again (a filter, missing funds) changes by hand
+/// or not at all, and its order limits count what it refuses.
+const REJECTED_WAIT_MAX: Duration = Duration::from_secs(3_600);
+
 /// The wait after so many noes in a row.
 #[must_use]
 pub fn wait_after(noes: u32) -> Duration {
-    // Six doublings reach the longest wait.
-    WAIT_MIN.saturating_mul(1 << noes.saturating_sub(1).min(6)).min(WAIT_MAX)
+    doubled(noes, WAIT_MAX)
+}
+
+fn doubled(noes: u32, max: Duration) -> Duration {
+    // Twelve doublings reach the longest wait of all.
+    WAIT_MIN.saturating_mul(1 << noes.saturating_sub(1).min(12)).min(max)
 }
 
 /// Noes in a row by account and symbol.
@@ -28,6 +36,8 @@ pub struct Patience(BTreeMap<(AccountId, Symbol), Wait>);
 #[derive(Debug, Clone, Copy, Default)]
 struct Wait {
     noes: u32,
+    /// Those of them that were the venue's.
+    rejected: u32,
     until: Timestamp,
 }
 
@@ -39,12 +49,22 @@ impl Patience {
         wait.until = now + wait_after(wait.noes);
     }
 
+    /// The venue said no.
+    fn rejected(&mut self, account: AccountId, symbol: Symbol, now: Timestamp) {
+        self.refused(account, symbol, now);
+        let wait = self.0.entry((account, symbol)).or_default();
+        wait.rejected = wait.rejected.saturating_add(1);
+        wait.until = wait.until.max(now + doubled(wait.rejected, REJECTED_WAIT_MAX));
+    }
+
     /// Counts a report that is a no, and forgets the noes with a fill.
     pub fn reported(&mut self, report: &OrderReport, now: Timestamp) {
-        if report.fill.is_some() {
-            self.0.remove(&(report.account, report.symbol));
-        } else if matches!(report.status, OrderStatus::Rejected | OrderStatus::NotSent) {
-            self.refused(report.account, report.symbol, now);
+        let (account, symbol) = (report.account, report.symbol);
+        match report.status {
+            _ if report.fill.is_some() => drop(self.0.remove(&(account, symbol))),
+            OrderStatus::Rejected => self.rejected(account, symbol, now),
+            OrderStatus::NotSent => self.refused(account, symbol, now),
+            _ => {}
         }
     }
 
@@ -65,6 +85,19 @@ mod tests {
         let waits: Vec<u64> = (1..=9).map(|noes| wait_after(noes).as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
         assert_eq!(wait_after(u32::MAX), WAIT_MAX);
+    }
+
+    #[test]
+    fn what_the_venue_refuses_again_and_again_is_tried_once_an_hour() {
+        let mut patience = Patience::default();
+        let mut tries = 0;
+        for second in 0..86_400 {
+            if patience.is_over(account(), btc(), seconds(second)) {
+                tries += 1;
+                patience.rejected(account(), btc(), seconds(second));
+            }
+        }
+        assert!((24..=40).contains(&tries), "{tries} in a day");
     }
 
     #[test]

@@ -228,6 +228,14 @@ impl Directory {
         self.0.generation.fetch_add(1, Ordering::Release);
     }
 
+    /// Gives back every name below that supervisor, at any depth: it was taken out with all that it held.
+    pub(super) fn release_below(&self, supervisor: &ChildName) {
+        for view in self.children().iter().filter(|view| view.supervisor == *supervisor) {
+            self.release_below(&view.name);
+            self.release(&view.name, false);
+        }
+    }
+
     pub(super) fn publish(&self, slot: &Slot, address: Option<Address>) {
         slot.address.store(address.map(Arc::new));
         self.0.generation.fetch_add(1, Ordering::Release);

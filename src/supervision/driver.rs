@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::child::{Child, ChildContext, Starter, StopBy};
-use super::directory::{Address, Slot};
+use super::directory::{Address, DirectoryError, Slot};
 use super::reporter::{Pulse, Reading, Reporter};
 use super::supervised::{SHUTDOWN, classify_spawn, panic_text};
 use super::supervisor::{Environment, SupervisorMessage, SupervisorRef};
@@ -50,6 +50,10 @@ struct Entry {
     child: Child,
     slot: Arc<Slot>,
     running: Option<Running>,
+    /// Somebody asked for its removal: it does not go because it gave up.
+    leaving: bool,
+    /// Takes its place once it is gone.
+    next: Option<Box<Child>>,
 }
 
 /// The state of a supervisor actor.
@@ -112,18 +116,39 @@ impl Driver {
     pub(super) fn add(&mut self, child: Child) {
         let name = child.spec.name.clone();
         let directory = &self.environment.directory;
-        if !self.entries.contains_key(&name) {
-            match directory.reserve(&name, Some(&self.myself), child.mailbox_bound) {
-                Ok(slot) => drop(self.entries.insert(name.clone(), Entry { child: child.clone(), slot, running: None })),
-                Err(error) => return self.refused(name, error.to_string()),
+        let spec = child.spec.clone();
+        let last = directory.last_incarnation(&name);
+        match self.entries.get_mut(&name) {
+            Some(entry) if self.machine.is_leaving(&name) => entry.next = Some(Box::new(child)),
+            Some(_) => {}
+            None => {
+                if let Err(error) = self.take_in(child) {
+                    return self.refused(name, error.to_string());
+                }
             }
         }
-        let last = directory.last_incarnation(&name);
-        self.input(Input::Add { spec: child.spec, last });
+        self.input(Input::Add { spec, last });
         // Refused by the machine: it is stopping.
         if self.machine.view(&name).is_none() {
             self.removed(&name);
         }
+    }
+
+    fn take_in(&mut self, child: Child) -> Result<(), DirectoryError> {
+        let name = child.spec.name.clone();
+        let slot = self.environment.directory.reserve(&name, Some(&self.myself), child.mailbox_bound)?;
+        self.entries.insert(name, Entry { child, slot, running: None, leaving: false, next: None });
+        Ok(())
+    }
+
+    /// Asked for from outside; what stands below a supervisor goes from the directory with it.
+    pub(super) fn remove(&mut self, name: ChildName) {
+        match self.entries.get_mut(&name) {
+            Some(entry) => (entry.leaving, entry.next) = (true, None),
+            // It gave up and was let go before; what is left of it can be forgotten now.
+            None => self.environment.directory.release_below(&name),
+        }
+        self.input(Input::Remove { name });
     }
 
     /// A supervisor that was restarted may have fewer children than the one before it.
@@ -281,9 +306,17 @@ impl Driver {
     }
 
     fn removed(&mut self, name: &ChildName) {
-        if let Some(entry) = self.entries.remove(name) {
-            self.environment.directory.release(name, entry.child.spec.restart == Restart::Temporary);
+        let Some(entry) = self.entries.remove(name) else { return };
+        let directory = &self.environment.directory;
+        // The machine has taken in the one that waited, in the same step.
+        if let Some(next) = entry.next.filter(|_| self.machine.view(name).is_some()) {
+            // Invariant: the name is this supervisor's, so that reserving it again cannot fail.
+            return drop(self.take_in(*next));
         }
+        if entry.leaving {
+            directory.release_below(name);
+        }
+        directory.release(name, entry.child.spec.restart == Restart::Temporary);
     }
 
     /// Publishes what the event changed, then tells the sink.

@@ -7,6 +7,8 @@
 //! through [`shutdown`]); names are global (none is used, see [`Directory`]); `pre_start` runs on the spawner's task
 //! (starts are tasks of their own, on the child's runtime).
 
+#![allow(clippy::disallowed_methods, reason = "this is the layer that spawns and that watches the machine's time")]
+
 mod child;
 mod clock;
 mod directory;

@@ -27,6 +27,15 @@ pub fn interrupt_self() -> io::Result<()> {
     if unsafe { libc::raise(libc::SIGINT) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Gives the requests to stop back to the system, whose way is to end the process at once. For the last stretch of a stop,
+/// when nobody listens any more.
+pub fn unhandle() {
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: SIG_DFL is a valid disposition and no memory of ours; that a handler is replaced is what is wanted.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
 /// One request may arrive twice (`timeout` signals the process and its group): within this it is the same one. A person's
 /// second Ctrl-C comes later than that.
 const SAME_REQUEST: Duration = Duration::from_millis(50);

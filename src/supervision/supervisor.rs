@@ -263,7 +263,7 @@ impl Actor for Supervisor {
             SupervisorMessage::Tick => driver.tick(),
             SupervisorMessage::StopAll => driver.input(Input::StopAll),
             SupervisorMessage::Add(child) => driver.add(*child),
-            SupervisorMessage::Remove(name) => driver.input(Input::Remove { name }),
+            SupervisorMessage::Remove(name) => driver.remove(name),
             SupervisorMessage::Restart(name) => driver.input(Input::Restart { name }),
         }
         self.conclude(&myself, driver)

@@ -305,6 +305,26 @@ impl ReloadApplied<'_> {
     }
 }
 
+/// An account is no longer traded: a reload took it out.
+pub struct AccountLeft<'a> {
+    pub account: AccountId,
+    /// What could not be cancelled.
+    pub open_orders: usize,
+    /// What stays at the venue with nobody to look after it; empty for nothing.
+    pub positions: &'a str,
+}
+
+impl AccountLeft<'_> {
+    pub fn emit(self) {
+        let Self { account, open_orders, positions } = self;
+        if open_orders == 0 && positions.is_empty() {
+            info!(target: DAEMON, %account, "account no longer traded");
+        } else {
+            warn!(target: DAEMON, %account, open_orders, positions, "account no longer traded: what it holds is left to you");
+        }
+    }
+}
+
 /// A configuration was refused whole; the old one runs on.
 pub struct ReloadRefused<'a> {
     pub errors: &'a [String],
@@ -404,6 +424,15 @@ impl DaemonStopping<'_> {
     pub fn emit(self) {
         gauge!("ringfence_ready").set(0.0);
         info!(target: DAEMON, cause = self.cause, "stopping");
+    }
+}
+
+/// It has: the journal is closed.
+pub struct DaemonStopped;
+
+impl DaemonStopped {
+    pub fn emit(self) {
+        info!(target: DAEMON, "stopped in order");
     }
 }
 

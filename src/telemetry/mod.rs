@@ -2,6 +2,8 @@
 //! back a guard that is dropped last. Nothing here decides anything, and nothing here may block the thread that reports:
 //! a full queue loses the report and counts the loss.
 
+#![allow(clippy::disallowed_methods, reason = "uptime and the last moments of a process are of the machine's time")]
+
 pub mod events;
 pub mod logs;
 pub mod metrics;

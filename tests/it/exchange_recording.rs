@@ -1,8 +1,6 @@
 //! The exchange's engine over a real recording: its book agrees with the recorded touches, and resting orders never fill with
 //! more than the tape has traded at or through their price since they joined.
 
-use std::path::PathBuf;
-
 use ringfence::domain::ids::{AccountId, ClientOrderId};
 use ringfence::domain::market_data::MarketEventRef;
 use ringfence::domain::money::{Money, Quantity};
@@ -11,21 +9,14 @@ use ringfence::exchange::sources::recording::{Options, Recording};
 use ringfence::exchange::{AccountSetup, Exchange, ExchangeConfig};
 use rust_decimal::Decimal;
 
-fn recording() -> Option<PathBuf> {
-    let root = std::env::var_os("RINGFENCE_SHARED_DATA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
-    let path = root.join("market/usdm/btcusdt_20240808.gz");
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("skipped: {} is not there", path.display());
-    None
-}
+use crate::support::skip::shared_data;
+
+const RECORDING: &str = "market/usdm/btcusdt_20240808.gz";
 
 /// A bid at the touch every hundredth frame; how much the tape could have given it is counted beside it.
 #[test]
 fn resting_orders_fill_with_no_more_than_the_tape_traded() {
-    let Some(path) = recording() else { return };
+    let Some(path) = shared_data(RECORDING) else { return };
     let mut source = Recording::open(&[path], &Options::default()).unwrap();
     let mut exchange = Exchange::new(ExchangeConfig::default());
     let instrument = source.instruments()[0].clone();

@@ -1,8 +1,16 @@
 //! One binary for all integration tests, one file per behaviour: links stay few.
 
+#![allow(clippy::disallowed_methods, reason = "a test waits for what it watches, with a deadline of wall time")]
+
 mod api;
 mod audit_command;
+mod backtest_public_data;
 mod cli;
+mod daemon_bad_input;
+mod daemon_lifecycle;
+mod daemon_operator;
+mod daemon_reload;
+mod daemon_traces;
 mod data_features;
 mod exchange_recording;
 mod journal;
@@ -12,4 +20,5 @@ mod replayed_market;
 mod settings;
 mod supervision;
 mod support;
+mod tidy;
 mod traces;

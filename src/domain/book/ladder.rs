@@ -12,6 +12,7 @@ const PAGE_BITS: u32 = PAGE_TICKS.trailing_zeros();
 const PAGES: usize = 64 * 64;
 /// 65,536 ticks: 6.5 % of the price on BTCUSDT spot and ten times as much on USD-M; 96 % of the level updates of both.
 const WINDOW_TICKS: u64 = (PAGES * PAGE_TICKS) as u64;
+const _: () = assert!(WINDOW_TICKS == 1 << 16, "an offset in the window is a u16");
 /// Where the best price sits after the window moved. Levels lie below the best, so a quarter is left above it to rise into.
 const BEST_OFFSET: i64 = (WINDOW_TICKS / 4 * 3) as i64;
 /// Below this offset of the best price most of the side would be outside the window: time to move it.
@@ -24,9 +25,11 @@ struct Page {
 }
 
 const EMPTY_PAGE: Page = Page { mask: 0, lots: [0; PAGE_TICKS] };
+/// In the directory: no page. Slots are below `PAGES`.
+const NO_PAGE: u16 = u16::MAX;
 
 /// Invariants: a bit of `groups` is set exactly when that page has a level, a bit of `root` exactly when that word of
-/// `groups` is not zero; the best level, if there is one, is in the window; every key in `far` is below the window.
+/// `groups` is not zero; the directory names a page exactly where `groups` has a bit; the best level, if there is one, is in the window; every key in `far` is below the window.
 #[derive(Debug, Clone)]
 pub(super) struct Ladder {
     /// The key of the window's first tick.
@@ -34,7 +37,7 @@ pub(super) struct Ladder {
     best: Option<i64>,
     root: u64,
     groups: [u64; 64],
-    /// Slot in `pages`, valid where the page's bit is set.
+    /// Slot in `pages`, or `NO_PAGE`: one load tells a level update both.
     directory: Box<[u16; PAGES]>,
     pages: Vec<Page>,
     free: Vec<u16>,
@@ -49,7 +52,7 @@ impl Default for Ladder {
             best: None,
             root: 0,
             groups: [0; 64],
-            directory: Box::new([0; PAGES]),
+            directory: Box::new([NO_PAGE; PAGES]),
             pages: Vec::new(),
             free: Vec::new(),
             far: BTreeMap::new(),
@@ -76,8 +79,17 @@ impl Ladder {
         }
     }
 
+    /// Most updates of a real book change a level where others stand: they touch the directory and one page, and no more.
     #[inline]
     pub(super) fn set(&mut self, key: i64, lots: i64) {
+        match self.offset(key) {
+            Some(offset) if lots > 0 && self.put(key, offset, lots) => {}
+            _ => self.set_elsewhere(key, lots),
+        }
+    }
+
+    #[inline(never)]
+    fn set_elsewhere(&mut self, key: i64, lots: i64) {
         match self.offset(key) {
             Some(offset) if lots > 0 => self.insert_near(key, offset, lots),
             Some(offset) => self.remove_near(key, offset),
@@ -90,6 +102,9 @@ impl Ladder {
         self.best = None;
         self.root = 0;
         self.groups = [0; 64];
+        if !self.pages.is_empty() {
+            self.directory.fill(NO_PAGE);
+        }
         self.pages.clear();
         self.free.clear();
         self.far.clear();
@@ -107,58 +122,55 @@ impl Ladder {
         if let Some(offset) = self.offset(key)
             && let Some(below) = self.offset_below(offset)
         {
-            return Some((self.base.wrapping_add(below as i64), self.near(below)));
+            return Some((self.base.wrapping_add(i64::from(below)), self.near(below)));
         }
         self.far.range(..key).next_back().map(|(key, lots)| (*key, *lots))
     }
 
+    /// The window has as many ticks as a `u16` has values.
     #[inline]
-    fn offset(&self, key: i64) -> Option<usize> {
-        let offset = key.wrapping_sub(self.base) as u64;
-        (offset < WINDOW_TICKS).then_some(offset as usize)
+    fn offset(&self, key: i64) -> Option<u16> {
+        u16::try_from(key.wrapping_sub(self.base)).ok()
     }
 
     #[inline]
-    fn near(&self, offset: usize) -> i64 {
-        let page = offset >> PAGE_BITS;
-        if !self.has_page(page) {
-            return 0;
+    fn page(&self, number: usize) -> Option<&Page> {
+        self.pages.get(usize::from(self.directory[number]))
+    }
+
+    #[inline]
+    fn near(&self, offset: u16) -> i64 {
+        self.page(usize::from(offset >> PAGE_BITS)).map_or(0, |page| page.lots[usize::from(offset) % PAGE_TICKS])
+    }
+
+    fn insert_near(&mut self, key: i64, offset: u16, lots: i64) {
+        if !self.put(key, offset, lots) {
+            self.add_page(usize::from(offset >> PAGE_BITS));
+            self.put(key, offset, lots);
         }
-        self.pages[self.directory[page] as usize].lots[offset % PAGE_TICKS]
     }
 
+    /// Sets a level whose page is there; says whether it is.
     #[inline]
-    fn has_page(&self, page: usize) -> bool {
-        self.groups[page / 64] >> (page % 64) & 1 == 1
-    }
-
-    #[inline]
-    fn insert_near(&mut self, key: i64, offset: usize, lots: i64) {
-        let page = offset >> PAGE_BITS;
-        if !self.has_page(page) {
-            self.add_page(page);
-        }
-        let bit = 1_u16 << (offset % PAGE_TICKS);
-        let page = &mut self.pages[self.directory[page] as usize];
-        self.length += usize::from(page.mask & bit == 0);
-        page.mask |= bit;
-        page.lots[offset % PAGE_TICKS] = lots;
+    fn put(&mut self, key: i64, offset: u16, lots: i64) -> bool {
+        let Some(page) = self.pages.get_mut(usize::from(self.directory[usize::from(offset >> PAGE_BITS)])) else { return false };
+        let slot = usize::from(offset) % PAGE_TICKS;
+        self.length += usize::from(page.mask >> slot & 1 == 0);
+        page.mask |= 1 << slot;
+        page.lots[slot] = lots;
         if self.best.is_none_or(|best| key > best) {
             self.best = Some(key);
         }
+        true
     }
 
-    #[inline]
-    fn remove_near(&mut self, key: i64, offset: usize) {
-        let number = offset >> PAGE_BITS;
-        if !self.has_page(number) {
-            return;
-        }
-        let bit = 1_u16 << (offset % PAGE_TICKS);
-        let page = &mut self.pages[self.directory[number] as usize];
+    fn remove_near(&mut self, key: i64, offset: u16) {
+        let number = usize::from(offset >> PAGE_BITS);
+        let Some(page) = self.pages.get_mut(usize::from(self.directory[number])) else { return };
+        let bit = 1_u16 << (usize::from(offset) % PAGE_TICKS);
         self.length -= usize::from(page.mask & bit != 0);
         page.mask &= !bit;
-        page.lots[offset % PAGE_TICKS] = 0;
+        page.lots[usize::from(offset) % PAGE_TICKS] = 0;
         if page.mask == 0 {
             self.remove_page(number);
         }
@@ -189,7 +201,7 @@ impl Ladder {
 
     /// The page is empty, and all its quantities are zero again.
     fn remove_page(&mut self, number: usize) {
-        self.free.push(self.directory[number]);
+        self.free.push(std::mem::replace(&mut self.directory[number], NO_PAGE));
         let group = &mut self.groups[number / 64];
         *group &= !(1 << (number % 64));
         if *group == 0 {
@@ -200,9 +212,9 @@ impl Ladder {
     /// After the best level went.
     fn find_best(&mut self) {
         if let Some(offset) = self.last_offset() {
-            let best = self.base.wrapping_add(offset as i64);
+            let best = self.base.wrapping_add(i64::from(offset));
             self.best = Some(best);
-            if (offset as i64) < LOW_OFFSET && !self.far.is_empty() {
+            if i64::from(offset) < LOW_OFFSET && !self.far.is_empty() {
                 self.move_window(best);
             }
         } else if let Some((&best, _)) = self.far.last_key_value() {
@@ -217,7 +229,7 @@ impl Ladder {
         let mut levels = Vec::with_capacity(self.length);
         let mut offset = self.last_offset();
         while let Some(at) = offset {
-            levels.push((self.base.wrapping_add(at as i64), self.near(at)));
+            levels.push((self.base.wrapping_add(i64::from(at)), self.near(at)));
             offset = self.offset_below(at);
         }
         levels.extend(std::mem::take(&mut self.far).into_iter().rev());
@@ -234,30 +246,29 @@ impl Ladder {
         }
     }
 
-    fn last_offset(&self) -> Option<usize> {
+    fn last_offset(&self) -> Option<u16> {
         let group = last_bit(self.root)?;
         let page = group * 64 + last_bit(self.groups[group])?;
         self.last_in_page(page, u16::MAX)
     }
 
-    fn offset_below(&self, offset: usize) -> Option<usize> {
-        let page = offset >> PAGE_BITS;
-        if self.has_page(page)
-            && let Some(found) = self.last_in_page(page, low_bits(offset % PAGE_TICKS) as u16)
-        {
+    fn offset_below(&self, offset: u16) -> Option<u16> {
+        let number = usize::from(offset >> PAGE_BITS);
+        if let Some(found) = self.last_in_page(number, low_bits(usize::from(offset) % PAGE_TICKS) as u16) {
             return Some(found);
         }
-        let group = page / 64;
-        if let Some(bit) = last_bit(self.groups[group] & low_bits(page % 64)) {
+        let group = number / 64;
+        if let Some(bit) = last_bit(self.groups[group] & low_bits(number % 64)) {
             return self.last_in_page(group * 64 + bit, u16::MAX);
         }
         let group = last_bit(self.root & low_bits(group))?;
         self.last_in_page(group * 64 + last_bit(self.groups[group])?, u16::MAX)
     }
 
-    fn last_in_page(&self, page: usize, mask: u16) -> Option<usize> {
-        let slot = last_bit(u64::from(self.pages[self.directory[page] as usize].mask & mask))?;
-        Some((page << PAGE_BITS) + slot)
+    fn last_in_page(&self, number: usize, mask: u16) -> Option<u16> {
+        let slot = last_bit(u64::from(self.page(number)?.mask & mask))?;
+        // Invariant: a page's number is below PAGES, so that an offset fits.
+        Some((number << PAGE_BITS) as u16 + slot as u16)
     }
 }
 

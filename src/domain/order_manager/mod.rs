@@ -8,16 +8,17 @@ mod recover;
 mod tests;
 mod venue;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, StrategyId, Symbol};
 use super::ladder::ModeTable;
-use super::mode::{FaultClass, Mode};
+use super::mode::{FaultClass, Mode, Scope};
 use super::money::{Money, Price};
 use super::order::{AccountView, NewOrder, OrderIntent, OrderReport, OrderStatus, SelfTradePrevention, VenueCommand, VenueEvent};
 use super::outbox::Outbox;
 use super::position::Positions;
+use super::reconcile::Finding;
 use super::record::Record;
 use super::recovery::{AccountState, DayOpen};
 use super::risk::{AccountBook, Approved};
@@ -37,6 +38,12 @@ pub const ABSENT_ANSWERS: u32 = 2;
 /// Ended orders kept to recognise late words about them. Late words come within seconds; at the venues' limit of 300
 /// orders in 10 s this is half a minute.
 const TOMBSTONES: usize = 1_024;
+/// A venue that says so often, a second apart, that more of an order filled than its trades come to is believed: its list of
+/// trades is the one that lacks something, and the position is reconciled.
+const BEHIND_MAX: u32 = 4;
+/// How often the books are compared with the venue's while nothing seems wrong: an event that was lost without the stream
+/// breaking is noticed by nobody else. It costs a venue's read weight about as much as one order a second.
+pub const CHECK_EVERY: Duration = Duration::from_secs(30);
 /// How often an account's equity is looked at between fills: a day's loss is then seen within a second.
 pub const ACCOUNT_EVERY: Duration = Duration::from_secs(1);
 
@@ -94,12 +101,17 @@ pub struct OrderManager {
     risk: Incarnation,
     /// Boxed: an order is half a kilobyte, and the map moves its neighbours about when one is put in.
     orders: BTreeMap<ClientOrderId, Box<Order>>,
+    /// Those of `orders` that have not ended: what a tick and a view look at. `track` adds, `bury` removes.
+    live: BTreeSet<ClientOrderId>,
     tombstones: VecDeque<ClientOrderId>,
     positions: Positions,
     last_trade_id: u64,
     day: Option<DayOpen>,
     marks: BTreeMap<Symbol, Price>,
     account_told: Timestamp,
+    /// When the venue was last asked for everything, and what it showed then that the books do not have.
+    checked: Timestamp,
+    doubts: Vec<Finding>,
     started: Timestamp,
     sent: u64,
     fills: u64,
@@ -109,13 +121,14 @@ impl OrderManager {
     /// `state` is what the journal adds up to; a first life begins with an empty one.
     #[must_use]
     pub fn new(account: AccountId, epoch: Epoch, modes: ModeTable, state: AccountState) -> Self {
-        let orders = state.open.into_iter().map(|(id, open)| (id, Box::new(Order::recovered(open)))).collect();
+        let orders: BTreeMap<_, _> = state.open.into_iter().map(|(id, open)| (id, Box::new(Order::recovered(open)))).collect();
         Self {
             account,
             epoch,
             phase: Phase::Recovering { asked: Timestamp::ZERO, snapshot_seen: false, awaited: vec![] },
             modes,
             risk: Incarnation(0),
+            live: orders.keys().copied().collect(),
             orders,
             tombstones: VecDeque::new(),
             positions: state.positions,
@@ -123,6 +136,8 @@ impl OrderManager {
             day: state.day,
             marks: BTreeMap::new(),
             account_told: Timestamp::ZERO,
+            checked: Timestamp::ZERO,
+            doubts: Vec::new(),
             started: Timestamp::ZERO,
             sent: state.orders,
             fills: state.fills,
@@ -168,7 +183,13 @@ impl OrderManager {
 
     /// Orders that the venue may have open.
     pub fn open_orders(&self) -> impl Iterator<Item = &Order> {
-        self.orders().filter(|order| !order.status.is_terminal())
+        self.live.iter().filter_map(|id| self.order(*id)).filter(|order| !order.status.is_terminal())
+    }
+
+    fn track(&mut self, order: Order) {
+        let id = order.order.client_order_id;
+        self.live.insert(id);
+        self.orders.insert(id, Box::new(order));
     }
 
     /// Orders and fills since the journal began.
@@ -186,7 +207,7 @@ impl OrderManager {
             Input::CancelWhere { symbol, strategy, reason } => self.cancel_where(now, symbol, strategy, &reason, out),
             Input::SetLeverage { symbol, leverage } => out.push(Effect::Send(VenueCommand::SetLeverage { symbol, leverage })),
             Input::Venue(event) => self.venue(now, event, out),
-            Input::Modes(modes) => self.modes = modes,
+            Input::Modes(modes) => self.obey(now, modes, out),
             Input::RiskManager(incarnation) => {
                 self.risk = self.risk.max(incarnation);
                 self.republish(now, out);
@@ -205,37 +226,82 @@ impl OrderManager {
         let incarnation = approved.incarnation();
         let intent = approved.into_inner();
         let client_order_id = ClientOrderId::compose(self.account, self.epoch, intent.id);
+        if let Some(known) = self.orders.get(&client_order_id).filter(|_| intent.account == self.account) {
+            // Its standing is told again: "not sent" would free the exposure of an order that may stand.
+            let detail = format!("client order id {client_order_id} is taken: the intent was submitted before");
+            out.push(Effect::Report(Box::new(known.report(now, self.account, None, Some(detail)))));
+            return;
+        }
         let order = new_order(client_order_id, &intent);
-        let mut tracked = Order::new(now, intent.clone(), order.clone());
-        if let Err(why) = self.last_hop(&intent, incarnation, client_order_id) {
+        let mut tracked = Order::new(now, intent.clone(), order.clone(), self.last_trade_id);
+        if let Err(why) = self.last_hop(&intent, incarnation) {
             tracked.status = OrderStatus::NotSent;
             out.push(Effect::Report(Box::new(tracked.report(now, self.account, None, Some(why)))));
             return;
         }
         let report = tracked.report(now, self.account, None, None);
-        self.orders.insert(client_order_id, Box::new(tracked));
+        self.track(tracked);
         self.sent += 1;
         let row = Record::OrderIntended { intent, order: order.clone(), risk_incarnation: incarnation };
         out.persist(vec![row], vec![Effect::Send(VenueCommand::Place(order))]);
         out.push(Effect::Report(Box::new(report)));
     }
 
-    fn last_hop(&self, intent: &OrderIntent, incarnation: Incarnation, id: ClientOrderId) -> Result<(), String> {
+    fn last_hop(&self, intent: &OrderIntent, incarnation: Incarnation) -> Result<(), String> {
         if intent.account != self.account {
             return Err(format!("approved for account {}, found executor of {}", intent.account, self.account));
         }
         if incarnation != self.risk {
             return Err(format!("approved by risk manager {incarnation}, expected {}: approvals of a dead one are void", self.risk));
         }
-        let (mode, _) = self.modes.effective(self.account, Some(intent.strategy), intent.symbol);
-        let mode = mode.max(self.mode());
-        if mode > Mode::ReduceOnly || (mode == Mode::ReduceOnly && !intent.reduce_only) {
-            return Err(format!("the account is {mode}"));
+        if !self.is_ready() {
+            return Err(format!("the account is {}: it is being reconciled", self.mode()));
         }
-        if self.orders.contains_key(&id) {
-            return Err(format!("client order id {id} is taken: the intent was submitted before"));
+        self.admits(intent)
+    }
+
+    fn admits(&self, intent: &OrderIntent) -> Result<(), String> {
+        let (mode, scope) = self.modes.effective(self.account, Some(intent.strategy), intent.symbol);
+        if mode > Mode::ReduceOnly || (mode == Mode::ReduceOnly && !intent.reduce_only) {
+            return Err(format!("{scope} is {mode}"));
         }
         Ok(())
+    }
+
+    /// Asked by the driver right before an order's bytes leave, which is a journal's commit after it was submitted: modes may
+    /// have changed meanwhile, and somebody may want it cancelled already.
+    ///
+    /// # Errors
+    /// Why it must not leave.
+    pub fn may_leave(&self, id: ClientOrderId) -> Result<(), String> {
+        let order = self.orders.get(&id).filter(|order| order.status == OrderStatus::Persisting);
+        let order = order.ok_or_else(|| "it is not waiting to be sent".to_owned())?;
+        if order.cancel_wanted {
+            return Err("cancelled before it left".to_owned());
+        }
+        order.intent.as_ref().map_or(Ok(()), |intent| self.admits(intent))
+    }
+
+    /// Orders of a strategy or on a symbol that is stopped are cancelled here, because only here is known whose is whose; those
+    /// of a whole account are the kill switch's.
+    fn obey(&mut self, now: Timestamp, modes: ModeTable, out: &mut Out) {
+        self.modes = modes;
+        let stopped = self.open_orders().filter_map(|order| {
+            let (mode, scope) = self.stopped(order)?;
+            let within = matches!(scope, Scope::Strategy(_) | Scope::Symbol(_));
+            within.then(|| (order.order.symbol, order.order.client_order_id, format!("{scope} is {mode}")))
+        });
+        for (symbol, id, reason) in stopped.collect::<Vec<_>>() {
+            self.cancel(now, symbol, id, &reason, out);
+        }
+    }
+
+    /// The mode that says that an order of ours must not stand, if one does.
+    fn stopped(&self, order: &Order) -> Option<(Mode, Scope)> {
+        let intent = order.intent.as_ref()?;
+        let (mode, scope) = self.modes.effective(self.account, Some(intent.strategy), intent.symbol);
+        let within = matches!(scope, Scope::Strategy(_) | Scope::Symbol(_));
+        (mode == Mode::Halted || (mode == Mode::CancelOnly && within)).then_some((mode, scope))
     }
 
     fn sent(&mut self, now: Timestamp, id: ClientOrderId) {
@@ -246,7 +312,8 @@ impl OrderManager {
         }
     }
 
-    /// Cancels pass in every mode. An order still on its way to the journal is cancelled once it was sent.
+    /// Cancels pass in every mode. An order still on its way to the journal does not leave any more; one that left and has no
+    /// answer is cancelled when it has.
     fn cancel(&mut self, now: Timestamp, symbol: Symbol, id: ClientOrderId, reason: &str, out: &mut Out) {
         let Some(order) = self.orders.get_mut(&id) else {
             // Not known here, perhaps known there: the venue decides.
@@ -306,15 +373,21 @@ impl OrderManager {
             if now.since(*asked) >= ANSWER_DEADLINE {
                 self.recover(now, out);
             }
-        } else if now.since(self.account_told) >= ACCOUNT_EVERY {
+            return;
+        }
+        if now.since(self.account_told) >= ACCOUNT_EVERY {
             self.tell_account(now, out);
+        }
+        if now.since(self.checked) >= CHECK_EVERY {
+            self.ask_for_everything(now, out);
         }
     }
 
     /// Orders whose answer is overdue become unknown and are asked for; unknown ones are asked for again.
     fn ask_again(&mut self, now: Timestamp, out: &mut Out) {
         let running = self.is_ready();
-        for order in self.orders.values_mut() {
+        for id in &self.live {
+            let Some(order) = self.orders.get_mut(id) else { continue };
             let overdue = now.since(order.since) >= ANSWER_DEADLINE;
             if order.status == OrderStatus::Submitted && overdue {
                 order.set(now, OrderStatus::Unknown);
@@ -323,15 +396,23 @@ impl OrderManager {
                 out.push(Effect::Report(Box::new(order.report(now, self.account, None, Some(detail)))));
                 out.push(Effect::Fault { class: FaultClass::Transport, detail: format!("no answer about {}", order.order.client_order_id) });
             }
-            let asking = order.status == OrderStatus::Unknown || (order.status == OrderStatus::PendingCancel && overdue);
+            let asking = order.status == OrderStatus::Unknown || order.behind > 0 || (order.status == OrderStatus::PendingCancel && overdue);
             if running && asking && now.since(order.asked) >= QUERY_EVERY {
                 order.asked = now;
+                if order.behind > 0 {
+                    out.push(Effect::Send(VenueCommand::Snapshot { trades_after: order.trades_from }));
+                }
                 out.push(Effect::Send(order.query()));
             }
         }
     }
 
     pub(super) fn tell_account(&mut self, now: Timestamp, out: &mut Out) {
+        self.open_day(now, out);
+        out.push(Effect::Account(Box::new(self.view(now))));
+    }
+
+    pub(super) fn open_day(&mut self, now: Timestamp, out: &mut Out) {
         self.account_told = now;
         let equity = self.positions.equity(|symbol| self.marks.get(&symbol).copied());
         let unmarked = self.positions.unrealized(|symbol| self.marks.get(&symbol).copied()).unmarked;
@@ -341,7 +422,6 @@ impl OrderManager {
             self.day = Some(DayOpen { utc_day: today, equity });
             out.persist(vec![Record::DayOpened { account: self.account, utc_day: today, equity }], vec![]);
         }
-        out.push(Effect::Account(Box::new(self.view(now))));
     }
 
     /// The account from our own books.

@@ -20,12 +20,20 @@ pub struct Order {
     pub since: Timestamp,
     pub(super) asked: Timestamp,
     pub(super) not_found: u32,
+    pub(super) not_found_at: Timestamp,
     /// A cancel came before the order could be cancelled.
     pub(super) cancel_wanted: bool,
+    /// Every trade of this order that is not booked yet has a higher id: where the venue is asked to begin when trades of it
+    /// are missing. The account's newest id will not do, because the ones behind a lost trade have come.
+    pub(super) trades_from: u64,
+    /// How often the venue said that more of it filled than its trades come to.
+    pub(super) behind: u32,
+    /// Filled by the venue's word alone: its trades may still come, and do not count twice.
+    pub(super) assumed: Quantity,
 }
 
 impl Order {
-    pub(super) fn new(now: Timestamp, intent: OrderIntent, order: NewOrder) -> Self {
+    pub(super) fn new(now: Timestamp, intent: OrderIntent, order: NewOrder, trades_from: u64) -> Self {
         Self {
             intent: Some(intent),
             order,
@@ -36,7 +44,11 @@ impl Order {
             since: now,
             asked: Timestamp::ZERO,
             not_found: 0,
+            not_found_at: Timestamp::ZERO,
             cancel_wanted: false,
+            trades_from,
+            behind: 0,
+            assumed: Quantity::ZERO,
         }
     }
 
@@ -44,7 +56,7 @@ impl Order {
     pub(super) fn recovered(open: OpenOrder) -> Self {
         let created = open.intent.decided_at;
         let cancel_wanted = open.status == OrderStatus::PendingCancel;
-        let mut order = Self::new(created, open.intent, open.order);
+        let mut order = Self::new(created, open.intent, open.order, open.trades_from);
         order.status = OrderStatus::Unknown;
         order.filled = open.filled;
         order.venue_order_id = open.venue_order_id;
@@ -53,7 +65,7 @@ impl Order {
     }
 
     /// An order that only the venue knew.
-    pub(super) fn foreign(now: Timestamp, venue: &VenueOrder) -> Self {
+    pub(super) fn foreign(now: Timestamp, venue: &VenueOrder, trades_from: u64) -> Self {
         let order = NewOrder {
             client_order_id: venue.client_order_id,
             symbol: venue.symbol,
@@ -75,13 +87,24 @@ impl Order {
             since: now,
             asked: Timestamp::ZERO,
             not_found: 0,
+            not_found_at: Timestamp::ZERO,
             cancel_wanted: false,
+            trades_from,
+            behind: 0,
+            assumed: Quantity::ZERO,
         }
     }
 
     pub(super) fn set(&mut self, now: Timestamp, status: OrderStatus) {
         self.status = status;
         self.since = now;
+    }
+
+    /// Books a trade of it.
+    pub(super) fn fill(&mut self, quantity: Quantity) {
+        let known = quantity.min(self.assumed);
+        self.assumed -= known;
+        self.filled += quantity - known;
     }
 
     pub(super) fn query(&self) -> VenueCommand {

@@ -3,25 +3,77 @@
 
 use super::super::ids::{ClientOrderId, Symbol};
 use super::super::mode::FaultClass;
+use super::super::money::Money;
 use super::super::order::{OrderStatus, VenueCommand, VenueSnapshot};
 use super::super::reconcile::{self, Finding};
 use super::super::record::Record;
 use super::super::time::Timestamp;
 use super::order::Order;
-use super::{Effect, OrderManager, Out, Phase};
+use super::{CHECK_EVERY, Effect, OrderManager, Out, Phase, QUERY_EVERY};
+
+/// What our rounding of a partial close may differ from the venue's, over ten thousand of them (1e-8 each), and more.
+const WALLET_TOLERANCE: Money = Money(rust_decimal::Decimal::from_parts(1, 0, 0, false, 2));
 
 impl OrderManager {
     /// Back to CancelOnly, and ask. Orders on their way keep their status: their answers may still come.
     pub(super) fn recover(&mut self, now: Timestamp, out: &mut Out) {
         self.phase = Phase::Recovering { asked: now, snapshot_seen: false, awaited: vec![] };
-        out.push(Effect::Send(VenueCommand::Snapshot { trades_after: self.last_trade_id }));
+        self.doubts.clear();
+        self.ask_for_everything(now, out);
+    }
+
+    pub(super) fn ask_for_everything(&mut self, now: Timestamp, out: &mut Out) {
+        self.checked = now;
+        // A trade of an open order may have been lost before newer ones came.
+        let trades_after = self.open_orders().map(|order| order.trades_from).fold(self.last_trade_id, u64::min);
+        out.push(Effect::Send(VenueCommand::Snapshot { trades_after }));
+    }
+
+    /// Holds the venue's word against the books while orders pass. What fills say is in them already; what still differs may
+    /// be on its way, and is believed when the venue says the same again (F24): then everything is reconciled.
+    fn compare(&mut self, now: Timestamp, venue: &VenueSnapshot, out: &mut Out) {
+        let newest = self.last_trade_id;
+        let (mut open, mut asked) = (Vec::new(), Vec::new());
+        for id in &self.live {
+            let Some(order) = self.orders.get_mut(id).filter(|order| order.status != OrderStatus::Persisting) else { continue };
+            open.push((*id, order.order.symbol));
+            match venue.open_orders.iter().find(|listed| listed.client_order_id == *id) {
+                Some(listed) if listed.filled <= order.filled => order.trades_from = newest,
+                // Just sent, or just answered: the two may have crossed.
+                _ if now.since(order.since) < QUERY_EVERY => {}
+                _ => asked.push(*id),
+            }
+        }
+        for id in asked {
+            if let Some(order) = self.orders.get_mut(&id) {
+                order.asked = now;
+                out.push(Effect::Send(order.query()));
+            }
+        }
+        let counts = |finding: &Finding| match finding {
+            Finding::NotListed { .. } => false,
+            Finding::WalletDiffers { venue, ours } => (*venue - *ours).abs() > WALLET_TOLERANCE,
+            Finding::Orphan { .. } | Finding::Foreign { .. } | Finding::PositionDiffers { .. } => true,
+        };
+        let mut found = reconcile::compare(self.account, &open, &self.positions, venue);
+        found.retain(counts);
+        if !found.is_empty() && found == self.doubts {
+            return self.recover(now, out);
+        }
+        self.doubts = found;
+        if !self.doubts.is_empty() {
+            self.checked = now - (CHECK_EVERY - QUERY_EVERY);
+        }
     }
 
     pub(super) fn snapshot(&mut self, now: Timestamp, venue: &VenueSnapshot, out: &mut Out) {
         for trade in &venue.trades {
-            self.filled(now, trade.clone(), out);
+            // One that is older than the memory of trades was booked in its time, or the positions will say that it was not.
+            self.booked_if_new(now, trade.clone(), out);
         }
-        let Phase::Recovering { .. } = &self.phase else { return };
+        if self.is_ready() {
+            return self.compare(now, venue, out);
+        }
         for order in &venue.open_orders {
             if let Some(ours) = self.orders.get_mut(&order.client_order_id) {
                 ours.not_found = 0;
@@ -41,11 +93,12 @@ impl OrderManager {
                 Finding::NotListed { .. } => {}
                 Finding::Orphan { order } => {
                     let cancel = VenueCommand::Cancel { symbol: order.symbol, client_order_id: order.client_order_id };
-                    self.orders.insert(order.client_order_id, Box::new(Order::foreign(now, order)));
+                    self.unbury(order.client_order_id);
+                    self.track(Order::foreign(now, order, self.last_trade_id));
                     out.push(Effect::Send(cancel));
                 }
                 Finding::Foreign { order } => {
-                    self.orders.insert(order.client_order_id, Box::new(Order::foreign(now, order)));
+                    self.track(Order::foreign(now, order, self.last_trade_id));
                 }
                 Finding::PositionDiffers { venue, .. } => {
                     self.positions.adopt_position(venue);
@@ -68,6 +121,11 @@ impl OrderManager {
         self.phase = Phase::Recovering { asked: now, snapshot_seen: true, awaited };
     }
 
+    /// An ended order that the venue lists after all lives again: it must not be forgotten with the ended ones.
+    fn unbury(&mut self, id: ClientOrderId) {
+        self.tombstones.retain(|buried| *buried != id);
+    }
+
     /// An order that was asked for has its answer.
     pub(super) fn answered(&mut self, id: ClientOrderId) {
         if let Phase::Recovering { awaited, .. } = &mut self.phase {
@@ -86,7 +144,7 @@ impl OrderManager {
         }
         self.phase = Phase::Running;
         out.push(Effect::Ready);
-        self.tell_account(now, out);
+        self.open_day(now, out);
         self.republish(now, out);
     }
 }

@@ -362,7 +362,7 @@ fn recovery_holds_orders_back_asks_for_each_open_one_books_missed_trades_and_the
     let never_sent = before.submit(2, "1");
     let mut after = Desk::recovered(before.replayed(), 2);
     assert_eq!(after.manager.mode(), Mode::CancelOnly);
-    assert!(matches!(after.sent[..], [VenueCommand::Snapshot { trades_after: 1 }]));
+    assert!(matches!(after.sent[..], [VenueCommand::Snapshot { trades_after: 0 }]), "from before the oldest open order");
     let snapshot = VenueSnapshot {
         trades: vec![trade(missed, 1, "0.5"), trade(missed, 2, "1.5")],
         positions: vec![VenuePosition {
@@ -377,11 +377,11 @@ fn recovery_holds_orders_back_asks_for_each_open_one_books_missed_trades_and_the
     assert_eq!(after.status(missed), OrderStatus::Filled);
     assert_eq!(after.position(), "2".parse().unwrap());
     assert!(!after.manager.is_ready(), "one order is still being asked for");
-    for _ in 0..2 {
-        after.venue(60_001, VenueEvent::OrderIs { client_order_id: never_sent, order: None });
-    }
+    after.venue(60_001, VenueEvent::OrderIs { client_order_id: never_sent, order: None });
+    assert_eq!(after.status(never_sent), OrderStatus::Unknown, "one answer is no proof");
+    assert!(after.manager.is_ready(), "the account need not wait for the second");
+    after.venue(61_001, VenueEvent::OrderIs { client_order_id: never_sent, order: None });
     assert_eq!(after.status(never_sent), OrderStatus::Rejected);
-    assert!(after.manager.is_ready());
     assert_eq!(after.manager.mode(), Mode::Normal);
     assert!(after.faults.is_empty(), "{:?}", after.faults);
 }
@@ -400,6 +400,21 @@ fn an_order_under_our_name_that_no_journal_knows_is_cancelled_and_a_foreign_one_
 }
 
 #[test]
+fn an_ended_order_that_the_venue_lists_after_all_is_cancelled_and_not_forgotten_with_the_ended_ones() {
+    let mut desk = Desk::ready();
+    let id = desk.submit(1, "2");
+    desk.venue(1, VenueEvent::Rejected { client_order_id: id, code: -1, message: "lost".into(), at: at(0) });
+    desk.on(2, Input::Reconnected);
+    desk.venue(3, VenueEvent::SnapshotIs(VenueSnapshot { open_orders: vec![listed(id, OrderStatus::Working, "0")], ..VenueSnapshot::default() }));
+    assert!(desk.sent.iter().any(|command| matches!(command, VenueCommand::Cancel { client_order_id, .. } if *client_order_id == id)));
+    for number in 2..(TOMBSTONES as u64 + 10) {
+        let other = desk.submit(number, "1");
+        desk.venue(4, VenueEvent::Rejected { client_order_id: other, code: -5022, message: "t".into(), at: at(0) });
+    }
+    assert_eq!(desk.status(id), OrderStatus::Working, "still tracked until the venue says that it ended");
+}
+
+#[test]
 fn the_venue_decides_a_position_that_trades_do_not_explain() {
     let mut desk = Desk::recovered(AccountState::new(account()), 2);
     let quantity: Quantity = "-3".parse().unwrap();
@@ -409,6 +424,9 @@ fn the_venue_decides_a_position_that_trades_do_not_explain() {
     assert_eq!(desk.faults, [FaultClass::Data]);
     assert_eq!(desk.replayed().positions.net(symbol()), quantity, "the rows alone say so too");
 }
+
+#[path = "loss_tests.rs"]
+mod loss;
 
 proptest::proptest! {
     /// Duplicates, reorderings and cancels at any point: the position is the sum of distinct trades, an order ends once,

@@ -7,7 +7,8 @@ use super::super::order::{EndReason, Fill, OrderReport, OrderStatus, PositionSid
 use super::super::position::Applied;
 use super::super::record::Record;
 use super::super::time::Timestamp;
-use super::{ABSENT_AFTER, ABSENT_ANSWERS, Effect, OrderManager, Out, TOMBSTONES};
+use super::order::Order;
+use super::{ABSENT_AFTER, ABSENT_ANSWERS, BEHIND_MAX, CHECK_EVERY, Effect, OrderManager, Out, QUERY_EVERY, TOMBSTONES};
 
 /// Codes of USD-M by which an order ends as it was asked to: post-only that would take, FOK that cannot fill whole.
 const ASKED_FOR: [i32; 2] = [-5022, -5021];
@@ -20,11 +21,13 @@ impl OrderManager {
             VenueEvent::OutcomeUnknown { client_order_id, why } => self.unknown(now, client_order_id, &why, out),
             VenueEvent::Filled(fill) => self.filled(now, fill, out),
             VenueEvent::Ended { client_order_id, reason, filled, .. } => {
-                if self.orders.get(&client_order_id).is_some_and(|order| filled > order.filled) {
-                    self.fetch_trades(out);
-                }
                 let status = if reason == EndReason::Canceled { OrderStatus::Canceled } else { OrderStatus::Expired };
-                self.end(now, client_order_id, status, Some(reason.to_string()), out);
+                let open = self.orders.get_mut(&client_order_id).filter(|order| !order.status.is_terminal());
+                match open.filter(|order| filled > order.filled) {
+                    // Its exposure stays reserved until what it filled is booked.
+                    Some(order) => fetch_trades(now, order, out),
+                    None => self.end(now, client_order_id, status, Some(reason.to_string()), out),
+                }
             }
             VenueEvent::CancelRefused { client_order_id, .. } => {
                 if let Some(order) = self.orders.get_mut(&client_order_id)
@@ -44,10 +47,6 @@ impl OrderManager {
         self.finish_recovery(now, out);
     }
 
-    fn fetch_trades(&self, out: &mut Out) {
-        out.push(Effect::Send(VenueCommand::Snapshot { trades_after: self.last_trade_id }));
-    }
-
     fn accepted(&mut self, now: Timestamp, id: ClientOrderId, venue_order_id: u64, out: &mut Out) {
         let Some(order) = self.orders.get_mut(&id) else { return };
         order.venue_order_id = Some(venue_order_id);
@@ -59,8 +58,11 @@ impl OrderManager {
 
     /// Open at the venue; a cancel that waited for this leaves now.
     fn working(&mut self, now: Timestamp, id: ClientOrderId, out: &mut Out) {
+        let stopped = self.orders.get(&id).and_then(|order| self.stopped(order)).is_some();
         let Some(order) = self.orders.get_mut(&id) else { return };
         order.not_found = 0;
+        // It was on its way while it was stopped: nobody's sweep has seen it.
+        order.cancel_wanted |= stopped;
         order.set(now, if order.cancel_wanted { OrderStatus::PendingCancel } else { OrderStatus::Working });
         if order.cancel_wanted {
             out.push(Effect::Send(VenueCommand::Cancel { symbol: order.order.symbol, client_order_id: id }));
@@ -96,22 +98,41 @@ impl OrderManager {
         out.push(Effect::Report(Box::new(order.report(now, self.account, None, Some(why.to_owned())))));
     }
 
-    pub(super) fn filled(&mut self, now: Timestamp, fill: Fill, out: &mut Out) {
-        match self.positions.apply(&fill) {
-            Applied::Booked(_) => {}
-            Applied::Duplicate => return,
-            Applied::TooOld => {
-                let detail = format!("trade {} of {} is older than the memory of trades", fill.trade_id, fill.symbol);
-                out.push(Effect::Fault { class: FaultClass::Data, detail });
-                return self.fetch_trades(out);
-            }
+    fn filled(&mut self, now: Timestamp, fill: Fill, out: &mut Out) {
+        let (trade_id, symbol) = (fill.trade_id, fill.symbol);
+        if self.booked_if_new(now, fill, out) == Applied::TooOld {
+            let detail = format!("trade {trade_id} of {symbol} is older than the memory of trades");
+            out.push(Effect::Fault { class: FaultClass::Data, detail });
+            self.ask_for_everything(now, out);
+        }
+    }
+
+    pub(super) fn booked_if_new(&mut self, now: Timestamp, fill: Fill, out: &mut Out) -> Applied {
+        let applied = self.positions.apply(&fill);
+        if applied.booked().is_none() {
+            return applied;
         }
         self.last_trade_id = self.last_trade_id.max(fill.trade_id);
         self.fills += 1;
-        self.marks.entry(fill.symbol).or_insert(fill.price);
         let report = self.booked(now, &fill, out);
         out.push(Effect::Report(Box::new(report)));
-        self.tell_account(now, out);
+        // Half of what happened while nobody looked is no basis for a day's figure, and its prices are old.
+        if self.is_ready() {
+            self.mark_from(&fill);
+            self.tell_account(now, out);
+        }
+        applied
+    }
+
+    /// Until the market's next mark a new position is worth what it was traded at. The last mark of one that was closed is not
+    /// kept: marks come only while there is a position, and hours later it would value the next one.
+    fn mark_from(&mut self, fill: &Fill) {
+        let sides = [PositionSide::Both, PositionSide::Long, PositionSide::Short];
+        if sides.iter().all(|side| self.positions.position(fill.symbol, *side).is_flat()) {
+            self.marks.remove(&fill.symbol);
+        } else {
+            self.marks.entry(fill.symbol).or_insert(fill.price);
+        }
     }
 
     /// Moves the fill's order and writes the rows; a fill of no order of ours is told as what it is.
@@ -121,7 +142,7 @@ impl OrderManager {
             out.persist(vec![Record::Filled { fill: fill.clone(), intent: None, strategy: None }], vec![]);
             return external(now, fill);
         };
-        order.filled += fill.quantity;
+        order.fill(fill.quantity);
         order.venue_order_id = Some(fill.venue_order_id);
         let (intent, strategy) = (order.intent.as_ref().map(|intent| intent.id), order.intent.as_ref().map(|intent| intent.strategy));
         let mut rows = vec![Record::Filled { fill: fill.clone(), intent, strategy }];
@@ -166,6 +187,7 @@ impl OrderManager {
     }
 
     fn bury(&mut self, id: ClientOrderId) {
+        self.live.remove(&id);
         self.tombstones.push_back(id);
         if self.tombstones.len() > TOMBSTONES
             && let Some(oldest) = self.tombstones.pop_front()
@@ -182,43 +204,62 @@ impl OrderManager {
         let Some(told) = told else { return self.not_found(now, id, out) };
         order.venue_order_id = Some(told.venue_order_id);
         if told.filled > order.filled {
-            // The venue's cumulative quantity is ahead of the trades told: fetch them, then ask again.
-            order.asked = now;
-            out.push(Effect::Send(VenueCommand::Snapshot { trades_after: self.last_trade_id }));
-            out.push(Effect::Send(VenueCommand::Query { symbol: told.symbol, client_order_id: id }));
-            return;
+            // The venue's cumulative quantity is ahead of the trades told: fetch them, then ask again; after that, once a second.
+            if order.behind == 0 {
+                return fetch_trades(now, order, out);
+            }
+            order.behind += 1;
+            if order.behind <= BEHIND_MAX {
+                return;
+            }
+            let detail = format!("{id}: its trades come to {}, the venue says that {} filled", order.filled, told.filled);
+            out.push(Effect::Fault { class: FaultClass::Data, detail });
+            order.assumed += told.filled - order.filled;
+            order.filled = told.filled;
+            self.checked = now - CHECK_EVERY;
         }
+        order.behind = 0;
         if told.status.is_terminal() {
             self.end(now, id, told.status, Some("found by query".to_owned()), out);
         } else if matches!(order.status, OrderStatus::Unknown | OrderStatus::Submitted | OrderStatus::Persisting) {
             self.working(now, id, out);
-        } else if order.status == OrderStatus::PendingCancel {
+        } else if order.status == OrderStatus::PendingCancel && now.since(order.since) >= QUERY_EVERY {
+            // Not at once: a venue that refuses cancels would be asked and told the same as fast as it answers.
             order.set(now, OrderStatus::PendingCancel);
             out.push(Effect::Send(VenueCommand::Cancel { symbol: told.symbol, client_order_id: id }));
         }
         self.answered(id);
     }
 
-    /// "Not found" is not proof until the request can no longer be on its way, and was told twice (F02).
+    /// "Not found" is not proof until the request can no longer be on its way, and was told twice, apart (F02, F24).
     fn not_found(&mut self, now: Timestamp, id: ClientOrderId, out: &mut Out) {
         let Some(order) = self.orders.get_mut(&id) else { return };
-        order.not_found += 1;
-        let old_enough = now.since(order.created) >= ABSENT_AFTER;
-        if order.not_found >= ABSENT_ANSWERS && old_enough {
+        order.asked = now;
+        if order.not_found == 0 || now.since(order.not_found_at) >= QUERY_EVERY {
+            order.not_found += 1;
+            order.not_found_at = now;
+        }
+        if order.not_found >= ABSENT_ANSWERS && now.since(order.created) >= ABSENT_AFTER {
             let status = if order.venue_order_id.is_some() { OrderStatus::Canceled } else { OrderStatus::Rejected };
             let detail = format!("the venue does not know it, told {} times, {ABSENT_AFTER:?} after it was made", order.not_found);
             self.end(now, id, status, Some(detail), out);
-            self.answered(id);
-        } else if old_enough {
-            order.asked = now;
-            out.push(Effect::Send(order.query()));
-        } else {
-            // Too early to tell: it stays unknown with its exposure reserved, and is asked for again by the tick. The
-            // account need not wait for it.
-            order.asked = now;
-            self.answered(id);
+        } else if order.status == OrderStatus::Working {
+            // It is asked for again by the tick; the account need not wait for it, its exposure stays reserved.
+            order.set(now, OrderStatus::Unknown);
+            let detail = Some("the venue does not know it".to_owned());
+            out.persist(vec![order.row(self.account, detail.clone())], vec![]);
+            out.push(Effect::Report(Box::new(order.report(now, self.account, None, detail))));
         }
+        self.answered(id);
     }
+}
+
+/// The venue has filled more of the order than it told trades of.
+fn fetch_trades(now: Timestamp, order: &mut Order, out: &mut Out) {
+    order.behind += 1;
+    order.asked = now;
+    out.push(Effect::Send(VenueCommand::Snapshot { trades_after: order.trades_from }));
+    out.push(Effect::Send(order.query()));
 }
 
 fn external(now: Timestamp, fill: &Fill) -> OrderReport {

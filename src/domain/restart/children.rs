@@ -1,6 +1,6 @@
 //! The table of children in start order, and where each of them stands. Bookkeeping only.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::event::{ChildState, ChildView};
 use super::spec::{ChildName, ChildSpec, Readiness};
@@ -28,12 +28,14 @@ pub(super) enum Life {
 }
 
 /// What an operator's request wants once the child is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) enum After {
     #[default]
     Nothing,
     Start,
     Remove,
+    /// Removed, and another child of the same name takes its place.
+    Replace(Box<ChildSpec>),
 }
 
 #[derive(Debug, Clone)]
@@ -147,7 +149,7 @@ impl Child {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Children {
     ordered: Vec<Child>,
-    index: HashMap<ChildName, usize>,
+    index: BTreeMap<ChildName, usize>,
 }
 
 impl Children {

@@ -34,6 +34,10 @@ impl Machine {
         }
         match (after, fault) {
             (After::Remove, _) => self.forget(now, at, out),
+            (After::Replace(spec), _) => {
+                self.forget(now, at, out);
+                self.add(now, *spec, incarnation, out);
+            }
             (After::Start, _) if !self.is_regrouping(at) => self.start_child(now, at, out),
             (_, Some(fault)) => self.answer(now, at, &fault, out),
             (_, None) if self.children[at].spec.restart == Restart::Temporary => self.forget(now, at, out),

@@ -52,7 +52,8 @@ pub enum Input {
     /// The time asked for by `Effect::Schedule` has come.
     Tick,
     StopAll,
-    /// A new child at the end of the start order. `last` is the last incarnation that ever ran under this name.
+    /// A new child at the end of the start order. `last` is the last incarnation that ever ran under this name. While a
+    /// child of that name is being removed, the new one waits for its end.
     Add {
         spec: ChildSpec,
         last: Incarnation,
@@ -250,10 +251,17 @@ impl Machine {
         }
     }
 
-    fn add(&mut self, now: Timestamp, spec: ChildSpec, last: Incarnation, out: &mut Vec<Effect>) {
+    pub(super) fn add(&mut self, now: Timestamp, spec: ChildSpec, last: Incarnation, out: &mut Vec<Effect>) {
         let name = spec.name.clone();
         if matches!(self.phase, Phase::Terminating(_) | Phase::Finished) {
             return self.refuse(now, &name, "cannot add a child: the supervisor is stopping", out);
+        }
+        if self.is_leaving(&name) {
+            // Its place is free when nothing of it runs any more.
+            if let Some(at) = self.children.position(&name) {
+                self.children[at].after = After::Replace(Box::new(spec));
+            }
+            return;
         }
         if !self.children.push(spec, last) {
             return self.refuse(now, &name, "cannot add a child: the name is taken; remove that child first", out);
@@ -262,6 +270,12 @@ impl Machine {
         if self.phase == Phase::Running {
             self.queue.push_back(name);
         }
+    }
+
+    /// Whether that child is being removed, with or without another one to take its place.
+    #[must_use]
+    pub fn is_leaving(&self, name: &ChildName) -> bool {
+        self.children.position(name).is_some_and(|at| matches!(self.children[at].after, After::Remove | After::Replace(_)))
     }
 
     fn remove(&mut self, now: Timestamp, name: &ChildName, out: &mut Vec<Effect>) {
@@ -290,6 +304,9 @@ impl Machine {
             Phase::Idle | Phase::Terminating(_) | Phase::Finished => {
                 return self.refuse(now, name, "cannot restart: the supervisor is not running", out);
             }
+        }
+        if self.is_leaving(name) {
+            return self.refuse(now, name, "cannot restart: it is being removed", out);
         }
         // As in OTP, where the supervisor answers no call while it starts its children.
         if !self.queue.is_empty() && (self.policy.strategy != Strategy::OneForOne || self.queue.contains(name)) {

@@ -1,11 +1,11 @@
 //! One account's exposure on one symbol: its position and every order that may still change it, both sides apart.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::super::ids::IntentId;
-use super::super::money::{Money, Quantity};
+use super::super::money::{Money, Price, Quantity};
 use super::super::time::Timestamp;
-use super::super::order::{Fill, OrderIntent, OrderReport, PositionSide, Side};
+use super::super::order::{Fill, OrderIntent, OrderReport, PositionSide, PositionView, Side};
 
 /// What an open order may still do.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +40,8 @@ pub(super) struct SymbolBook {
     /// Hedge legs, signed: long is positive, short negative.
     long: Quantity,
     short: Quantity,
-    open: HashMap<IntentId, Reservation>,
+    entry_price: Option<Price>,
+    open: BTreeMap<IntentId, Reservation>,
     /// Sums of `open`, kept so that a check does not walk it. Orders that only reduce are not in them.
     buying: Quantity,
     selling: Quantity,
@@ -99,13 +100,19 @@ impl SymbolBook {
         self.exposure = self.exposure_with(Side::Buy, Quantity::ZERO);
     }
 
-    pub(super) fn set_position(&mut self, side: PositionSide, quantity: Quantity) {
-        match side {
-            PositionSide::Both => self.both = quantity,
-            PositionSide::Long => self.long = quantity,
-            PositionSide::Short => self.short = quantity,
+    pub(super) fn set_position(&mut self, position: &PositionView) {
+        self.entry_price = Some(position.entry_price);
+        match position.position_side {
+            PositionSide::Both => self.both = position.quantity,
+            PositionSide::Long => self.long = position.quantity,
+            PositionSide::Short => self.short = position.quantity,
         }
         self.exposure = self.exposure_with(Side::Buy, Quantity::ZERO);
+    }
+
+    /// Of the position as its executor last told it: a value to go by where the market has no price.
+    pub(super) fn entry_price(&self) -> Option<Price> {
+        self.entry_price
     }
 
     /// The larger of what it would be long if every buy filled and short if every sell did (C18).
@@ -118,18 +125,12 @@ impl SymbolBook {
             Side::Buy => (quantity, Quantity::ZERO),
             Side::Sell => (Quantity::ZERO, quantity),
         };
+        let (buying, selling) = (self.buying + buy, self.selling + sell);
         if self.long.is_zero() && self.short.is_zero() {
-            // One-way mode: half of the sums below.
-            let longest = (self.both + self.buying + buy).max(self.both);
-            let shortest = (self.selling + sell - self.both).max(-self.both);
-            return longest.max(shortest).max(Quantity::ZERO);
+            return (self.both + buying).max(selling - self.both).max(self.both.abs());
         }
-        let long = self.both.max(Quantity::ZERO) + self.long;
-        let short = (-self.both).max(Quantity::ZERO) - self.short;
-        let net = self.both + self.long + self.short;
-        let longest = (net + self.buying + buy).max(long);
-        let shortest = (self.selling + sell - net).max(short);
-        longest.max(shortest).max(Quantity::ZERO)
+        // A leg does not make up for the other: each is held, margined and closed by itself.
+        (self.long + buying).max(selling - self.short)
     }
 
     /// What a reduce-only order on `side` can still take off the position.

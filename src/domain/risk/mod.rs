@@ -10,7 +10,8 @@ mod tests;
 #[cfg(test)]
 pub(crate) use tests::support as tests_support;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::ids::{AccountId, ClientOrderId, Incarnation, IntentId, StrategyId, Symbol};
@@ -83,6 +84,7 @@ pub struct AccountBook {
 }
 
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "an input is moved once; a box for each would cost more than the copy")]
 pub enum Input {
     Propose(OrderIntent),
     /// A cancel reduces risk: it is never refused, but it is counted.
@@ -116,7 +118,7 @@ struct Account {
     known: bool,
     books: BTreeMap<Symbol, SymbolBook>,
     /// Symbol of each order with a reservation.
-    open: HashMap<IntentId, Symbol>,
+    open: BTreeMap<IntentId, Symbol>,
     messages: VecDeque<Timestamp>,
     day_pnl: Money,
     day_loss_tripped: bool,
@@ -155,13 +157,15 @@ pub struct RiskMachine {
     incarnation: Incarnation,
     limits: RiskLimits,
     modes: ModeTable,
-    markets: HashMap<Symbol, MarketView>,
+    markets: BTreeMap<Symbol, MarketView>,
     accounts: BTreeMap<AccountId, Account>,
-    remembered: HashSet<IntentId>,
+    remembered: BTreeSet<IntentId>,
     order_of_memory: VecDeque<IntentId>,
-    twins: HashMap<(AccountId, StrategyId, Symbol), Twin>,
+    twins: BTreeMap<(AccountId, StrategyId, Symbol), Twin>,
     /// Exposure of every account, valued when each book last changed or its market moved.
     capital: Money,
+    /// Symbols with exposure that had no price yet: valued with the first one.
+    unpriced: BTreeSet<Symbol>,
 }
 
 impl RiskMachine {
@@ -171,13 +175,13 @@ impl RiskMachine {
             incarnation,
             limits,
             modes,
-            markets: HashMap::new(),
+            markets: BTreeMap::new(),
             accounts: BTreeMap::new(),
-            // Whole from the start: growing them would hold an order up for a millisecond. Memory is taken as it is used.
-            remembered: HashSet::with_capacity(REMEMBERED_INTENTS + 1),
-            order_of_memory: VecDeque::with_capacity(REMEMBERED_INTENTS + 1),
-            twins: HashMap::new(),
+            remembered: BTreeSet::new(),
+            order_of_memory: VecDeque::new(),
+            twins: BTreeMap::new(),
             capital: Money::ZERO,
+            unpriced: BTreeSet::new(),
         }
     }
 
@@ -294,7 +298,7 @@ impl RiskMachine {
 
     fn market(&mut self, view: MarketView) {
         let moved = self.markets.insert(view.symbol, view).is_none_or(|before| before.reference() != view.reference());
-        if moved && !self.capital.is_zero() {
+        if moved && (!self.capital.is_zero() || self.unpriced.remove(&view.symbol)) {
             let holders: smallvec::SmallVec<[AccountId; 8]> =
                 self.accounts.iter().filter(|(_, account)| account.books.contains_key(&view.symbol)).map(|(id, _)| *id).collect();
             for account in holders {
@@ -315,7 +319,7 @@ impl RiskMachine {
         account.open.clear();
         account.known = true;
         for position in &book.view.positions {
-            account.books.entry(position.symbol).or_default().set_position(position.position_side, position.quantity);
+            account.books.entry(position.symbol).or_default().set_position(position);
         }
         for report in &book.open {
             let Some(intent) = report.intent else { continue };
@@ -323,8 +327,8 @@ impl RiskMachine {
             account.books.entry(report.symbol).or_default().update(intent, report);
         }
         for (symbol, reserved) in in_flight {
-            if !account.open.contains_key(&reserved.intent) {
-                account.open.insert(reserved.intent, symbol);
+            if let Entry::Vacant(entry) = account.open.entry(reserved.intent) {
+                entry.insert(symbol);
                 account.books.entry(symbol).or_default().reserve(reserved);
             }
         }
@@ -356,8 +360,11 @@ impl RiskMachine {
     fn revalue(&mut self, account: AccountId, symbol: Symbol) {
         let reference = self.markets.get(&symbol).and_then(MarketView::reference);
         let Some(book) = self.accounts.get_mut(&account).and_then(|account| account.books.get_mut(&symbol)) else { return };
-        // Without a price the old value stands: exposure does not vanish because a feed is late.
-        let Some(reference) = reference else { return };
+        if reference.is_none() {
+            self.unpriced.insert(symbol);
+        }
+        // Exposure does not vanish because a feed is late: the old value stands, or after a rebuild what the position cost.
+        let Some(reference) = reference.or_else(|| book.entry_price().filter(|_| book.valued.is_zero())) else { return };
         let value = reference * book.exposure();
         self.capital += value - book.valued;
         book.valued = value;

@@ -184,6 +184,44 @@ fn refused(machine: &mut RiskMachine, intent: OrderIntent, control: &str) {
     assert_eq!(propose(machine, 0, intent).as_deref(), Some(control));
 }
 
+/// A new risk manager hears the books before it has looked at any market.
+#[test]
+fn exposure_that_was_told_before_its_price_counts_towards_the_capital() {
+    let mut machine = RiskMachine::new(Incarnation(1), limits(), ModeTable::default());
+    let mut out = Outbox::new();
+    machine.on(at(0), Input::Book(book("2", "0")), &mut out);
+    assert_eq!(machine.capital(), "200".parse().unwrap(), "at what it cost, until there is a price");
+    machine.on(at(0), Input::Market(view("120")), &mut out);
+    assert_eq!(machine.capital(), "240".parse().unwrap());
+    machine.on(at(0), Input::Market(view("130")), &mut out);
+    assert_eq!(machine.capital(), "260".parse().unwrap());
+    machine.on(at(0), Input::Book(book("0", "0")), &mut out);
+    assert_eq!(machine.capital(), Money::ZERO);
+}
+
+#[test]
+fn a_working_order_told_before_its_price_is_valued_with_the_first_one() {
+    let mut machine = RiskMachine::new(Incarnation(1), limits(), ModeTable::default());
+    let mut out = Outbox::new();
+    let open = vec![report(&intent(1, Side::Buy, "3"), OrderStatus::Working, "0")];
+    let flat = AccountView { positions: vec![], ..book("0", "0").view };
+    machine.on(at(0), Input::Book(AccountBook { view: flat, open, since: Timestamp::ZERO }), &mut out);
+    machine.on(at(0), Input::Market(view("120")), &mut out);
+    assert_eq!(machine.capital(), "360".parse().unwrap());
+}
+
+/// Long and short legs net to nothing, and each can still grow past the limit.
+#[test]
+fn a_hedged_legs_orders_count_on_top_of_the_leg() {
+    let mut machine = machine();
+    let mut hedged = book("0", "0");
+    let leg = |position_side, quantity: &str| PositionView { position_side, quantity: quantity.parse().unwrap(), ..hedged.view.positions[0].clone() };
+    hedged.view.positions = vec![leg(PositionSide::Long, "15"), leg(PositionSide::Short, "-15")];
+    machine.on(at(0), Input::Book(hedged), &mut Outbox::new());
+    let buy = OrderIntent { position_side: PositionSide::Long, ..intent(1, Side::Buy, "6") };
+    refused(&mut machine, buy, "position_value");
+}
+
 #[test]
 fn an_order_within_every_limit_passes() {
     assert_eq!(propose(&mut machine(), 0, limit(1, Side::Buy, "1", "99.9")), None);

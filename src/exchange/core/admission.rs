@@ -28,7 +28,7 @@ impl Exchange {
         };
         let spot = self.markets[symbol].unit.spot;
         let admitted = self.check_request(symbol, account, request).and_then(|grid| {
-            let order = Order::new(self.next_order_id, account, &self.effective(account, request), grid, now);
+            let order = Order::new(self.next_order_id, account, &self.effective(symbol, account, request), grid, now);
             let viable = if order.trigger.is_some() { self.check_trigger(symbol, &order) } else { self.check_viable(symbol, &order) };
             match viable {
                 // Spot accepts a fill-or-kill order and expires it.
@@ -56,10 +56,12 @@ impl Exchange {
         }
     }
 
-    /// In hedge mode an order against its own leg can only close it.
-    fn effective(&self, account: usize, request: &NewOrder) -> NewOrder {
-        let closes = matches!((request.position_side, request.side), (PositionSide::Long, Side::Sell) | (PositionSide::Short, Side::Buy));
-        NewOrder { reduce_only: request.reduce_only || (self.accounts[account].hedge && closes), ..request.clone() }
+    /// In hedge mode an order against its own leg can only close it. On spot a sale can only reduce: it is an order like any
+    /// other, bounded by what is held and not promised yet.
+    fn effective(&self, symbol: usize, account: usize, request: &NewOrder) -> NewOrder {
+        let closes = self.accounts[account].hedge && closes_leg(request);
+        let reduce_only = !self.markets[symbol].unit.spot && (request.reduce_only || closes);
+        NewOrder { reduce_only, ..request.clone() }
     }
 
     /// The checks that need no liquidity: names, grid, sizes, bands, caps.
@@ -73,12 +75,14 @@ impl Exchange {
         if hedged != (holder.hedge && !market.unit.spot) {
             return Err(Reject::PositionSideMismatch);
         }
-        if request.reduce_only && (holder.hedge || market.unit.spot) {
-            return Err(Reject::ReduceOnlyInHedge);
+        // The venue's wire has no such parameter where it goes without saying (spot, a hedged leg), and an adapter leaves it
+        // out there. Asked for of an order that could only open, it is a promise that cannot be kept.
+        if request.reduce_only && ((holder.hedge && !closes_leg(request)) || (market.unit.spot && request.side == Side::Buy)) {
+            return Err(Reject::ReduceOnly);
         }
         let grid = on_grid(&market.instrument, request)?;
         check_band(market, request)?;
-        check_notional(market, &self.effective(account, request))?;
+        check_notional(market, &self.effective(symbol, account, request))?;
         if let Some(slot) = holder.slots.get(&symbol) {
             if grid.trigger.is_none() && slot.open_orders - slot.waiting_orders >= self.config.open_orders_max {
                 return Err(Reject::TooManyOrders);
@@ -197,12 +201,19 @@ impl Exchange {
     /// External lots that trade before an order which joins now.
     pub(super) fn queue_at(&self, symbol: usize, side: Side, price: Ticks) -> i64 {
         let external = &self.markets[symbol].external;
+        if external.is_inferred() {
+            return QUEUE_UNKNOWN;
+        }
         if external.displayed(side, price) > 0 {
             return external.available(side, price);
         }
         let inside = external.is_anchored() && external.touch(side).is_some_and(|touch| is_better(side, price, touch.price));
         if inside { 0 } else { QUEUE_UNKNOWN }
     }
+}
+
+fn closes_leg(request: &NewOrder) -> bool {
+    matches!((request.position_side, request.side), (PositionSide::Long, Side::Sell) | (PositionSide::Short, Side::Buy))
 }
 
 fn on_grid(instrument: &Instrument, request: &NewOrder) -> Result<OnGrid, Reject> {

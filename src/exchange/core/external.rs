@@ -7,9 +7,11 @@
 
 use crate::domain::book::Book;
 use crate::domain::instrument::{Lots, Ticks};
-use crate::domain::market_data::{BookTicker, DepthSnapshot, DepthUpdate, Level};
+use crate::domain::market_data::{BookTicker, DepthSnapshot, DepthUpdate, Level, TradePrint};
 use crate::domain::order::Side;
+use crate::domain::time::Timestamp;
 
+use super::inferred::Inferred;
 use super::orders::is_better;
 
 /// What our orders took from one displayed level.
@@ -35,6 +37,9 @@ pub struct External {
     ticker: Option<BookTicker>,
     /// A touch or a snapshot has been seen: what the book shows as its best is the best.
     anchored: bool,
+    /// The source has shown a book, a touch or a candle. Until it does, the touch is inferred from its trades.
+    shown: bool,
+    inferred: Option<Inferred>,
 }
 
 /// A diff as old as the touch says nothing about levels at or better than the touch.
@@ -99,10 +104,48 @@ impl External {
 
     /// Takes `quantity` from a level; the caller asked `available` first.
     pub fn consume(&mut self, side: Side, price: Ticks, quantity: i64) {
+        if let Some(inferred) = &mut self.inferred {
+            inferred.take(side, quantity);
+            return self.show_inferred();
+        }
         let consumed = &mut self.side_mut(side).consumed;
         match consumed.iter_mut().find(|level| level.price == price) {
             Some(level) => level.quantity += quantity,
             None => consumed.push(Consumed { price, quantity }),
+        }
+    }
+
+    /// A print of a source that has shown nothing but prints. `lots` of it were nobody's of ours.
+    pub fn infer_touch(&mut self, now: Timestamp, print: &TradePrint, lots: i64) {
+        if self.shown {
+            return;
+        }
+        self.inferred.get_or_insert_default().print(now, print, lots);
+        self.show_inferred();
+    }
+
+    fn show_inferred(&mut self) {
+        let Some(inferred) = &self.inferred else { return };
+        self.book.clear();
+        for side in [Side::Buy, Side::Sell] {
+            if let Some(level) = inferred.touch(side) {
+                self.book.set(side, level.price, level.quantity);
+            }
+        }
+    }
+
+    /// Whether the touch is a guess from trades: nothing is known of queues then.
+    #[must_use]
+    pub const fn is_inferred(&self) -> bool {
+        self.inferred.is_some()
+    }
+
+    /// The source shows more than trades: what was inferred goes.
+    #[inline]
+    pub fn begin_showing(&mut self) {
+        self.shown = true;
+        if self.inferred.take().is_some() {
+            self.book.clear();
         }
     }
 
@@ -152,6 +195,7 @@ impl External {
         if ticker.id < self.book_id || self.ticker.is_some_and(|newest| ticker.id < newest.id) {
             return false;
         }
+        self.begin_showing();
         self.ticker = Some(*ticker);
         self.move_touch(ticker.bid, ticker.ask);
         true
@@ -165,7 +209,10 @@ impl External {
                 continue;
             }
             self.book.prune(side, level.price);
-            self.side_mut(side).consumed.retain(|consumed| !is_better(side, consumed.price, level.price));
+            let consumed = &mut self.side_mut(side).consumed;
+            if !consumed.is_empty() {
+                consumed.retain(|consumed| !is_better(side, consumed.price, level.price));
+            }
             self.set(side, level);
         }
         // A touch is never crossed: what stands at or beyond the other side's best is gone.
@@ -179,6 +226,7 @@ impl External {
 
     /// Replaces the whole book.
     pub fn reset(&mut self, snapshot: &DepthSnapshot) {
+        self.begin_showing();
         self.book.apply_snapshot(snapshot);
         self.anchored = true;
         for side in [Side::Buy, Side::Sell] {
@@ -196,6 +244,7 @@ impl External {
 
     /// Empties the book and shows only this touch: a candle has no depth.
     pub fn show_only(&mut self, bid: Level, ask: Level) {
+        self.begin_showing();
         self.book.clear();
         self.bids.consumed.clear();
         self.asks.consumed.clear();

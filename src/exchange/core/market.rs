@@ -45,7 +45,7 @@ impl Exchange {
                 market.mark = market.instrument.ticks(market.instrument.price_down(mark)).or(market.mark);
                 self.fire_triggers(now, symbol, out);
             }
-            MarketEventRef::Candle(candle) => self.apply_candle(now, symbol, &candle, out),
+            MarketEventRef::Candle(candle) => self.apply_candle(now, symbol, candle, out),
         }
     }
 
@@ -53,16 +53,18 @@ impl Exchange {
         let market = &mut self.markets[symbol];
         market.last = Some(print.price);
         let hit = if print.buyer_is_maker { Side::Buy } else { Side::Sell };
+        let mut left = print.quantity.0;
         if market.orders.best(hit).is_some_and(|(_, price)| !is_better(hit, print.price, price)) {
-            self.fill_from_print(now, symbol, print, Reach::At, out);
+            left = self.fill_from_print(now, symbol, print, Reach::At, out);
         }
-        let market = &self.markets[symbol];
+        let market = &mut self.markets[symbol];
+        market.external.infer_touch(now, print, left);
         if market.orders.fires(print.price) {
             self.fire_triggers(now, symbol, out);
         }
     }
 
-    /// Shares a print's quantity among our resting orders that it reached, in price-time order.
+    /// Shares a print's quantity among our resting orders that it reached, in price-time order. What they left of it.
     pub(super) fn fill_from_print(
         &mut self,
         now: Timestamp,
@@ -70,7 +72,7 @@ impl Exchange {
         print: &TradePrint,
         reach: Reach,
         out: &mut Vec<ExchangeOutput>,
-    ) {
+    ) -> i64 {
         let hit = if print.buyer_is_maker { Side::Buy } else { Side::Sell };
         let reached = |price: Ticks| match reach {
             Reach::At => !is_better(hit, print.price, price),
@@ -103,6 +105,7 @@ impl Exchange {
         if eaten > 0 {
             self.markets[symbol].orders.each_at(hit, print.price, |order| advance(order, eaten));
         }
+        left
     }
 
     fn cross_both(&mut self, now: Timestamp, symbol: usize, out: &mut Vec<ExchangeOutput>) {
@@ -160,6 +163,7 @@ impl Market {
     }
 
     fn apply_depth(&mut self, update: &DepthUpdate) {
+        self.external.begin_showing();
         for (side, levels) in [(Side::Buy, &update.bids), (Side::Sell, &update.asks)] {
             if self.orders.has_resting(side) {
                 for level in levels {

@@ -18,11 +18,13 @@
 //! - **At one price** a taker of ours trades with the external queue ahead of our resting order, then with that order, then
 //!   with what stands behind it.
 //! - **A candle** is a path of touches and prints (`candle`).
+//! - **A source that shows only trades** has its touch inferred from them, a tick worse than they were (`inferred`).
 
 pub mod account;
 mod admission;
 mod candle;
 mod external;
+mod inferred;
 mod market;
 mod matching;
 mod orders;

@@ -19,7 +19,6 @@ pub enum Reject {
     NoMarket,
     NotionalTooSmall,
     PositionSideMismatch,
-    ReduceOnlyInHedge,
     ReduceOnly,
     WouldTrigger,
     WouldTake,
@@ -56,7 +55,6 @@ impl Reject {
             Self::NoMarket => (-4131, "The counterparty's best price does not meet the PERCENT_PRICE filter limit: there is no price yet."),
             Self::NotionalTooSmall => (-4164, "Order's notional must be no smaller than the minimum (unless you choose reduce only)."),
             Self::PositionSideMismatch => (-4061, "Order's position side does not match user's setting."),
-            Self::ReduceOnlyInHedge => (-1106, "Parameter 'reduceonly' sent when not required."),
             Self::ReduceOnly => (-2022, "ReduceOnly Order is rejected."),
             Self::WouldTrigger => (-2021, "Order would immediately trigger."),
             Self::WouldTake => (-5022, "Due to the order could not be executed as maker, the Post Only order will be rejected."),
@@ -83,7 +81,7 @@ impl Reject {
             Self::WouldTrigger => (-2010, "Stop price would trigger immediately."),
             Self::WouldTake => (-2010, "Order would immediately match and take."),
             Self::Margin => (-2010, "Account has insufficient balance for requested action."),
-            Self::ReduceOnly | Self::ReduceOnlyInHedge | Self::PositionSideMismatch => {
+            Self::ReduceOnly | Self::PositionSideMismatch => {
                 (-1106, "Parameter 'reduceOnly' or 'positionSide' sent when not required.")
             }
             Self::UnknownSymbol | Self::CannotFillWhole => self.usdm(),

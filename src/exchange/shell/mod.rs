@@ -43,6 +43,7 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// The wall clock.
 #[must_use]
+#[allow(clippy::disallowed_methods, reason = "the wall clock, which a test replaces by its own")]
 pub fn wall_clock() -> Clock {
     Arc::new(|| {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     fn rows(count: u64) -> Vec<Unread> {
-        let note = |seq| format!(r#"{{"kind":"symbol_note","symbol":"BTCUSDT","note":"{seq}"}}"#);
+        let note = |seq| format!(r#"{{"kind":"daemon_stopped","epoch":1,"reason":"{seq}"}}"#);
         (1..=count).map(|seq| Unread { seq, at: Timestamp(0), epoch: Epoch(1), payload: (seq % 7 != 0).then(|| note(seq)) }).collect()
     }
 

@@ -1,14 +1,14 @@
 //! The journal from its own crate: what only an insider can arrange.
 
 use super::*;
-use crate::domain::ids::Symbol;
+use crate::domain::ids::Epoch;
 
 #[test]
 fn a_writer_that_panics_answers_every_append_and_fails_for_good() {
     let data = tempfile::tempdir().unwrap();
     let (journal, _) = Journal::open(data.path(), &JournalOptions::new("test", "hash")).unwrap();
     let handle = journal.handle();
-    let note = Record::SymbolNote { symbol: Symbol::new("BTCUSDT").unwrap(), note: "n".into() };
+    let note = Record::DaemonStopped { epoch: Epoch(1), reason: "n".into() };
     let entry = Entry { at: Timestamp(1), record: note };
     let (queued, later) = std::sync::mpsc::channel();
     let queued_handle = handle.clone();

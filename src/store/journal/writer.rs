@@ -159,6 +159,7 @@ impl Writer {
         self.commits += 1;
         let injected = self.plan.take(self.commits);
         if let Some(InjectedFault::Stall(time)) = injected {
+            #[allow(clippy::disallowed_methods, reason = "an injected stall has to stall")]
             std::thread::sleep(time);
         }
         let contents = requests.iter().map(|request| &request.content);

@@ -339,3 +339,30 @@ fn escalation_is_said_before_the_first_child_is_stopped() {
     world.exit("b", failed(FaultClass::Invariant));
     assert_eq!(world.take_orders(), ["escalate invariant", "stop a#1", "fail invariant"]);
 }
+
+#[test]
+fn child_added_while_its_name_is_being_removed_starts_when_the_old_one_is_gone() {
+    let mut world = World::started(Strategy::OneForOne, ["a", "b"].map(spec));
+    world.ignores_stop.insert("a");
+    world.give(Input::Remove { name: name("a") });
+    world.give(Input::Add { spec: temporary("a"), last: Incarnation(1) });
+    assert_eq!(world.take_orders(), ["stop a#1"], "two incarnations of one name never run side by side");
+    world.exit("a", ExitHow::Shutdown);
+    assert_eq!(world.take_orders(), ["forget a", "start a#2"]);
+    assert_eq!(world.view("b").incarnation, Incarnation(1), "nobody else noticed");
+    world.exit("a", panicked());
+    assert_eq!(world.take_orders(), ["forget a"], "it is the new spec that runs");
+}
+
+#[test]
+fn child_that_is_removed_again_is_not_replaced() {
+    let mut world = World::started(Strategy::OneForOne, [spec("a")]);
+    world.ignores_stop.insert("a");
+    world.give(Input::Remove { name: name("a") });
+    world.give(Input::Add { spec: spec("a"), last: Incarnation(1) });
+    world.give(Input::Restart { name: name("a") });
+    world.give(Input::Remove { name: name("a") });
+    world.exit("a", ExitHow::Shutdown);
+    world.pass(60 * SECOND);
+    assert_eq!(world.take_orders(), ["stop a#1", "forget a"]);
+}

@@ -104,6 +104,38 @@ fn a_hedged_account_holds_both_legs_and_closes_each_by_name() {
     assert_eq!(rejection(&leg(&mut desk, Side::Buy, PositionSide::Short, 9)), Some(-2022));
 }
 
+/// A kill switch flattens with reduce-only orders whatever the account's mode: they must not be refused for saying so.
+#[test]
+fn a_hedged_leg_is_closed_by_a_reduce_only_order_and_opened_by_none() {
+    let mut desk = wide();
+    desk.exchange.open_account(account("hedged"), AccountSetup { hedge: true, ..setup(1_000_000) });
+    let leg = |desk: &mut Desk, side, position_side, reduce_only| {
+        let order = NewOrder { position_side, reduce_only, ..desk.at_market(side, 5) };
+        desk.place("hedged", order).1
+    };
+    assert_eq!(rejection(&leg(&mut desk, Side::Buy, PositionSide::Long, true)), Some(-2022));
+    leg(&mut desk, Side::Buy, PositionSide::Long, false);
+    assert_eq!(trades(&leg(&mut desk, Side::Sell, PositionSide::Long, true)), [(MID - 10, 5)]);
+    assert!(desk.view("hedged").positions.is_empty());
+}
+
+/// On spot every sale only reduces. An order that says so is one like any other: what it has promised cannot be sold again.
+#[test]
+fn a_reduce_only_sale_on_spot_sells_what_is_held_and_no_more() {
+    let mut desk = Desk::with(ExchangeConfig::default(), InstrumentKind::Spot);
+    desk.snapshot(&[(MID - 10, 100_000)], &[(MID + 10, 100_000)]);
+    let reducing = |order: NewOrder| NewOrder { reduce_only: true, ..order };
+    let order = reducing(desk.at_market(Side::Buy, 1_000));
+    assert!(rejection(&desk.place("a", order).1).is_some());
+    filled(&mut desk, "a", Side::Buy, 10_000);
+    let order = reducing(desk.limit(Side::Sell, MID + 50, 6_000));
+    assert_eq!(rejection(&desk.place("a", order).1), None);
+    let order = reducing(desk.at_market(Side::Sell, 5_000));
+    assert_eq!(rejection(&desk.place("a", order).1), Some(-2010));
+    let order = reducing(desk.at_market(Side::Sell, 4_000));
+    assert_eq!(trades(&desk.place("a", order).1), [(MID - 10, 4_000)]);
+}
+
 #[test]
 fn spot_is_long_only_and_pays_in_full() {
     let mut desk = Desk::with(ExchangeConfig::default(), InstrumentKind::Spot);

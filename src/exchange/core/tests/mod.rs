@@ -4,6 +4,7 @@ mod accounts;
 mod orders;
 mod properties;
 mod queue;
+mod trades_only;
 
 use rust_decimal::Decimal;
 

@@ -124,18 +124,18 @@ fn candle(open: i64, high: i64, low: i64, close: i64, lots: i64) -> Candle {
 #[test]
 fn a_candle_fills_resting_orders_only_when_its_path_goes_through_them() {
     let mut desk = Desk::new();
-    desk.market(MarketEventRef::Candle(candle(MID, MID + 10, MID - 10, MID, 4_000)));
+    desk.market(MarketEventRef::Candle(&candle(MID, MID + 10, MID - 10, MID, 4_000)));
     let order = desk.limit(Side::Buy, MID - 20, 10);
     desk.place("a", order);
-    assert!(desk.market(MarketEventRef::Candle(candle(MID, MID + 1, MID - 20, MID, 4_000))).is_empty());
-    let events = desk.market(MarketEventRef::Candle(candle(MID, MID + 1, MID - 21, MID, 4_000)));
+    assert!(desk.market(MarketEventRef::Candle(&candle(MID, MID + 1, MID - 20, MID, 4_000))).is_empty());
+    let events = desk.market(MarketEventRef::Candle(&candle(MID, MID + 1, MID - 21, MID, 4_000)));
     assert_eq!(trades(&events), [(MID - 20, 10)]);
 }
 
 #[test]
 fn a_taker_on_candles_pays_a_tick_and_gets_at_most_a_quarter_of_the_volume() {
     let mut desk = Desk::new();
-    desk.market(MarketEventRef::Candle(candle(MID, MID + 10, MID - 10, MID + 5, 400)));
+    desk.market(MarketEventRef::Candle(&candle(MID, MID + 10, MID - 10, MID + 5, 400)));
     let order = desk.at_market(Side::Buy, 150);
     let (_, events) = desk.place("a", order);
     assert_eq!(trades(&events), [(MID + 6, 100)]);
@@ -145,9 +145,9 @@ fn a_taker_on_candles_pays_a_tick_and_gets_at_most_a_quarter_of_the_volume() {
 #[test]
 fn a_stop_inside_a_candle_meets_the_market_at_its_trigger() {
     let mut desk = Desk::new();
-    desk.market(MarketEventRef::Candle(candle(MID, MID, MID, MID, 4_000)));
+    desk.market(MarketEventRef::Candle(&candle(MID, MID, MID, MID, 4_000)));
     let order = desk.order(Side::Sell, OrderKind::StopMarket { trigger: price(MID - 30) }, 10);
     desk.place("a", order);
-    let events = desk.market(MarketEventRef::Candle(candle(MID, MID + 5, MID - 500, MID - 400, 4_000)));
+    let events = desk.market(MarketEventRef::Candle(&candle(MID, MID + 5, MID - 500, MID - 400, 4_000)));
     assert_eq!(trades(&events), [(MID - 31, 10)]);
 }

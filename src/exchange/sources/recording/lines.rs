@@ -19,11 +19,13 @@ pub(super) struct Lines {
     line: Range<usize>,
     number: u64,
     done: bool,
+    /// Over everything that was read, unpacked.
+    checksum: flate2::Crc,
 }
 
 impl Lines {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { reader: unpacked(File::open(path)?)?, buffer: vec![0; CHUNK_BYTES], filled: 0..0, line: 0..0, number: 0, done: false })
+        Ok(Self { reader: unpacked(File::open(path)?)?, buffer: vec![0; CHUNK_BYTES], filled: 0..0, line: 0..0, number: 0, done: false, checksum: flate2::Crc::new() })
     }
 
     /// Goes to the next line that is not blank. An error ends the file; [`Lines::number`] is then the line it hit.
@@ -45,6 +47,11 @@ impl Lines {
     /// The line without its end.
     pub(super) fn current(&self) -> &[u8] {
         &self.buffer[self.line.clone()]
+    }
+
+    /// The CRC-32 of what was read so far, which no single changed digit escapes, and its length.
+    pub(super) fn checksum(&self) -> (u32, u32) {
+        (self.checksum.sum(), self.checksum.amount())
     }
 
     /// Counted from one, blank lines too.
@@ -93,7 +100,10 @@ impl Lines {
         }
         match self.reader.read(&mut self.buffer[self.filled.end..]) {
             Ok(0) => self.done = true,
-            Ok(count) => self.filled.end += count,
+            Ok(count) => {
+                self.checksum.update(&self.buffer[self.filled.end..self.filled.end + count]);
+                self.filled.end += count;
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

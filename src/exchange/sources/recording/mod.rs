@@ -112,6 +112,12 @@ impl Recording {
         self.sources.iter().map(Source::dust).sum()
     }
 
+    /// Checksum and length of what was read of each file, in the order named. A decoder leaves out what no market event needs
+    /// (a second time, dust, columns of its own); here every digit counts.
+    pub fn checksums(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.sources.iter().map(Source::checksum)
+    }
+
     /// The next frame in time, its levels lent until the next call. `None` at the end of all files.
     pub fn next_frame(&mut self) -> Option<Result<MarketFrameRef<'_>, Undecodable>> {
         loop {

@@ -9,7 +9,7 @@ use super::rows::{Columns, cells, is_sane};
 use super::{RecordingError, Undecodable};
 use crate::domain::ids::Symbol;
 use crate::domain::instrument::Instrument;
-use crate::domain::market_data::{MarketEventRef, MarketFrameRef};
+use crate::domain::market_data::{MarketEvent, MarketFrame, MarketFrameRef};
 use crate::domain::time::Timestamp;
 use crate::venues::binance::market::{Decoder, Other, time_of};
 use crate::venues::grid::{Grid, StepError};
@@ -37,7 +37,7 @@ struct Rows {
     interval: Duration,
     /// Rows looked at: only the first may be a header.
     count: u64,
-    frame: Option<MarketFrameRef<'static>>,
+    frame: Option<MarketFrame>,
 }
 
 impl Source {
@@ -87,6 +87,10 @@ impl Source {
         outcome.map_err(|why| Undecodable { file: self.path.clone(), line: self.lines.number(), why })
     }
 
+    pub(super) fn checksum(&self) -> (u32, u32) {
+        self.lines.checksum()
+    }
+
     pub(super) fn dust(&self) -> u64 {
         match &self.reader {
             Reader::Raw { decoder, .. } => decoder.dust(),
@@ -97,7 +101,7 @@ impl Source {
     pub(super) fn current(&self) -> Option<MarketFrameRef<'_>> {
         match &self.reader {
             Reader::Raw { decoder, .. } => decoder.current(),
-            Reader::Rows(rows) => rows.frame,
+            Reader::Rows(rows) => rows.frame.as_ref().map(MarketFrame::borrowed),
         }
     }
 }
@@ -123,14 +127,14 @@ impl Rows {
         let (at, event) = match &self.columns {
             Columns::Trades(columns) => {
                 let (at, trade) = columns.read(&cells, self.grid)?;
-                (at, MarketEventRef::Trade(trade))
+                (at, MarketEvent::Trade(trade))
             }
             Columns::Candles(columns) => {
                 let candle = columns.read(&cells, self.interval)?;
-                (candle.close_time, MarketEventRef::Candle(candle))
+                (candle.close_time, MarketEvent::Candle(candle))
             }
         };
-        self.frame = Some(MarketFrameRef { symbol: self.symbol, venue_time: at, received_at: at, event });
+        self.frame = Some(MarketFrame { symbol: self.symbol, venue_time: at, received_at: at, event });
         Ok(Some(at))
     }
 }

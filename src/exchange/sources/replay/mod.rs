@@ -275,11 +275,10 @@ impl ReplayMarket {
 
     fn play_next(&mut self, at: Timestamp, out: &mut Vec<MarketFrame>) {
         let Some(mut frame) = self.next.take() else { return };
-        let shift = at.0.saturating_sub(frame.received_at.0);
         (frame.venue_time, frame.received_at) = (at, at);
         if let MarketEvent::Candle(candle) = &mut frame.event {
-            candle.open_time.0 = candle.open_time.0.saturating_add(shift);
-            candle.close_time.0 = candle.close_time.0.saturating_add(shift);
+            candle.open_time.0 = candle.open_time.0.saturating_add(self.shift);
+            candle.close_time.0 = candle.close_time.0.saturating_add(self.shift);
         }
         self.played = at;
         if let Some(track) = self.tracks.get_mut(&frame.symbol) {

@@ -192,13 +192,13 @@ impl Decoder {
     }
 
     #[inline]
-    fn lend(&self, parsed: &Parsed) -> MarketFrameRef<'_> {
-        let event = match parsed.shape {
+    fn lend<'a>(&'a self, parsed: &'a Parsed) -> MarketFrameRef<'a> {
+        let event = match &parsed.shape {
             Shape::Depth => MarketEventRef::Depth(&self.depth),
             Shape::Snapshot => MarketEventRef::Snapshot(&self.snapshot),
-            Shape::Ticker(ticker) => MarketEventRef::Ticker(ticker),
-            Shape::Trade(trade) => MarketEventRef::Trade(trade),
-            Shape::Mark(price) => MarketEventRef::Mark(price),
+            Shape::Ticker(ticker) => MarketEventRef::Ticker(*ticker),
+            Shape::Trade(trade) => MarketEventRef::Trade(*trade),
+            Shape::Mark(price) => MarketEventRef::Mark(*price),
             Shape::Candle(candle) => MarketEventRef::Candle(candle),
         };
         let symbol = self.entries[parsed.entry].symbol;
