@@ -150,6 +150,9 @@ fn a_halt_of_everything_empties_every_account_and_flattens_where_configured() {
     // What a person did and what came of it is in the journal, with name and reason.
     let operator = home.audit("operator");
     let halt = operator.iter().find(|row| row["kind"] == "operator_command").expect("the command's row");
-    assert_eq!((&halt["payload"]["verb"], &halt["payload"]["by"], &halt["payload"]["reason"]), (&json!("halt"), &json!("ann"), &json!("drill")));
+    assert_eq!(
+        (&halt["payload"]["verb"], &halt["payload"]["by"], &halt["payload"]["reason"]),
+        (&json!("halt"), &json!("ann"), &json!("drill"))
+    );
     assert_eq!(operator.iter().filter(|row| row["payload"]["event"] == "confirmed").count(), 3);
 }
