@@ -17,12 +17,13 @@ use crate::domain::order::{AccountView, OrderReport, TraceContext, VenueCommand,
 use crate::domain::order_manager::{Effect, Input, OrderManager};
 use crate::domain::outbox::{Outbox, Step};
 use crate::domain::record::Record;
+use crate::domain::time::Timestamp;
 use crate::messages::boards::AccountStanding;
 use crate::messages::gate::Passage;
 use crate::messages::{Envelope, ExecutorMessage, KillMessage, Post, RiskMessage, StrategyMessage};
 use crate::supervision::{ChildContext, ChildFault, Reporter};
 use crate::telemetry::events::{FillSeen, OrderRejected, OrderSent, OrderUnknown};
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, OrderTimers};
 use crate::venues::port::Venue;
 
 /// Ended orders that the status page shows of each account.
@@ -52,7 +53,10 @@ pub struct State {
     introducing: bool,
     modes_seen: Arc<ModeTable>,
     traces: OrderTraces,
-    sent_at: BTreeMap<ClientOrderId, crate::domain::time::Timestamp>,
+    sent_at: BTreeMap<ClientOrderId, Timestamp>,
+    timers: OrderTimers,
+    /// An empty outbox with room, so that a step takes no memory.
+    spare: Outbox<Record, Effect>,
     ended: VecDeque<OrderReport>,
     unpublished: bool,
     around: Surroundings,
@@ -76,15 +80,17 @@ impl Actor for Executor {
             tickets: Tickets::default(),
             venue,
             passage: around.gate.passage(account, &modes),
-            risk: Post::new(&around.directory, &names::risk_manager(), around.clock),
+            risk: Post::new(&around.directory, &names::risk_manager()),
             risk_seen: None,
-            kill_switch: Post::new(&around.directory, &names::kill_switch(), around.clock),
+            kill_switch: Post::new(&around.directory, &names::kill_switch()),
             strategies: HashMap::new(),
             introduced: HashMap::new(),
             introducing: false,
             modes_seen: modes,
             traces,
             sent_at: BTreeMap::new(),
+            timers: OrderTimers::of(account),
+            spare: Outbox::new(),
             ended: VecDeque::new(),
             unpublished: true,
             around,
@@ -92,8 +98,9 @@ impl Actor for Executor {
             myself,
         };
         let mut out = Outbox::new();
-        state.machine.start(state.around.clock.now(), &mut out);
-        state.carry(out);
+        let now = state.around.clock.now();
+        state.machine.start(now, &mut out);
+        state.carry(now, &mut out);
         Ok(state)
     }
 
@@ -135,9 +142,11 @@ impl State {
     }
 
     fn step(&mut self, input: Input) {
-        let mut out = Outbox::new();
-        self.machine.on(self.around.clock.now(), input, &mut out);
-        self.carry(out);
+        let now = self.around.clock.now();
+        let mut out = std::mem::take(&mut self.spare);
+        self.machine.on(now, input, &mut out);
+        self.carry(now, &mut out);
+        self.spare = out;
         self.unpublished = true;
     }
 
@@ -155,7 +164,7 @@ impl State {
     fn tick(&mut self) {
         let held: Vec<_> = self.machine.positions().open().map(|(symbol, _, _)| symbol).collect();
         for symbol in held {
-            if let Some(price) = self.around.board.get(symbol).and_then(|posted| posted.view.reference()) {
+            if let Some(price) = self.around.board.get(symbol).and_then(|view| view.reference()) {
                 self.step(Input::Mark { symbol, price });
             }
         }
@@ -170,30 +179,34 @@ impl State {
         self.publish();
     }
 
-    fn carry(&mut self, mut out: Outbox<Record, Effect>) {
-        for step in out.drain().collect::<Vec<_>>() {
+    fn carry(&mut self, now: Timestamp, out: &mut Outbox<Record, Effect>) {
+        for step in out.drain() {
             match step {
                 Step::Do(effect) => self.effect(effect),
                 Step::Persist { rows, then } if then.is_empty() => self.around.journal.note(rows),
-                Step::Persist { rows, then } => self.persist(rows, then),
+                Step::Persist { rows, then } => self.persist(now, rows, then),
             }
         }
     }
 
-    fn persist(&mut self, rows: Vec<Record>, then: Vec<Effect>) {
+    fn persist(&mut self, now: Timestamp, rows: Vec<Record>, then: Vec<Effect>) {
+        let mut decided = None;
         for row in &rows {
             if let Record::OrderIntended { intent, order, .. } = row {
                 self.traces.journalling(intent, order.client_order_id);
+                decided = Some(intent.decided_at);
             }
         }
         let ticket = self.tickets.issue(then);
         let post = self.myself.clone();
-        let clock = self.around.clock;
         self.around.journal.append(rows, move |result| {
             let message = ExecutorMessage::Journalled { ticket, failure: result.err() };
             // An incarnation that is gone has no use for its answer: its orders were never sent.
-            drop(post.send_message(Envelope::unmetered(message, clock.now())));
+            drop(post.send_message(Envelope::unmetered(message)));
         });
+        if let Some(decided) = decided {
+            self.timers.decided(now.since(decided));
+        }
     }
 
     fn journalled(&mut self, ticket: u64, failure: Option<String>) {
@@ -267,20 +280,27 @@ impl State {
     }
 
     fn hand_over(&mut self, command: VenueCommand, placed: Option<ClientOrderId>) {
-        if let (Some(id), VenueCommand::Place(order)) = (placed, &command) {
-            let strategy = self.machine.orders().find(|known| known.order.client_order_id == id).and_then(|known| known.intent.as_ref());
-            if let Some(intent) = strategy {
-                OrderSent { account: self.machine.account(), strategy: intent.strategy, order }.emit();
-            }
+        if let Some(id) = placed {
             self.traces.sending(id);
             self.sent_at.insert(id, self.around.clock.now());
         }
         let refused = self.venue.send(self.machine.account(), command).err();
         match (placed, refused) {
-            (Some(client_order_id), None) => self.step(Input::Sent { client_order_id }),
+            (Some(client_order_id), None) => {
+                self.step(Input::Sent { client_order_id });
+                self.tell_sent(client_order_id);
+            }
             (Some(client_order_id), Some(why)) => self.step(Input::NotSent { client_order_id, why: why.to_string() }),
             (None, Some(why)) => tracing::warn!(target: "ringfence::orders", account = %self.machine.account(), %why, "command not sent"),
             (None, None) => {}
+        }
+    }
+
+    /// Behind the order, because a log line takes longer than the order itself.
+    fn tell_sent(&self, id: ClientOrderId) {
+        let Some(order) = self.machine.order(id) else { return };
+        if let Some(intent) = &order.intent {
+            OrderSent { account: self.machine.account(), strategy: intent.strategy, order: &order.order }.emit();
         }
     }
 
@@ -303,7 +323,7 @@ impl State {
 
     fn answered(&mut self, id: ClientOrderId, failure: Option<&str>) {
         if let Some(sent) = self.sent_at.remove(&id) {
-            metrics::order_ack_took(self.machine.account(), self.around.clock.now().since(sent));
+            self.timers.answered(self.around.clock.now().since(sent));
         }
         self.traces.answered(id, failure);
     }
@@ -331,7 +351,7 @@ impl State {
 
     fn strategy(&mut self, id: StrategyId) -> &mut Post<StrategyMessage> {
         let around = &self.around;
-        self.strategies.entry(id).or_insert_with(|| Post::new(&around.directory, &names::strategy(id), around.clock))
+        self.strategies.entry(id).or_insert_with(|| Post::new(&around.directory, &names::strategy(id)))
     }
 
     fn publish(&mut self) {
@@ -340,12 +360,14 @@ impl State {
         }
         let now = self.around.clock.now();
         let (orders, fills) = self.machine.counts();
+        let view = self.machine.view(now);
+        metrics::account_books(view.account, view.equity, view.day_pnl);
         self.around.views.set_account(AccountStanding {
             mode: self.machine.mode(),
             ready: self.machine.is_ready(),
             orders,
             fills,
-            view: self.machine.view(now),
+            view,
             open: self.machine.open_reports(now),
             ended: self.ended.iter().cloned().collect(),
         });
@@ -359,7 +381,7 @@ impl State {
 /// When the venue cannot be reached or ended the stream.
 pub async fn listen(context: ChildContext, account: AccountId, venue: Arc<dyn Venue>, around: Surroundings) -> Result<(), ChildFault> {
     let broken = |found: String| ChildFault::new(FaultClass::Transport, format!("the stream of {account}: {found}"));
-    let mut executor = Post::new(&around.directory, &names::executor(account), around.clock);
+    let mut executor = Post::new(&around.directory, &names::executor(account));
     let mut events = venue.listen(account).map_err(|error| broken(error.to_string()))?;
     executor.tell(ExecutorMessage::Reconnected);
     context.reporter.ready();

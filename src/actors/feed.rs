@@ -95,7 +95,7 @@ pub async fn read(context: ChildContext, spec: FeedSpec, around: Surroundings) -
 fn readers(spec: &FeedSpec, around: &Surroundings) -> HashMap<Symbol, Reader> {
     let reader = |instrument: &Instrument| {
         let symbol = instrument.symbol;
-        let market = Post::new(&around.directory, &names::market(symbol), around.clock);
+        let market = Post::new(&around.directory, &names::market(symbol));
         (symbol, Reader { slot: around.wires.frames(symbol), market })
     };
     spec.instruments.iter().map(reader).collect()

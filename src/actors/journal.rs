@@ -7,18 +7,26 @@ use crate::domain::ids::AccountId;
 use crate::domain::record::{Entry, Record};
 use crate::domain::recovery::{AccountState, DaemonState};
 use crate::messages::Clock;
-use crate::store::{Ack, AckResult, Emergency, JournalHandle};
+use crate::store::{Ack, AckResult, AppendRefused, Emergency, JournalFault, JournalHandle};
 
 /// Rows between two checkpoints: a restart replays at most so many, in some 20 ms, and a checkpoint of a hundred accounts
 /// is written once in a few minutes of busy trading.
 const CHECKPOINT_EVERY: u64 = 20_000;
 
-/// `observer` hears of every entry as it is queued, on the thread that queued it: it must be short.
+/// What is folded, and how far a checkpoint lies back.
+#[derive(Debug)]
+struct Folded {
+    state: DaemonState,
+    /// Rows queued since the last checkpoint was queued: the disk may be behind both.
+    rows_since_checkpoint: u64,
+}
+
+/// `observer` hears of every entry right after it was queued, on the thread that queued it: it must be short.
 #[derive(Clone)]
 pub struct JournalPort {
     handle: JournalHandle,
     emergency: Emergency,
-    state: Arc<Mutex<DaemonState>>,
+    folded: Arc<Mutex<Folded>>,
     clock: Clock,
     observer: Arc<dyn Fn(&Entry) + Send + Sync>,
 }
@@ -32,55 +40,58 @@ impl JournalPort {
         clock: Clock,
         observer: Arc<dyn Fn(&Entry) + Send + Sync>,
     ) -> Self {
-        Self { handle, emergency, state: Arc::new(Mutex::new(state)), clock, observer }
+        let folded = Folded { state, rows_since_checkpoint: handle.rows_since_checkpoint() };
+        Self { handle, emergency, folded: Arc::new(Mutex::new(folded)), clock, observer }
     }
 
     /// Queues rows; `done` hears, on the journal's thread, whether they are durable.
     pub fn append(&self, rows: Vec<Record>, done: impl FnOnce(Result<(), String>) + Send + 'static) {
-        let told = move |result: AckResult| done(result.map(|_| ()).map_err(|fault| fault.to_string()));
-        self.submit(rows, Some(Box::new(told)));
+        self.submit(rows, told(done));
     }
 
     /// Queues rows that nothing waits for. What the journal does not take goes to the emergency file.
     pub fn note(&self, rows: Vec<Record>) {
-        self.submit(rows, None);
+        self.submit(rows, Ack::None);
     }
 
     /// `done` hears when everything queued before is durable, or that it is not.
     pub fn barrier(&self, done: impl FnOnce(Result<(), String>) + Send + 'static) {
-        self.queue(Vec::new(), Some(Box::new(move |result: AckResult| done(result.map(|_| ()).map_err(|fault| fault.to_string())))));
+        self.queue(Vec::new(), told(done));
     }
 
-    fn submit(&self, rows: Vec<Record>, told: Option<Box<dyn FnOnce(AckResult) + Send>>) {
+    fn submit(&self, rows: Vec<Record>, ack: Ack) {
         if !rows.is_empty() {
-            self.queue(rows, told);
+            self.queue(rows, ack);
         }
     }
 
-    fn queue(&self, rows: Vec<Record>, told: Option<Box<dyn FnOnce(AckResult) + Send>>) {
+    /// To the disk first, because an order may wait for it; what only follows from the rows is done while the disk works.
+    fn queue(&self, rows: Vec<Record>, ack: Ack) {
         let at = self.clock.now();
-        let entries: Vec<Entry> = rows.into_iter().map(|record| Entry { at, record }).collect();
-        entries.iter().for_each(|entry| (self.observer)(entry));
-        let mut state = self.lock();
-        entries.iter().for_each(|entry| state.apply(entry));
-        // The refusal must be told, too: the callback is shared between the two ways that it can be called.
-        let told = Arc::new(Mutex::new(told));
-        let callback = Arc::clone(&told);
-        let ack = Ack::Callback(Box::new(move |result| call(&callback, result)));
-        let refused = self.handle.append(entries, ack).err();
-        if refused.is_none() && self.handle.rows_since_checkpoint() >= CHECKPOINT_EVERY {
-            self.checkpoint(&state);
+        let entries: Arc<[Entry]> = rows.into_iter().map(|record| Entry { at, record }).collect();
+        let mut folded = self.lock();
+        let refused = self.handle.append(Arc::clone(&entries), ack).err();
+        entries.iter().for_each(|entry| folded.state.apply(entry));
+        folded.rows_since_checkpoint += entries.len() as u64;
+        if refused.is_none() && folded.rows_since_checkpoint >= CHECKPOINT_EVERY {
+            folded.rows_since_checkpoint = 0;
+            self.checkpoint(&folded.state);
         }
-        drop(state);
+        drop(folded);
+        entries.iter().for_each(|entry| (self.observer)(entry));
         if let Some(refused) = refused {
-            for entry in &refused.entries {
-                self.emergency.record(entry);
-            }
-            let because = refused.because.to_string();
-            tracing::error!(target: "ringfence::daemon", because, "rows not taken by the journal");
-            if let Some(told) = told.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                told(Err(crate::store::JournalFault::refused(because)));
-            }
+            self.not_taken(refused);
+        }
+    }
+
+    fn not_taken(&self, refused: AppendRefused) {
+        for entry in refused.entries.iter() {
+            self.emergency.record(entry);
+        }
+        let because = refused.because.to_string();
+        tracing::error!(target: "ringfence::daemon", because, "rows not taken by the journal");
+        if let Ack::Callback(told) = refused.ack {
+            told(Err(JournalFault::refused(because)));
         }
     }
 
@@ -100,12 +111,12 @@ impl JournalPort {
     /// What the rows so far say of one account.
     #[must_use]
     pub fn account(&self, account: AccountId) -> AccountState {
-        self.lock().accounts.get(&account).cloned().unwrap_or_else(|| AccountState::new(account))
+        self.lock().state.accounts.get(&account).cloned().unwrap_or_else(|| AccountState::new(account))
     }
 
     #[must_use]
     pub fn state(&self) -> DaemonState {
-        self.lock().clone()
+        self.lock().state.clone()
     }
 
     #[must_use]
@@ -113,16 +124,12 @@ impl JournalPort {
         &self.handle
     }
 
-    fn lock(&self) -> MutexGuard<'_, DaemonState> {
+    fn lock(&self) -> MutexGuard<'_, Folded> {
         // Folding is total: it has no step that could panic half way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.folded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-type Told = Arc<Mutex<Option<Box<dyn FnOnce(AckResult) + Send>>>>;
-
-fn call(told: &Told, result: AckResult) {
-    if let Some(told) = told.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        told(result);
-    }
+fn told(done: impl FnOnce(Result<(), String>) + Send + 'static) -> Ack {
+    Ack::Callback(Box::new(move |result: AckResult| done(result.map(|_| ()).map_err(|fault| fault.to_string()))))
 }

@@ -139,10 +139,10 @@ impl State {
             return self.around.journal.note(rows);
         }
         let ticket = self.tickets.issue(then);
-        let (myself, clock) = (self.myself.clone(), self.around.clock);
+        let myself = self.myself.clone();
         self.around.journal.append(rows, move |result| {
             let message = KillMessage::Journalled { ticket, failure: result.err() };
-            drop(myself.send_message(Envelope::unmetered(message, clock.now())));
+            drop(myself.send_message(Envelope::unmetered(message)));
         });
     }
 
@@ -187,10 +187,10 @@ impl State {
         let modes = Arc::new(modes);
         self.around.modes.set(Arc::clone(&modes));
         let around = &self.around;
-        Post::new(&around.directory, &names::risk_manager(), around.clock).tell(RiskMessage::Modes(Arc::clone(&modes)));
+        Post::new(&around.directory, &names::risk_manager()).tell(RiskMessage::Modes(Arc::clone(&modes)));
         let roster = around.roster.get();
         for account in &roster.accounts {
-            let mut executor = Post::new(&around.directory, &names::executor(*account), around.clock);
+            let mut executor = Post::new(&around.directory, &names::executor(*account));
             executor.tell(ExecutorMessage::Modes(Arc::clone(&modes)));
             for entry in modes.iter().filter(|entry| entry.mode >= Mode::CancelOnly) {
                 let (symbol, strategy) = match entry.scope {
@@ -227,7 +227,7 @@ impl State {
             let event = "flatten".to_owned();
             self.around.journal.emergency(Record::KillSwitch { scope: Scope::Account(account), event, detail });
         }
-        let (myself, clock) = (self.myself.clone(), self.around.clock);
+        let myself = self.myself.clone();
         let answer = self.venue.ask(account, command);
         // Ends by itself at the deadline; the machine tries again, so that a lost answer is only a delay.
         self.around.services.spawn(async move {
@@ -238,7 +238,7 @@ impl State {
                 Err(_) => Some(silent(format!("no answer within {ANSWER_DEADLINE:?}"))),
             };
             if let Some(message) = message {
-                drop(myself.send_message(Envelope::unmetered(message, clock.now())));
+                drop(myself.send_message(Envelope::unmetered(message)));
             }
         });
     }

@@ -66,7 +66,7 @@ impl Actor for Market {
             slot: around.wires.frames(symbol),
             frames: VecDeque::new(),
             readers: std::collections::HashMap::new(),
-            kill_switch: Post::new(&around.directory, &names::kill_switch(), around.clock),
+            kill_switch: Post::new(&around.directory, &names::kill_switch()),
             fetching: false,
             whole_since: None,
             wanted_since: Vec::new(),
@@ -170,14 +170,14 @@ impl State {
         };
         let half_seen = !update.closed.iter().all(whole);
         update.closed.retain(|bar| whole(bar));
-        self.around.board.post(update.view, self.around.clock.now());
+        self.around.board.post(update.view);
         if !update.view.stale {
             self.reporter.ready();
         }
         for slot in self.around.wires.readers(self.symbol).iter() {
             let wake = slot.put(&update);
             let (around, strategy, symbol) = (&self.around, slot.strategy, self.symbol);
-            let make = || Post::new(&around.directory, &names::strategy(strategy), around.clock);
+            let make = || Post::new(&around.directory, &names::strategy(strategy));
             let reader = self.readers.entry(strategy).or_insert_with(make);
             if half_seen {
                 reader.tell(StrategyMessage::Hole { symbol });
@@ -192,10 +192,10 @@ impl State {
         if std::mem::replace(&mut self.fetching, true) {
             return;
         }
-        let (myself, clock) = (self.myself.clone(), self.around.clock);
+        let myself = self.myself.clone();
         ask(&self.around.services, self.around.history.depth(self.symbol), move |answer| {
             let message = answer.map_or_else(MarketMessage::SnapshotFailed, MarketMessage::SnapshotFetched);
-            drop(myself.send_message(Envelope::unmetered(message, clock.now())));
+            drop(myself.send_message(Envelope::unmetered(message)));
         });
     }
 

@@ -51,7 +51,7 @@ fn tell<M: std::fmt::Debug + Send + 'static>(around: &Surroundings, name: &Child
     // A full mailbox is behind already: ticks on top would only make it deeper.
     let behind = around.directory.gauge(name.as_str()).is_some_and(|gauge| !gauge.has_room());
     if !behind {
-        Post::new(&around.directory, name, around.clock).tell(message);
+        Post::new(&around.directory, name).tell(message);
     }
 }
 

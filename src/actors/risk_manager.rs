@@ -12,6 +12,7 @@ use crate::domain::ladder::ModeTable;
 use crate::domain::order::{OrderIntent, TraceContext};
 use crate::domain::outbox::{Outbox, Step};
 use crate::domain::record::Record;
+use crate::domain::time::Timestamp;
 use crate::domain::risk::limits::RiskLimits;
 use crate::domain::risk::{Effect, Input, RiskMachine};
 use crate::messages::{Envelope, ExecutorMessage, KillMessage, Post, RiskMessage, StrategyMessage};
@@ -36,6 +37,8 @@ pub struct State {
     modes_seen: Arc<ModeTable>,
     around: Surroundings,
     restart: Option<TraceContext>,
+    /// An empty outbox with room, so that a step takes no memory.
+    spare: Outbox<Record, Effect>,
 }
 
 impl Actor for RiskManager {
@@ -53,10 +56,11 @@ impl Actor for RiskManager {
             modes_seen: modes,
             executors: HashMap::new(),
             strategies: HashMap::new(),
-            kill_switch: Post::new(&around.directory, &names::kill_switch(), around.clock),
+            kill_switch: Post::new(&around.directory, &names::kill_switch()),
             seen: HashMap::new(),
             around,
             restart: restart.flatten(),
+            spare: Outbox::new(),
         };
         // Exposures come back from the executors; until then nothing passes for their accounts.
         for account in state.around.roster.get().accounts.clone() {
@@ -82,45 +86,47 @@ impl Actor for RiskManager {
             }
             RiskMessage::Limits(limits) => Input::Limits(limits),
             RiskMessage::Tick => {
-                for symbol in state.around.roster.get().symbols.clone() {
-                    state.look(symbol);
+                let now = state.around.clock.now();
+                for symbol in &state.around.roster.get().symbols {
+                    state.look(now, *symbol);
                 }
                 // A message that fell between two incarnations is made good here.
                 let modes = state.around.modes.get();
                 if !Arc::ptr_eq(&modes, &state.modes_seen) {
                     state.modes_seen = Arc::clone(&modes);
-                    state.step(Input::Modes(modes.as_ref().clone()), None);
+                    state.step(now, Input::Modes(modes.as_ref().clone()), None);
                 }
                 return Ok(());
             }
         };
-        state.step(input, None);
+        state.step(state.around.clock.now(), input, None);
         Ok(())
     }
 }
 
 impl State {
     fn propose(&mut self, intent: OrderIntent, signal: Option<TraceContext>) {
-        self.look(intent.symbol);
+        let now = self.around.clock.now();
+        self.look(now, intent.symbol);
         let fields = [("account", Field::Shown(&intent.account)), ("symbol", Field::Shown(&intent.symbol))];
         // The first decision after a restart shows it.
         let restart = self.restart.take();
         let span = trace::start_child(span::RISK, signal, &fields, restart.as_slice());
-        self.step(Input::Propose(intent), Some(span));
+        self.step(now, Input::Propose(intent), Some(span));
     }
 
     /// Takes the newest view of a symbol from the board, if it is newer than the last one taken.
-    fn look(&mut self, symbol: Symbol) {
-        let Some(posted) = self.around.board.get(symbol) else { return };
-        let seen = self.seen.insert(symbol, posted.view.sequence);
-        if seen != Some(posted.view.sequence) || posted.view.stale {
-            self.step(Input::Market(posted.view), None);
+    fn look(&mut self, now: Timestamp, symbol: Symbol) {
+        let Some(view) = self.around.board.get(symbol) else { return };
+        let seen = self.seen.insert(symbol, view.sequence);
+        if seen != Some(view.sequence) || view.stale {
+            self.step(now, Input::Market(view), None);
         }
     }
 
-    fn step(&mut self, input: Input, mut span: Option<ActiveSpan>) {
-        let mut out: Outbox<Record, Effect> = Outbox::new();
-        self.machine.on(self.around.clock.now(), input, &mut out);
+    fn step(&mut self, now: Timestamp, input: Input, mut span: Option<ActiveSpan>) {
+        let mut out = std::mem::take(&mut self.spare);
+        self.machine.on(now, input, &mut out);
         for step in out.drain() {
             match step {
                 Step::Do(effect) => self.effect(effect, span.as_mut()),
@@ -130,6 +136,7 @@ impl State {
                 }
             }
         }
+        self.spare = out;
     }
 
     fn effect(&mut self, effect: Effect, span: Option<&mut ActiveSpan>) {
@@ -180,11 +187,11 @@ impl State {
 
     fn executor(&mut self, account: AccountId) -> &mut Post<ExecutorMessage> {
         let around = &self.around;
-        self.executors.entry(account).or_insert_with(|| Post::new(&around.directory, &names::executor(account), around.clock))
+        self.executors.entry(account).or_insert_with(|| Post::new(&around.directory, &names::executor(account)))
     }
 
     fn strategy(&mut self, id: StrategyId) -> &mut Post<StrategyMessage> {
         let around = &self.around;
-        self.strategies.entry(id).or_insert_with(|| Post::new(&around.directory, &names::strategy(id), around.clock))
+        self.strategies.entry(id).or_insert_with(|| Post::new(&around.directory, &names::strategy(id)))
     }
 }

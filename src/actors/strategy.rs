@@ -77,7 +77,7 @@ impl Actor for StrategyActor {
             woken,
             cold: symbols.into_iter().collect(),
             effects: Vec::new(),
-            risk: Post::new(&around.directory, &names::risk_manager(), around.clock),
+            risk: Post::new(&around.directory, &names::risk_manager()),
             standing: StrategyStanding::default(),
             restart: restart.flatten(),
             host,
@@ -133,7 +133,7 @@ impl State {
         self.standing.warm = true;
         // Orders and positions from before: each executor tells them anew.
         for account in self.accounts.clone() {
-            Post::new(&self.around.directory, &names::executor(account), self.around.clock).tell(ExecutorMessage::Republish);
+            Post::new(&self.around.directory, &names::executor(account)).tell(ExecutorMessage::Republish);
         }
         self.reporter.ready();
         self.take_updates();
@@ -155,8 +155,8 @@ impl State {
     fn tick(&mut self) {
         self.take_updates();
         let view = self.slots.first().and_then(|slot| self.around.board.get(slot.symbol));
-        if let Some(posted) = view.filter(|_| self.cold.is_empty()) {
-            self.tell(HostInput::Market(&MarketUpdate { view: posted.view, closed: SmallVec::new() }));
+        if let Some(view) = view.filter(|_| self.cold.is_empty()) {
+            self.tell(HostInput::Market(&MarketUpdate { view, closed: SmallVec::new() }));
         }
         self.around.views.set_strategy(self.id, &self.standing);
     }
@@ -183,8 +183,10 @@ impl State {
                 ];
                 let restart = self.restart.take();
                 let mut signal = trace::start_root(span::SIGNAL, &fields, restart.as_slice());
-                if let Some(posted) = self.around.board.get(intent.symbol).filter(|_| trace::enabled()) {
-                    signal.link_tick(intent.symbol, posted.view.sequence, posted.view.at);
+                if signal.is_recorded()
+                    && let Some(view) = self.around.board.get(intent.symbol)
+                {
+                    signal.link_tick(intent.symbol, view.sequence, view.at);
                 }
                 intent.trace = signal.context();
                 let trace = intent.trace;
@@ -205,13 +207,13 @@ impl State {
 
     fn fetch_history(&self, symbol: Symbol) {
         let wanted = self.host.interest().warm_up_bars;
-        let (myself, clock) = (self.myself.clone(), self.around.clock);
+        let myself = self.myself.clone();
         ask(&self.around.services, self.around.history.candles(symbol, self.interval, wanted), move |answer| {
             let message = match answer {
                 Ok(candles) => StrategyMessage::WarmUp { symbol, candles },
                 Err(why) => StrategyMessage::WarmUpFailed { symbol, why },
             };
-            drop(myself.send_message(Envelope::unmetered(message, clock.now())));
+            drop(myself.send_message(Envelope::unmetered(message)));
         });
     }
 }

@@ -55,6 +55,10 @@ impl DaemonControl {
         self.stopping.store(true, Ordering::Release);
     }
 
+    pub fn upkeep(&self) {
+        self.metrics.upkeep();
+    }
+
     pub fn confirm(&self, account: AccountId) {
         self.confirmed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(account);
     }
@@ -151,16 +155,16 @@ impl DaemonControl {
     fn symbols(&self) -> Vec<SymbolStatus> {
         let (board, modes, now) = (self.plan.around.board.all(), self.plan.around.modes.get(), self.plan.around.clock.now());
         let status = |symbol: &crate::domain::ids::Symbol| {
-            let posted = board.get(symbol);
+            let view = board.get(symbol);
             SymbolStatus {
                 name: *symbol,
                 mode: modes.of(Scope::Symbol(*symbol)),
-                bid: posted.and_then(|posted| posted.view.bid).map(|(price, _)| price),
-                ask: posted.and_then(|posted| posted.view.ask).map(|(price, _)| price),
-                last: posted.and_then(|posted| posted.view.last),
-                age_ms: posted.map(|posted| u64::try_from(now.since(posted.view.at).as_millis()).unwrap_or(u64::MAX)),
-                stale: posted.is_none_or(|posted| posted.view.stale),
-                frames: posted.map_or(0, |posted| posted.view.sequence),
+                bid: view.and_then(|view| view.bid).map(|(price, _)| price),
+                ask: view.and_then(|view| view.ask).map(|(price, _)| price),
+                last: view.and_then(|view| view.last),
+                age_ms: view.map(|view| u64::try_from(now.since(view.at).as_millis()).unwrap_or(u64::MAX)),
+                stale: view.is_none_or(|view| view.stale),
+                frames: view.map_or(0, |view| view.sequence),
             }
         };
         self.plan.around.roster.get().symbols.iter().map(status).collect()
@@ -200,7 +204,7 @@ impl DaemonControl {
         let order = kill_switch::Order { verb, scope: command.scope, by: command.by.clone(), reason: command.reason.clone() };
         let (answer, answered) = oneshot::channel();
         let around = &self.plan.around;
-        let mut kill_switch = Post::new(&around.directory, &names::kill_switch(), around.clock);
+        let mut kill_switch = Post::new(&around.directory, &names::kill_switch());
         let down = || ApiProblem::unavailable("expected a running kill switch, found it restarting; the gate is closed, try again");
         kill_switch.send(KillMessage::Operator { order, answer }).map_err(|_| down())?;
         match tokio::time::timeout(DURABLE_WITHIN, answered).await {
@@ -237,7 +241,7 @@ impl DaemonControl {
         let around = &self.plan.around;
         for account in &around.roster.get().accounts {
             let message = crate::messages::ExecutorMessage::CancelWhere { symbol, strategy, reason: reason.to_owned() };
-            Post::new(&around.directory, &names::executor(*account), around.clock).tell(message);
+            Post::new(&around.directory, &names::executor(*account)).tell(message);
         }
     }
 

@@ -5,6 +5,7 @@ pub mod backtest;
 mod control;
 mod embedded;
 mod hub;
+pub mod memory;
 mod reload;
 pub mod run;
 mod safety;

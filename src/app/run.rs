@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::control::DaemonControl;
 use super::embedded::{self, EmbeddedExchange};
 use super::hub::Hub;
+use super::memory;
 use super::reload::{self, Reload};
 use super::safety::{self, Exit, Safety};
 use super::services;
@@ -41,12 +42,16 @@ use crate::venues::embedded::Embedded;
 
 /// How long the runtimes get to end after everything on them has stopped.
 const RUNTIME_END: Duration = Duration::from_secs(1);
+/// How often what was measured is folded into the histograms: nobody may ever ask for the metrics, and until then every value
+/// is kept.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// How late the log may say that everything is ready.
 const LOOK_FOR_READY: Duration = Duration::from_millis(10);
 
 /// # Errors
 /// When something cannot be opened (exit 2), or the daemon ended in a halt of its own (exit 1).
 pub fn run(options: RunOptions, registry: &Registry) -> Result<(), Failure> {
+    memory::prefer_small_pages();
     let data_dir = options.settings.daemon.data_dir.clone();
     std::fs::create_dir_all(&data_dir)
         .map_err(|error| Failure::usage(format!("data directory {}: expected to create or open it, found: {error}", data_dir.display())))?;
@@ -196,7 +201,7 @@ impl Started<'_> {
             Arc::new(move |entry: &crate::domain::record::Entry| observer.entry(entry)),
         );
         let directory = Directory::new();
-        let kill_switch = Post::new(&directory, &names::kill_switch(), clock);
+        let kill_switch = Post::new(&directory, &names::kill_switch());
         let environment = Environment {
             directory: directory.clone(),
             runtimes: self.runtimes.handles(),
@@ -279,11 +284,13 @@ impl Running {
     #[allow(clippy::disallowed_methods, reason = "the second signal is awaited while the tree goes down")]
     async fn until_asked(&mut self, mut signals: Signals, reload: &Reload, began: Instant) -> Exit {
         let mut look = tokio::time::interval(LOOK_FOR_READY);
+        let mut upkeep = tokio::time::interval(METRICS_UPKEEP);
         let mut ready = false;
         // One reload at a time: what one takes out must be gone before the next one may bring it back.
         let (mut reloading, mut again): (Option<BoxFuture<'_, ()>>, bool) = (None, false);
         loop {
             tokio::select! {
+                _ = upkeep.tick() => self.control.upkeep(),
                 _ = look.tick(), if !ready => {
                     ready = crate::api::Control::ready(self.control.as_ref()).ready;
                     if ready {

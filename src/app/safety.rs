@@ -133,7 +133,7 @@ impl Safety {
 
     fn tell(&self, message: KillMessage) {
         let around = &self.plan.around;
-        Post::new(&around.directory, &names::kill_switch(), around.clock).tell(message);
+        Post::new(&around.directory, &names::kill_switch()).tell(message);
     }
 
     fn beat(self: &Arc<Self>) -> Child {

@@ -124,9 +124,10 @@ fn show(mut terminal: DefaultTerminal, url: &str, status: &dyn Fn() -> StatusVie
     }
 }
 
-/// The next key, or any other event as `F(0)` so that a resize is drawn at once; `None` when nothing came.
+/// The next key, or any other event as `F(0)` so that a resize is drawn at once; `None` when nothing came. An error when the
+/// terminal is gone: crossterm would read the end of its input again and again, for ever.
 fn next_key() -> io::Result<Option<KeyEvent>> {
-    if !event::poll(LOOK_EVERY)? {
+    if !typed(LOOK_EVERY)? || !event::poll(Duration::ZERO)? {
         return Ok(None);
     }
     Ok(match event::read()? {
@@ -134,6 +135,19 @@ fn next_key() -> io::Result<Option<KeyEvent>> {
         Event::Resize(..) => Some(KeyEvent::from(KeyCode::F(0))),
         _ => None,
     })
+}
+
+/// Waits for input on the terminal.
+fn typed(within: Duration) -> io::Result<bool> {
+    let mut input = libc::pollfd { fd: libc::STDIN_FILENO, events: libc::POLLIN, revents: 0 };
+    let within = i32::try_from(within.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: one descriptor, as counted, that lives across the call.
+    let ready = unsafe { libc::poll(&raw mut input, 1, within) };
+    if input.revents & (libc::POLLHUP | libc::POLLERR | libc::POLLNVAL) != 0 {
+        return Err(io::ErrorKind::BrokenPipe.into());
+    }
+    // A signal that interrupts the wait (a resize) is no input: the next drawing sees the new size.
+    Ok(ready > 0)
 }
 
 fn asks_to_quit(key: &KeyEvent) -> bool {

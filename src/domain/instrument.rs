@@ -135,11 +135,22 @@ impl Instrument {
 }
 
 fn whole_steps(value: Decimal, step: Decimal) -> Option<i64> {
+    if let Some((value, step)) = on_one_scale(value, step) {
+        return (value % step == 0).then(|| value / step);
+    }
     let steps = value.checked_div(step)?;
     if !steps.fract().is_zero() {
         return None;
     }
     i64::try_from(steps.trunc()).ok()
+}
+
+/// Both as whole numbers of the finer of their scales, where they fit, which they do for every real symbol: a division of
+/// Decimals costs ten times as much. `None` for a step of zero, too.
+fn on_one_scale(value: Decimal, step: Decimal) -> Option<(i64, i64)> {
+    let scale = value.scale().max(step.scale());
+    let raised = |number: Decimal| i64::try_from(number.mantissa()).ok()?.checked_mul(10_i64.checked_pow(scale - number.scale())?);
+    Some((raised(value)?, raised(step).filter(|step| *step > 0)?))
 }
 
 /// `step × n` without a Decimal multiplication where the mantissas fit, which they do for every real symbol.

@@ -12,22 +12,14 @@ use crate::domain::ladder::ModeTable;
 use crate::domain::market::MarketView;
 use crate::domain::mode::Mode;
 use crate::domain::order::{AccountView, OrderReport};
-use crate::domain::time::Timestamp;
 
 /// The newest view of every symbol.
 #[derive(Debug, Clone, Default)]
-pub struct Board(Arc<ArcSwap<HashMap<Symbol, Arc<ArcSwapOption<Posted>>>>>);
-
-/// A view and when it was posted by our clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Posted {
-    pub view: MarketView,
-    pub heard_at: Timestamp,
-}
+pub struct Board(Arc<ArcSwap<HashMap<Symbol, Arc<ArcSwapOption<MarketView>>>>>);
 
 impl Board {
-    pub fn post(&self, view: MarketView, heard_at: Timestamp) {
-        let posted = Some(Arc::new(Posted { view, heard_at }));
+    pub fn post(&self, view: MarketView) {
+        let posted = Some(Arc::new(view));
         if let Some(entry) = self.0.load().get(&view.symbol) {
             return entry.store(posted);
         }
@@ -39,7 +31,7 @@ impl Board {
     }
 
     #[must_use]
-    pub fn get(&self, symbol: Symbol) -> Option<Posted> {
+    pub fn get(&self, symbol: Symbol) -> Option<MarketView> {
         self.0.load().get(&symbol)?.load().as_deref().copied()
     }
 
@@ -53,7 +45,7 @@ impl Board {
 
     /// Every view, by symbol.
     #[must_use]
-    pub fn all(&self) -> BTreeMap<Symbol, Posted> {
+    pub fn all(&self) -> BTreeMap<Symbol, MarketView> {
         self.0.load().iter().filter_map(|(symbol, entry)| Some((*symbol, *entry.load().as_deref()?))).collect()
     }
 }

@@ -1,5 +1,5 @@
-//! What actors say to each other: one enum per actor, each in an envelope with its trace and the time it was posted. Market
-//! data does not travel in mailboxes: it waits, conflated, in slots, and a mailbox only gets a wake-up. Here are also the
+//! What actors say to each other: one enum per actor, each in an envelope with its trace. Market data
+//! does not travel in mailboxes: it waits, conflated, in slots, and a mailbox only gets a wake-up. Here are also the
 //! boards that are read without asking anybody. No logic: machines decide, actors act.
 
 pub mod boards;

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::journal::Ack;
 use crate::domain::record::Entry;
 
 /// Why a journal could not be opened, read or repaired.
@@ -67,11 +68,13 @@ impl JournalFault {
     }
 }
 
-/// An append that was not taken. Its ack will not be called; its entries come back, so that they can go to the emergency log.
-#[derive(Debug, PartialEq, thiserror::Error)]
+/// An append that was not taken. Its entries come back, so that they can go to the emergency log, and its ack, which was not
+/// answered.
+#[derive(Debug, thiserror::Error)]
 #[error("{because}")]
 pub struct AppendRefused {
-    pub entries: Vec<Entry>,
+    pub entries: Arc<[Entry]>,
+    pub ack: Ack,
     pub because: RefusedBecause,
 }
 

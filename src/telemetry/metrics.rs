@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use ::metrics::{describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use ::metrics::{Histogram, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use super::TelemetryError;
@@ -37,8 +37,12 @@ impl MetricsHandle {
         if let Some(count) = process::open_files() {
             gauge!("ringfence_process_open_fds").set(count as f64);
         }
-        self.prometheus.run_upkeep();
         self.prometheus.render()
+    }
+
+    /// Folds what was recorded into the histograms; without it they grow while nobody asks for them.
+    pub fn upkeep(&self) {
+        self.prometheus.run_upkeep();
     }
 }
 
@@ -65,7 +69,7 @@ fn describe() {
     describe_gauge!("ringfence_account_equity", "wallet plus open profit, settlement currency");
     describe_gauge!("ringfence_account_day_pnl", "equity less equity at the start of the UTC day");
     describe_gauge!("ringfence_mode", "0 Normal, 1 ReduceOnly, 2 CancelOnly, 3 Halted, by scope");
-    describe_histogram!("ringfence_decision_seconds", "market update to order in the executor's outbox");
+    describe_histogram!("ringfence_decision_seconds", "a strategy's decision to the order in the executor's outbox");
     describe_histogram!("ringfence_order_ack_seconds", "order sent to the venue's word on it");
     describe_histogram!("ringfence_journal_commit_seconds", "one durable group commit");
     describe_histogram!("ringfence_http_request_seconds", "API request to response");
@@ -109,14 +113,29 @@ pub fn account_books(account: AccountId, equity: Money, day_pnl: Money) {
     gauge!("ringfence_account_day_pnl", "account" => account.to_string()).set(statistic(day_pnl));
 }
 
-/// Market update to order in the executor's outbox.
-pub fn decision_took(time: Duration) {
-    histogram!("ringfence_decision_seconds").record(time.as_secs_f64());
+/// The times of one account's orders. Made once, because looking a histogram up costs more than the decision it measures.
+#[derive(Clone)]
+pub struct OrderTimers {
+    decision: Histogram,
+    answer: Histogram,
 }
 
-/// Order sent to the venue's word on it.
-pub fn order_ack_took(account: AccountId, time: Duration) {
-    histogram!("ringfence_order_ack_seconds", "account" => account.to_string()).record(time.as_secs_f64());
+impl OrderTimers {
+    #[must_use]
+    pub fn of(account: AccountId) -> Self {
+        let name = account.to_string();
+        Self { decision: histogram!("ringfence_decision_seconds"), answer: histogram!("ringfence_order_ack_seconds", "account" => name) }
+    }
+
+    /// The strategy's decision to the order in the executor's outbox.
+    pub fn decided(&self, time: Duration) {
+        self.decision.record(time.as_secs_f64());
+    }
+
+    /// Order sent to the venue's word on it.
+    pub fn answered(&self, time: Duration) {
+        self.answer.record(time.as_secs_f64());
+    }
 }
 
 /// One durable group commit.

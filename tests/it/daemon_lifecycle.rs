@@ -124,7 +124,8 @@ fn asked_to_stop_it_cancels_open_orders_closes_the_journal_and_exits_0() {
     assert!(matches!(last, Record::DaemonStopped { reason, .. } if reason == "stopped in order"), "{last:?}");
     // With the strategies and risk gone first, nothing was left to send when the executors were told to stop.
     let stopped = ledger.rows.iter().position(|(_, record)| is_supervision(record, "execution", "stopping"));
-    let intents_after = ledger.rows[stopped.expect("the executors' stop is in the journal")..].iter().filter(|(_, record)| is_intent(record));
+    let intents_after =
+        ledger.rows[stopped.expect("the executors' stop is in the journal")..].iter().filter(|(_, record)| is_intent(record));
     assert_eq!(intents_after.count(), 0);
 }
 
@@ -284,7 +285,8 @@ fn check_against_the_exchange(home: &std::sync::Arc<Home>, ledger: &Ledger) {
     home.configure("[[strategies]]\nid = \"flip\"\nkind = \"ema_cross\"\nenabled = false\naccounts = [\"*\"]\nsymbols = [\"BTCUSDT\"]\ninterval = \"1s\"\n");
     let mut daemon = home.start();
     // Until every position has a price the day's figure is not known.
-    let priced = |status: &Value| status["symbols"].as_array().unwrap().iter().all(|symbol| symbol["stale"] == false && symbol["last"].is_string());
+    let priced =
+        |status: &Value| status["symbols"].as_array().unwrap().iter().all(|symbol| symbol["stale"] == false && symbol["last"].is_string());
     let known = |status: &Value| priced(status) && accounts(status).iter().all(|account| !amount(&account["day_pnl"]).is_zero());
     let status = daemon.wait_for_status("has a price for every position", Duration::from_secs(20), known);
     for account in accounts(&status) {
@@ -329,8 +331,7 @@ fn a_halt_outlives_kill_9_and_ends_by_a_named_person_alone() {
 
     let mut daemon = home.start();
     let none_open = |status: &Value| accounts(status).iter().all(|account| account["open_orders"] == 0);
-    let all_verified =
-        |status: &Value| status["kill_switch"]["verified"] == json!(["alpha", "beta", "gamma"]) && none_open(status);
+    let all_verified = |status: &Value| status["kill_switch"]["verified"] == json!(["alpha", "beta", "gamma"]) && none_open(status);
     let status = daemon.wait_for_status("has swept every account again", Duration::from_secs(20), all_verified);
     assert_eq!((&status["mode"], &status["kill_switch"]["tripped"]), (&json!("Halted"), &json!(true)));
     assert!(status["kill_switch"]["cause"].as_str().unwrap().contains("ann"), "{status:#}");

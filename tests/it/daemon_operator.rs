@@ -127,7 +127,9 @@ fn cancel_takes_open_orders_and_flatten_positions_without_a_halt() {
     let flat = |status: &Value| account(status, "gamma")["positions"] == json!([]) && account(status, "gamma")["open_orders"] == 0;
     let status = daemon.wait_for_status("has closed gamma's positions", WITHIN, flat);
     assert_eq!(account(&status, "gamma")["mode"], "ReduceOnly");
-    ask(&home, "resume", &["--account", "gamma"]);
+    // The books are flat a moment before the venue has said so to the kill switch, which resumes nothing before.
+    let resume = ["resume", "--account", "gamma", "--by", "ann", "--reason", "drill"];
+    daemon.wait_until("lets gamma be resumed", WITHIN, |_| home.command(&resume).code == 0);
     wait_for_orders(&mut daemon, &home, "trades on gamma again", |intent| intent.account.as_str() == "gamma");
     assert_eq!(daemon.terminate().code(), Some(0), "{}", home.log());
     Ledger::read(&home).check_settled();
@@ -148,6 +150,9 @@ fn a_halt_of_everything_empties_every_account_and_flattens_where_configured() {
     // What a person did and what came of it is in the journal, with name and reason.
     let operator = home.audit("operator");
     let halt = operator.iter().find(|row| row["kind"] == "operator_command").expect("the command's row");
-    assert_eq!((&halt["payload"]["verb"], &halt["payload"]["by"], &halt["payload"]["reason"]), (&json!("halt"), &json!("ann"), &json!("drill")));
+    assert_eq!(
+        (&halt["payload"]["verb"], &halt["payload"]["by"], &halt["payload"]["reason"]),
+        (&json!("halt"), &json!("ann"), &json!("drill"))
+    );
     assert_eq!(operator.iter().filter(|row| row["payload"]["event"] == "confirmed").count(), 3);
 }

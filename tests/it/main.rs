@@ -9,6 +9,7 @@ mod cli;
 mod daemon_bad_input;
 mod daemon_lifecycle;
 mod daemon_operator;
+mod daemon_terminal;
 mod daemon_reload;
 mod daemon_traces;
 mod data_features;

@@ -74,11 +74,11 @@ impl Leaving {
             for order in open {
                 let reason = "its account, strategy or symbol was taken out of the configuration".to_owned();
                 let message = ExecutorMessage::Cancel { symbol: order.symbol, client_order_id: order.client_order_id, reason };
-                Post::new(&around.directory, &names::executor(order.account), around.clock).tell(message);
+                Post::new(&around.directory, &names::executor(order.account)).tell(message);
             }
             for account in &around.roster.get().accounts {
                 // At its tick an executor publishes its standing.
-                Post::new(&around.directory, &names::executor(*account), around.clock).tell(ExecutorMessage::Tick);
+                Post::new(&around.directory, &names::executor(*account)).tell(ExecutorMessage::Tick);
             }
             sleep(LOOK_AGAIN).await;
         }

@@ -151,7 +151,7 @@ impl Reload {
     }
 
     fn post<M: std::fmt::Debug + Send + 'static>(&self, name: &ChildName, message: M) {
-        Post::new(&self.plan.around.directory, name, self.plan.around.clock).tell(message);
+        Post::new(&self.plan.around.directory, name).tell(message);
     }
 
     fn tell(&self, text: String) {

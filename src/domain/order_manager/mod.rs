@@ -99,7 +99,8 @@ pub struct OrderManager {
     phase: Phase,
     modes: ModeTable,
     risk: Incarnation,
-    orders: BTreeMap<ClientOrderId, Order>,
+    /// Boxed: an order is half a kilobyte, and the map moves its neighbours about when one is put in.
+    orders: BTreeMap<ClientOrderId, Box<Order>>,
     /// Those of `orders` that have not ended: what a tick and a view look at. `track` adds, `bury` removes.
     live: BTreeSet<ClientOrderId>,
     tombstones: VecDeque<ClientOrderId>,
@@ -120,7 +121,7 @@ impl OrderManager {
     /// `state` is what the journal adds up to; a first life begins with an empty one.
     #[must_use]
     pub fn new(account: AccountId, epoch: Epoch, modes: ModeTable, state: AccountState) -> Self {
-        let orders: BTreeMap<_, _> = state.open.into_iter().map(|(id, open)| (id, Order::recovered(open))).collect();
+        let orders: BTreeMap<_, _> = state.open.into_iter().map(|(id, open)| (id, Box::new(Order::recovered(open)))).collect();
         Self {
             account,
             epoch,
@@ -172,18 +173,23 @@ impl OrderManager {
     }
 
     pub fn orders(&self) -> impl Iterator<Item = &Order> {
-        self.orders.values()
+        self.orders.values().map(Box::as_ref)
+    }
+
+    #[must_use]
+    pub fn order(&self, id: ClientOrderId) -> Option<&Order> {
+        self.orders.get(&id).map(Box::as_ref)
     }
 
     /// Orders that the venue may have open.
     pub fn open_orders(&self) -> impl Iterator<Item = &Order> {
-        self.live.iter().filter_map(|id| self.orders.get(id)).filter(|order| !order.status.is_terminal())
+        self.live.iter().filter_map(|id| self.order(*id)).filter(|order| !order.status.is_terminal())
     }
 
     fn track(&mut self, order: Order) {
         let id = order.order.client_order_id;
         self.live.insert(id);
-        self.orders.insert(id, order);
+        self.orders.insert(id, Box::new(order));
     }
 
     /// Orders and fills since the journal began.

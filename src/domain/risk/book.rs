@@ -8,13 +8,29 @@ use super::super::time::Timestamp;
 use super::super::order::{Fill, OrderIntent, OrderReport, PositionSide, PositionView, Side};
 
 /// What an open order may still do.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Reservation {
     side: Side,
     remaining: Quantity,
     reduce_only: bool,
-    /// Held until the executor's first report shows that it has the order.
-    unseen: Option<(OrderIntent, Timestamp)>,
+    /// When it was approved, until the executor's first report shows that it has the order.
+    unseen: Option<Timestamp>,
+}
+
+/// An approved order that nobody has reported yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reserved {
+    pub(super) intent: IntentId,
+    side: Side,
+    quantity: Quantity,
+    reduce_only: bool,
+    pub(super) at: Timestamp,
+}
+
+impl Reserved {
+    pub(super) fn of(intent: &OrderIntent, at: Timestamp) -> Self {
+        Self { intent: intent.id, side: intent.side, quantity: intent.quantity, reduce_only: intent.reduce_only, at }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -29,19 +45,16 @@ pub(super) struct SymbolBook {
     /// Sums of `open`, kept so that a check does not walk it. Orders that only reduce are not in them.
     buying: Quantity,
     selling: Quantity,
+    /// Kept as `both`, `long`, `short` and the sums have it, because every check of the symbol asks for it.
+    exposure: Quantity,
     /// What `exposure` was worth when last valued.
     pub(super) valued: Money,
 }
 
 impl SymbolBook {
-    pub(super) fn reserve(&mut self, at: Timestamp, intent: &OrderIntent) {
-        let reservation = Reservation {
-            side: intent.side,
-            remaining: intent.quantity,
-            reduce_only: intent.reduce_only,
-            unseen: Some((intent.clone(), at)),
-        };
-        self.replace(intent.id, Some(reservation));
+    pub(super) fn reserve(&mut self, reserved: Reserved) {
+        let Reserved { intent, side, quantity, reduce_only, at } = reserved;
+        self.replace(intent, Some(Reservation { side, remaining: quantity, reduce_only, unseen: Some(at) }));
     }
 
     /// Follows the executor's word: less what filled, nothing once the order is over.
@@ -57,7 +70,7 @@ impl SymbolBook {
     }
 
     fn replace(&mut self, id: IntentId, next: Option<Reservation>) {
-        let before = match next.clone() {
+        let before = match next {
             Some(reservation) => self.open.insert(id, reservation),
             None => self.open.remove(&id),
         };
@@ -67,6 +80,7 @@ impl SymbolBook {
         if let Some(next) = next {
             *self.sum(&next) += next.counted();
         }
+        self.exposure = self.exposure_with(Side::Buy, Quantity::ZERO);
     }
 
     fn sum(&mut self, reservation: &Reservation) -> &mut Quantity {
@@ -83,6 +97,7 @@ impl SymbolBook {
             PositionSide::Long => self.long += moved,
             PositionSide::Short => self.short += moved,
         }
+        self.exposure = self.exposure_with(Side::Buy, Quantity::ZERO);
     }
 
     pub(super) fn set_position(&mut self, position: &PositionView) {
@@ -92,6 +107,7 @@ impl SymbolBook {
             PositionSide::Long => self.long = position.quantity,
             PositionSide::Short => self.short = position.quantity,
         }
+        self.exposure = self.exposure_with(Side::Buy, Quantity::ZERO);
     }
 
     /// Of the position as its executor last told it: a value to go by where the market has no price.
@@ -101,7 +117,7 @@ impl SymbolBook {
 
     /// The larger of what it would be long if every buy filled and short if every sell did (C18).
     pub(super) fn exposure(&self) -> Quantity {
-        self.exposure_with(Side::Buy, Quantity::ZERO)
+        self.exposure
     }
 
     pub(super) fn exposure_with(&self, side: Side, quantity: Quantity) -> Quantity {
@@ -130,8 +146,12 @@ impl SymbolBook {
         }
     }
 
-    pub(super) fn unseen(&self) -> impl Iterator<Item = &(OrderIntent, Timestamp)> {
-        self.open.values().filter_map(|reservation| reservation.unseen.as_ref())
+    pub(super) fn unseen(&self) -> impl Iterator<Item = Reserved> {
+        let reserved = |(intent, reservation): (&IntentId, &Reservation)| {
+            let Reservation { side, remaining, reduce_only, unseen } = *reservation;
+            unseen.map(|at| Reserved { intent: *intent, side, quantity: remaining, reduce_only, at })
+        };
+        self.open.iter().filter_map(reserved)
     }
 }
 

@@ -6,7 +6,7 @@ use super::super::instrument::Instrument;
 use super::super::ladder::ModeTable;
 use super::super::market::MarketView;
 use super::super::mode::Mode;
-use super::super::money::{Money, Price, Ratio};
+use super::super::money::{Price, Quantity, Ratio};
 use super::super::order::{OrderIntent, OrderKind, Side};
 use super::super::time::Timestamp;
 use super::limits::{AccountLimits, SymbolLimits};
@@ -21,6 +21,22 @@ pub(super) struct Broken {
 }
 
 type Check = Result<(), Broken>;
+
+/// What the account may come to hold of the order's symbol, without the order and with it.
+#[derive(Debug, Clone, Copy)]
+struct Exposure {
+    before: Quantity,
+    after: Quantity,
+}
+
+impl Exposure {
+    fn of(account: &Account, intent: &OrderIntent) -> Self {
+        match account.books.get(&intent.symbol) {
+            Some(book) => Self { before: book.exposure(), after: book.exposure_with(intent.side, intent.quantity) },
+            None => Self { before: Quantity::ZERO, after: intent.quantity },
+        }
+    }
+}
 
 fn no(control: &'static str, limit: impl ToString, value: impl ToString) -> Broken {
     Broken { control, limit: limit.to_string(), value: value.to_string() }
@@ -45,8 +61,12 @@ impl RiskMachine {
         self.check_twin(now, intent, symbol)?;
         check_messages(now, account, limits)?;
         check_daily_loss(account, limits, intent)?;
-        check_position(account, intent, symbol, &view, price)?;
-        self.check_capital(account, intent, price)
+        if intent.reduce_only {
+            return Ok(());
+        }
+        let exposure = Exposure::of(account, intent);
+        check_position(exposure, symbol, &view, price)?;
+        self.check_capital(exposure, price)
     }
 
     fn known_account(&self, intent: &OrderIntent) -> Result<&Account, Broken> {
@@ -85,27 +105,17 @@ impl RiskMachine {
     /// An order equal to the strategy's last one, too soon after it: a loop gone wild looks like this (15c3-5).
     fn check_twin(&self, now: Timestamp, intent: &OrderIntent, limits: &SymbolLimits) -> Check {
         let window = configured("duplicate_intent", limits.duplicate_window)?;
-        let Some((twin, at)) = self.twins.get(&(intent.account, intent.strategy, intent.symbol)) else { return Ok(()) };
-        let age = now.since(*at);
-        let same = twin.side == intent.side
-            && twin.quantity == intent.quantity
-            && twin.kind == intent.kind
-            && twin.reduce_only == intent.reduce_only
-            && twin.position_side == intent.position_side;
-        if same && age < window {
-            return Err(no("duplicate_intent", format!("{window:?} between equal orders"), format!("{age:?} after intent {}", twin.id)));
+        let Some(twin) = self.twins.get(&(intent.account, intent.strategy, intent.symbol)) else { return Ok(()) };
+        let age = now.since(twin.at);
+        if age < window && twin.is_like(intent) {
+            return Err(no("duplicate_intent", format!("{window:?} between equal orders"), format!("{age:?} after intent {}", twin.intent)));
         }
         Ok(())
     }
 
-    fn check_capital(&self, account: &Account, intent: &OrderIntent, price: Price) -> Check {
-        if intent.reduce_only {
-            return Ok(());
-        }
+    fn check_capital(&self, exposure: Exposure, price: Price) -> Check {
         let limit = configured("capital", self.limits.max_capital)?;
-        let (before, after) = account.books.get(&intent.symbol).map_or((Money::ZERO, price * intent.quantity), |book| {
-            (price * book.exposure(), price * book.exposure_with(intent.side, intent.quantity))
-        });
+        let (before, after) = (price * exposure.before, price * exposure.after);
         let total = self.capital - before + after;
         // An order that makes the whole smaller passes even when the whole is over the limit.
         if total > limit && after > before {
@@ -213,17 +223,11 @@ fn check_daily_loss(account: &Account, limits: &AccountLimits, intent: &OrderInt
     Ok(())
 }
 
-fn check_position(account: &Account, intent: &OrderIntent, limits: &SymbolLimits, view: &MarketView, price: Price) -> Check {
-    if intent.reduce_only {
-        return Ok(());
-    }
+fn check_position(exposure: Exposure, limits: &SymbolLimits, view: &MarketView, price: Price) -> Check {
     let limit = configured("position_value", limits.max_position_value)?;
-    let (before, after) = account.books.get(&intent.symbol).map_or((Default::default(), intent.quantity), |book| {
-        (book.exposure(), book.exposure_with(intent.side, intent.quantity))
-    });
     let valued_at = view.reference().map_or(price, |reference| reference.max(price));
-    let value = valued_at * after;
-    if value > limit && after > before {
+    let value = valued_at * exposure.after;
+    if value > limit && exposure.after > exposure.before {
         return Err(no("position_value", limit, value));
     }
     Ok(())

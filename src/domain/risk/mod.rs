@@ -18,12 +18,12 @@ use super::ids::{AccountId, ClientOrderId, Incarnation, IntentId, StrategyId, Sy
 use super::ladder::ModeTable;
 use super::market::MarketView;
 use super::mode::{Mode, Scope};
-use super::money::Money;
-use super::order::{AccountView, OrderIntent, OrderReport, Refusal};
+use super::money::{Money, Quantity};
+use super::order::{AccountView, OrderIntent, OrderKind, OrderReport, PositionSide, Refusal, Side};
 use super::outbox::Outbox;
 use super::record::Record;
 use super::time::Timestamp;
-use book::SymbolBook;
+use book::{Reserved, SymbolBook};
 use limits::RiskLimits;
 
 /// Intent ids remembered to refuse a second use. A strategy that repeats itself does so at once; 65,536 is a minute at
@@ -124,8 +124,32 @@ struct Account {
     day_loss_tripped: bool,
 }
 
-/// The last order of one strategy on one account, to refuse its twin.
-type Twin = (OrderIntent, Timestamp);
+/// The last order of one strategy on one account: what its twin would have in common with it.
+#[derive(Debug, Clone, Copy)]
+struct Twin {
+    intent: IntentId,
+    side: Side,
+    position_side: PositionSide,
+    kind: OrderKind,
+    quantity: Quantity,
+    reduce_only: bool,
+    at: Timestamp,
+}
+
+impl Twin {
+    fn of(intent: &OrderIntent, at: Timestamp) -> Self {
+        let OrderIntent { id, side, position_side, kind, quantity, reduce_only, .. } = *intent;
+        Self { intent: id, side, position_side, kind, quantity, reduce_only, at }
+    }
+
+    fn is_like(&self, other: &OrderIntent) -> bool {
+        self.side == other.side
+            && self.quantity == other.quantity
+            && self.kind == other.kind
+            && self.reduce_only == other.reduce_only
+            && self.position_side == other.position_side
+    }
+}
 
 /// The machine.
 #[derive(Debug)]
@@ -219,10 +243,10 @@ impl RiskMachine {
     fn reserve(&mut self, now: Timestamp, intent: &OrderIntent) {
         self.remember(intent.id);
         self.count_message(now, intent.account);
-        self.twins.insert((intent.account, intent.strategy, intent.symbol), (intent.clone(), now));
+        self.twins.insert((intent.account, intent.strategy, intent.symbol), Twin::of(intent, now));
         let account = self.accounts.entry(intent.account).or_default();
         account.open.insert(intent.id, intent.symbol);
-        account.books.entry(intent.symbol).or_default().reserve(now, intent);
+        account.books.entry(intent.symbol).or_default().reserve(Reserved::of(intent, now));
         self.revalue(intent.account, intent.symbol);
     }
 
@@ -289,7 +313,8 @@ impl RiskMachine {
         let account = self.accounts.entry(id).or_default();
         let stale: Money = account.books.values().map(|book| book.valued).sum();
         // Reservations that the executor has not seen yet (approved, still in its mailbox) must not be lost.
-        let in_flight: Vec<_> = account.books.values().flat_map(SymbolBook::unseen).filter(|(_, at)| *at >= book.since).cloned().collect();
+        let unseen = account.books.iter().flat_map(|(symbol, book)| book.unseen().map(|reserved| (*symbol, reserved)));
+        let in_flight: Vec<_> = unseen.filter(|(_, reserved)| reserved.at >= book.since).collect();
         account.books.clear();
         account.open.clear();
         account.known = true;
@@ -301,10 +326,10 @@ impl RiskMachine {
             account.open.insert(intent, report.symbol);
             account.books.entry(report.symbol).or_default().update(intent, report);
         }
-        for (intent, at) in &in_flight {
-            if let Entry::Vacant(entry) = account.open.entry(intent.id) {
-                entry.insert(intent.symbol);
-                account.books.entry(intent.symbol).or_default().reserve(*at, intent);
+        for (symbol, reserved) in in_flight {
+            if let Entry::Vacant(entry) = account.open.entry(reserved.intent) {
+                entry.insert(symbol);
+                account.books.entry(symbol).or_default().reserve(reserved);
             }
         }
         self.capital -= stale;

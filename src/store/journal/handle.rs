@@ -36,6 +36,17 @@ pub enum Ack {
     },
 }
 
+impl std::fmt::Debug for Ack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Callback(_) => "Callback",
+            Self::Oneshot(_) => "Oneshot",
+            Self::Token { .. } => "Token",
+        })
+    }
+}
+
 impl Ack {
     /// An answer to `.await`.
     #[must_use]
@@ -172,7 +183,8 @@ pub(crate) enum Command {
 }
 
 pub(crate) enum Content {
-    Entries(Vec<Entry>),
+    /// Shared with whoever queued them and still has to look at them.
+    Entries(Arc<[Entry]>),
     Checkpoint { state: String, at: Timestamp },
 }
 
@@ -262,8 +274,9 @@ impl JournalHandle {
     /// Queues the entries as one unit: all of them become durable together, or none.
     ///
     /// # Errors
-    /// When the queue is full or the journal has failed or was closed; `ack` is then not called and the entries come back.
-    pub fn append(&self, entries: Vec<Entry>, ack: Ack) -> Result<(), AppendRefused> {
+    /// When the queue is full or the journal has failed or was closed; the entries and the unanswered `ack` then come back.
+    pub fn append(&self, entries: impl Into<Arc<[Entry]>>, ack: Ack) -> Result<(), AppendRefused> {
+        let entries = entries.into();
         let rows = entries.len();
         self.submit(Content::Entries(entries), rows, ack)
     }
@@ -292,9 +305,9 @@ impl JournalHandle {
         };
         let entries = match content {
             Content::Entries(entries) => entries,
-            Content::Checkpoint { .. } => Vec::new(),
+            Content::Checkpoint { .. } => Arc::from([]),
         };
-        Err(AppendRefused { entries, because })
+        Err(AppendRefused { entries, ack, because })
     }
 
     fn take_credit(&self, rows: usize) -> Result<Credit, RefusedBecause> {
@@ -350,7 +363,7 @@ impl JournalHandle {
     pub fn inject_failure(&self) {
         self.inject(InjectedFault::CommitRefused);
         // A barrier, so that an idle journal fails too. Refused means that it failed already.
-        let _ = self.append(Vec::new(), Ack::None);
+        let _ = self.append([], Ack::None);
     }
 
     /// Arms a fault for the next commit.

@@ -202,7 +202,7 @@ impl Writer {
 
     /// Writes entries before the thread runs: what the emergency log held, and that the daemon started.
     pub(super) fn write_now(&mut self, entries: Vec<Entry>) -> Result<(), JournalFault> {
-        self.write(std::iter::once(&Content::Entries(entries)), None).map(drop)
+        self.write(std::iter::once(&Content::Entries(entries.into())), None).map(drop)
     }
 
     /// Ends this segment and begins the next one, which a checkpoint opens: a restart then reads the last file only.

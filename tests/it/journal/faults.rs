@@ -12,7 +12,7 @@ fn a_full_queue_refuses_at_once_and_gives_the_entries_back() {
     let (ack, answer) = Ack::oneshot();
     handle.append(entries(0..8), ack).unwrap();
     let refused = handle.append(entries(8..11), Ack::None).unwrap_err();
-    assert_eq!((refused.entries, refused.because), (entries(8..11), RefusedBecause::Full { rows: 3, in_flight: 8, limit: 10 }));
+    assert_eq!((refused.entries.to_vec(), refused.because), (entries(8..11), RefusedBecause::Full { rows: 3, in_flight: 8, limit: 10 }));
     handle.append(entries(8..10), Ack::None).unwrap();
     answer.blocking_recv().unwrap().unwrap();
     append(&handle, Vec::new()).unwrap();
@@ -51,7 +51,7 @@ fn assert_failed_for_good(data: &Path, journal: Journal, acknowledged: &[Entry])
     let text = handle.failure().unwrap().to_string();
     assert!(text.contains("expected") && text.contains("found") && text.contains("trading is halted"), "{text}");
     let refused = handle.append(entries(900..902), Ack::None).unwrap_err();
-    assert_eq!(refused.entries, entries(900..902));
+    assert_eq!(*refused.entries, *entries(900..902));
     assert!(matches!(refused.because, RefusedBecause::Failed(_)));
     assert!(handle.append_checkpoint(Timestamp(1), "{}".into(), Ack::None).is_err());
     assert!(journal.close("end").is_err());

@@ -7,6 +7,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -91,10 +92,10 @@ impl Home {
 
     /// Starts a daemon and waits until it answers; whether it is ready by then is not asked.
     pub fn spawn(self: &Arc<Self>) -> Daemon {
-        self.spawn_with(self.run_command())
+        self.spawn_with(self.run_command().stdout(self.log_end()))
     }
 
-    fn spawn_with(self: &Arc<Self>, command: Command) -> Daemon {
+    fn spawn_with(self: &Arc<Self>, command: &mut Command) -> Daemon {
         let mut daemon = Daemon::spawn(Arc::clone(self), command);
         daemon.wait_until("answers", READY_WITHIN, |daemon| daemon.find_url());
         daemon
@@ -106,8 +107,16 @@ impl Home {
     }
 
     /// The same with a command line of one's own, from `binary`.
-    pub fn start_with(self: &Arc<Self>, command: Command) -> Daemon {
-        let mut daemon = self.spawn_with(command);
+    pub fn start_with(self: &Arc<Self>, mut command: Command) -> Daemon {
+        let mut daemon = self.spawn_with(command.stdout(self.log_end()));
+        daemon.wait_until("is ready", READY_WITHIN, |daemon| daemon.get("/ready").0 == 200);
+        daemon
+    }
+
+    /// Starts a daemon on a terminal and waits until it is ready.
+    pub fn start_on(self: &Arc<Self>, terminal: &OwnedFd) -> Daemon {
+        let end = || Stdio::from(terminal.try_clone().unwrap());
+        let mut daemon = self.spawn_with(self.run_command().stdin(end()).stdout(end()));
         daemon.wait_until("is ready", READY_WITHIN, |daemon| daemon.get("/ready").0 == 200);
         daemon
     }
@@ -136,6 +145,10 @@ impl Home {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
+    fn log_end(&self) -> File {
+        OpenOptions::new().append(true).create(true).open(self.log_file()).unwrap()
+    }
+
     fn log_file(&self) -> PathBuf {
         self.path().join("daemon.log")
     }
@@ -161,11 +174,10 @@ impl Daemon {
         Home::new(config).start()
     }
 
-    fn spawn(home: Arc<Home>, mut command: Command) -> Self {
+    fn spawn(home: Arc<Home>, command: &mut Command) -> Self {
         // An address of a daemon before this one would be nobody's.
         let _ = fs::remove_file(home.data().join("api.json"));
-        let log = |options: &mut OpenOptions| -> File { options.append(true).create(true).open(home.log_file()).unwrap() };
-        let child = command.stdout(log(&mut OpenOptions::new())).stderr(log(&mut OpenOptions::new())).spawn().unwrap();
+        let child = command.stderr(home.log_end()).spawn().unwrap();
         Self { home, child, address: String::new() }
     }
 
