@@ -169,7 +169,10 @@ impl FakeVenue {
         let filled = (desk.open.len() > WORKING).then(|| desk.open.pop_front()).flatten();
         let filled = filled.map(|order| VenueEvent::Filled(fill(account, &order, desk.orders, at)));
         for event in [Some(accepted), filled].into_iter().flatten() {
-            drop(desk.events.as_ref().map(|events| events.send(event)));
+            if let Some(events) = &desk.events {
+                // Whoever listened may be gone.
+                let _ = events.send(event);
+            }
         }
     }
 }
@@ -199,7 +202,9 @@ impl Venue for FakeVenue {
             VenueCommand::Place(order) => self.place(account, desk, order),
             VenueCommand::Snapshot { .. } => {
                 let snapshot = VenueSnapshot { wallet: Money(1_000_000.into()), ..VenueSnapshot::default() };
-                drop(desk.events.as_ref().map(|events| events.send(VenueEvent::SnapshotIs(snapshot))));
+                if let Some(events) = &desk.events {
+                    let _ = events.send(VenueEvent::SnapshotIs(snapshot));
+                }
             }
             _ => {}
         }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::ids::{AccountId, ClientOrderId, Epoch, IntentId};
+use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId};
 use super::ladder::{Ladder, ModeTable, RaiseError, Transition};
 use super::mode::{FaultClass, Mode, Scope};
 use super::order::{NewOrder, OrderKind, SelfTradePrevention, Side, TimeInForce, VenueCommand, VenueSnapshot};
@@ -113,8 +113,8 @@ pub struct KillSwitch {
 
 impl KillSwitch {
     #[must_use]
-    pub fn new(ladder: Ladder, accounts: BTreeMap<AccountId, OnKill>, epoch: Epoch) -> Self {
-        Self { ladder, accounts, sweeps: BTreeMap::new(), confirmed: BTreeMap::new(), epoch, counter: 0 }
+    pub fn new(ladder: Ladder, accounts: BTreeMap<AccountId, OnKill>, epoch: Epoch, incarnation: Incarnation) -> Self {
+        Self { ladder, accounts, sweeps: BTreeMap::new(), confirmed: BTreeMap::new(), epoch, counter: first_order(incarnation) }
     }
 
     #[must_use]
@@ -351,6 +351,12 @@ fn mode_row(transition: &Transition, order: Option<&Order>) -> Record {
         by: order.map(|order| order.by.clone()),
         reason: order.map(|order| order.reason.clone()),
     }
+}
+
+/// Where an incarnation's own orders begin to count: 65,536 of them are more than any flattening takes, so that no two
+/// incarnations of an epoch share a client order id.
+fn first_order(incarnation: Incarnation) -> u32 {
+    u32::try_from(incarnation.0 & 0xFFFF).unwrap_or_default() << 16
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ fn account(name: &str) -> AccountId {
 
 fn switch(on_kill: OnKill) -> KillSwitch {
     let accounts = BTreeMap::from([(account("a"), on_kill), (account("b"), OnKill::Cancel)]);
-    KillSwitch::new(Ladder::new(BTreeMap::new(), ModeTable::default()), accounts, Epoch(3))
+    KillSwitch::new(Ladder::new(BTreeMap::new(), ModeTable::default()), accounts, Epoch(3), Incarnation(1))
 }
 
 fn step(switch: &mut KillSwitch, at: i64, input: Input) -> Vec<Step<Record, Effect>> {
@@ -132,7 +132,7 @@ fn a_restart_goes_on_flattening() {
     let mut before = switch(OnKill::Flatten);
     step(&mut before, 0, order(Verb::Halt, Scope::Global));
     let ladder = Ladder::new(BTreeMap::new(), before.modes().clone());
-    let mut after = KillSwitch::new(ladder, BTreeMap::from([(account("a"), OnKill::Flatten)]), Epoch(4));
+    let mut after = KillSwitch::new(ladder, BTreeMap::from([(account("a"), OnKill::Flatten)]), Epoch(4), Incarnation(1));
     after.start(Timestamp::ZERO, &mut Outbox::new());
     let steps = step(&mut after, 10, shows("a", 0, "0.5"));
     assert!(matches!(&steps[0], Step::Do(Effect::Send { command: VenueCommand::Place(_), .. })), "{steps:?}");
@@ -174,7 +174,7 @@ fn a_latch_from_an_earlier_life_closes_the_gate_and_sweeps_again() {
     let mut before = switch(OnKill::Cancel);
     step(&mut before, 0, order(Verb::Halt, Scope::Global));
     let ladder = Ladder::new(BTreeMap::new(), before.modes().clone());
-    let mut after = KillSwitch::new(ladder, BTreeMap::from([(account("a"), OnKill::Cancel)]), Epoch(4));
+    let mut after = KillSwitch::new(ladder, BTreeMap::from([(account("a"), OnKill::Cancel)]), Epoch(4), Incarnation(1));
     let mut out = Outbox::new();
     after.start(Timestamp::ZERO, &mut out);
     let steps: Vec<_> = out.drain().collect();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::domain::ids::{Epoch, Symbol};
+use crate::domain::ids::{Epoch, Incarnation, Symbol};
 use crate::domain::instrument::Instrument;
 use crate::domain::kill_switch::KillSwitch;
 use crate::domain::ladder::{Ladder, ModeTable};
@@ -205,7 +205,7 @@ pub fn parts(settings: &Settings, registry: &Registry, instruments: &[Instrument
         hosts: hosts.collect::<Result<_, AssembleError>>()?,
         risk: RiskMachine::new(RISK_INCARNATION, settings.risk_limits(instruments), ModeTable::default()),
         executors: executors.collect(),
-        kill_switch: KillSwitch::new(ladder, settings.on_kill(), epoch),
+        kill_switch: KillSwitch::new(ladder, settings.on_kill(), epoch, Incarnation(1)),
         order_latency: settings.backtest.order_latency,
     })
 }
