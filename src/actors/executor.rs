@@ -240,7 +240,9 @@ impl State {
             }
             Effect::Ready => {
                 self.reporter.ready();
+                // Whoever sees it ready finds its mode beside it, not with the next beat.
                 self.unpublished = true;
+                self.publish();
             }
         }
     }
@@ -272,7 +274,7 @@ impl State {
         if let Err(why) = self.machine.may_leave(id) {
             return self.step(Input::NotSent { client_order_id: id, why });
         }
-        if self.passage.is_open(reduce_only) {
+        if let Some(_leaving) = self.passage.enter(reduce_only) {
             self.hand_over(command, Some(id));
         } else {
             self.step(Input::NotSent { client_order_id: id, why: "the halt gate is closed".to_owned() });
@@ -387,10 +389,9 @@ pub async fn listen(context: ChildContext, account: AccountId, venue: Arc<dyn Ve
     context.reporter.ready();
     loop {
         let event = tokio::select! {
-            event = events.next() => event,
+            event = context.reporter.attend(events.next()) => event,
             () = context.stop.cancelled() => return Ok(()),
         };
-        context.reporter.obey_injection().await;
         let Some(event) = event else { return Err(broken("the venue ended it".to_owned())) };
         executor.tell(ExecutorMessage::Venue(Box::new(event)));
     }

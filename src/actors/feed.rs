@@ -51,7 +51,7 @@ pub async fn read(context: ChildContext, spec: FeedSpec, around: Surroundings) -
     };
     let began = around.clock.now();
     let mut decoder = Decoder::new(&spec.instruments).map_err(|error| ChildFault::new(FaultClass::Data, error.to_string()))?;
-    let mut connection = connection::connect(&spec.base, &spec.streams()).await.map_err(|error| lost(error.to_string()))?;
+    let mut connection = context.reporter.attend(connection::connect(&spec.base, &spec.streams())).await.map_err(|error| lost(error.to_string()))?;
     FeedConnected { feed: context.name.as_str(), took: around.clock.now().since(began) }.emit();
     let mut readers = readers(&spec, &around);
     for reader in readers.values_mut() {
@@ -61,11 +61,9 @@ pub async fn read(context: ChildContext, spec: FeedSpec, around: Surroundings) -
     let mut undecodable = 0;
     loop {
         let next = tokio::select! {
-            next = tokio::time::timeout(DATA_AGE_MAX, connection.next()) => next,
+            next = context.reporter.attend(tokio::time::timeout(DATA_AGE_MAX, connection.next())) => next,
             () = context.stop.cancelled() => return Ok(()),
         };
-        context.reporter.obey_injection().await;
-        context.reporter.heartbeat();
         let text = match next {
             Ok(Some(Ok(text))) => text,
             Ok(Some(Err(error))) => return Err(lost(error.to_string())),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{mpsc, oneshot};
 
+use super::latch_writer::LatchWriter;
 use super::tickets::Tickets;
 use super::{Surroundings, names};
 use crate::domain::ids::AccountId;
@@ -17,7 +18,7 @@ use crate::domain::order::{VenueCommand, VenueEvent};
 use crate::domain::outbox::{Outbox, Step};
 use crate::domain::record::Record;
 use crate::messages::{CommandAnswer, Envelope, ExecutorMessage, KillMessage, Post, RiskMessage};
-use crate::store::{HaltedScope, Latch, LatchState};
+use crate::store::{HaltedScope, LatchState};
 use crate::supervision::Reporter;
 use crate::telemetry::events::{KillTripped, KillUnverified, KillVerified, ModeChanged};
 use crate::venues::port::Venue;
@@ -26,7 +27,9 @@ use crate::venues::port::Venue;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// Modes changed; `raised` are scopes that are back to Normal.
-    Modes { raised: Vec<Scope> },
+    Modes {
+        raised: Vec<Scope>,
+    },
     Confirmed(AccountId),
     Unconfirmed(AccountId, String),
 }
@@ -39,7 +42,7 @@ pub struct KillSwitchActor;
 pub struct Arguments {
     pub machine: KillSwitch,
     pub venue: Arc<dyn Venue>,
-    pub latch: Arc<Latch>,
+    pub latch: LatchWriter,
     pub notices: mpsc::UnboundedSender<Notice>,
     pub around: Surroundings,
     pub reporter: Reporter,
@@ -49,10 +52,12 @@ pub struct State {
     machine: KillSwitch,
     tickets: Tickets<Effect>,
     venue: Arc<dyn Venue>,
-    latch: Arc<Latch>,
+    latch: LatchWriter,
     notices: mpsc::UnboundedSender<Notice>,
     answering: Option<oneshot::Sender<CommandAnswer>>,
     published: ModeTable,
+    /// Whether the beat before this one found the gate slammed and nobody's word why.
+    slam_seen: bool,
     around: Surroundings,
     myself: ActorRef<Envelope<KillMessage>>,
 }
@@ -72,12 +77,16 @@ impl Actor for KillSwitchActor {
             notices,
             answering: None,
             published: ModeTable::default(),
+            slam_seen: false,
             around,
             myself,
         };
         let mut out = Outbox::new();
         state.machine.start(state.around.clock.now(), &mut out);
         state.carry(out);
+        if state.around.gate.is_slammed() {
+            state.answer_slam();
+        }
         reporter.ready();
         Ok(state)
     }
@@ -105,16 +114,40 @@ impl Actor for KillSwitchActor {
                 state.machine.set_accounts(accounts);
                 return Ok(());
             }
-            KillMessage::Tick => Input::Tick,
+            KillMessage::Tick => {
+                state.look_at_gate();
+                Input::Tick
+            }
         };
-        let mut out = Outbox::new();
-        state.machine.on(state.around.clock.now(), input, &mut out);
-        state.carry(out);
+        state.step(input);
         Ok(())
     }
 }
 
 impl State {
+    fn step(&mut self, input: Input) {
+        let mut out = Outbox::new();
+        self.machine.on(self.around.clock.now(), input, &mut out);
+        self.carry(out);
+    }
+
+    /// Whoever slams the gate says why in the next instant. A slam that stands for a whole beat lost its word on the way.
+    fn look_at_gate(&mut self) {
+        let slammed = self.around.gate.is_slammed();
+        if slammed && self.slam_seen {
+            self.answer_slam();
+        }
+        self.slam_seen = slammed && !self.slam_seen;
+    }
+
+    /// The halt that a slammed gate announced.
+    fn answer_slam(&mut self) {
+        let cause = "the gate was found closed: a halt was asked for, and its message was lost".to_owned();
+        self.step(Input::Trip { scope: Scope::Global, mode: Mode::Halted, cause });
+        // Where everything was halted already there was nothing to decide.
+        self.around.gate.set(self.machine.modes());
+    }
+
     fn carry(&mut self, mut out: Outbox<Record, Effect>) {
         for step in out.drain().collect::<Vec<_>>() {
             match step {
@@ -150,6 +183,7 @@ impl State {
         match effect {
             Effect::SetGate(modes) => self.around.gate.set(&modes),
             Effect::Publish(modes) => self.publish(modes),
+            Effect::Raise => self.step(Input::Raised),
             Effect::Send { account, command } => self.send(account, command),
             Effect::Confirmed { account, took, .. } => {
                 KillVerified { account, took }.emit();
@@ -204,21 +238,14 @@ impl State {
         self.notice(Notice::Modes { raised });
     }
 
-    /// Off this task: the file is written through to the disk, and the disk may be what failed.
     fn store_latch(&self, modes: &ModeTable) {
-        let latch = Arc::clone(&self.latch);
         let halted = modes.iter().filter(|entry| entry.mode == Mode::Halted).map(|entry| HaltedScope {
             scope: entry.scope,
             since: entry.since,
             cause: entry.cause.clone(),
             by: None,
         });
-        let state = LatchState { halted: halted.collect() };
-        self.around.services.spawn_blocking(move || {
-            if let Err(error) = latch.store(&state) {
-                tracing::error!(target: "ringfence::controls", %error, "the latch could not be stored: a restart may not know of this halt");
-            }
-        });
+        self.latch.store(LatchState { halted: halted.collect() });
     }
 
     fn send(&mut self, account: AccountId, command: VenueCommand) {
@@ -226,6 +253,10 @@ impl State {
             let detail = format!("reducing {} {} {}", order.side, order.quantity, order.symbol);
             let event = "flatten".to_owned();
             self.around.journal.emergency(Record::KillSwitch { scope: Scope::Account(account), event, detail });
+        }
+        if matches!(command, VenueCommand::Snapshot { .. }) && self.around.gate.is_leaving(account) {
+            // It would not have the order that is just leaving; the machine asks again.
+            return self.step(Input::Silent { account, why: "an order was just leaving".to_owned() });
         }
         let myself = self.myself.clone();
         let answer = self.venue.ask(account, command);

@@ -8,7 +8,7 @@ use tokio::time::MissedTickBehavior;
 use super::{Surroundings, names};
 use crate::messages::{ExecutorMessage, MarketMessage, Post, RiskMessage, StrategyMessage};
 use crate::supervision::{ChildContext, ChildFault, Directory};
-use crate::domain::restart::ChildName;
+use crate::domain::restart::{ChildName, ChildView};
 use crate::telemetry::metrics;
 
 /// Bars close and silence shows within this: a tenth of the shortest bar that strategies use.
@@ -56,12 +56,12 @@ fn tell<M: std::fmt::Debug + Send + 'static>(around: &Surroundings, name: &Child
 }
 
 /// Depths and alarms of every mailbox, for metrics and the event stream.
-pub fn watch_mailboxes(directory: &Directory, mut alarm: impl FnMut(&ChildName, usize, usize)) {
+pub fn watch_mailboxes(directory: &Directory, mut alarm: impl FnMut(&ChildView, usize, usize)) {
     for child in directory.children() {
         let Some(gauge) = directory.gauge(child.name.as_str()) else { continue };
         metrics::mailbox_depth(child.name.as_str(), gauge.depth());
         if gauge.take_alarm() {
-            alarm(&child.name, gauge.high_water(), gauge.bound());
+            alarm(&child, gauge.high_water(), gauge.bound());
         }
     }
 }

@@ -3,8 +3,10 @@
 
 pub mod executor;
 pub mod feed;
+pub mod flood;
 pub mod journal;
 pub mod kill_switch;
+pub mod latch_writer;
 pub mod market;
 pub mod metronome;
 pub mod names;

@@ -63,8 +63,13 @@ pub enum InjectedFault {
     Wedge,
     /// Never comes back from a handler.
     Spin,
+    /// A million messages in its mailbox.
+    Flood,
     /// The journal alone: its next commit is refused as by a broken disk.
     Fail,
+    /// The `exchange` carried inside refuses every cancel, until it takes them again.
+    RefuseCancels,
+    TakeCancels,
 }
 
 /// What came of a command.
@@ -135,7 +140,7 @@ fn read(body: &[u8]) -> Result<Body, ApiProblem> {
 }
 
 fn fault_missing() -> ApiProblem {
-    ApiProblem::unprocessable("expected {\"fault\": \"panic\" | \"wedge\" | \"spin\" | \"fail\"}, found no fault")
+    ApiProblem::unprocessable("expected {\"fault\": \"panic\" | \"wedge\" | \"spin\" | \"flood\" | \"fail\" | \"refuse_cancels\" | \"take_cancels\"}, found no fault")
 }
 
 /// A text that is there has something in it and fits.

@@ -24,7 +24,7 @@ pub use problem::ApiProblem;
 pub use server::{ApiConfig, ApiServer, BindError};
 pub use sse::EVENT_BUFFER;
 pub use token::{Token, TokenError};
-pub use view::{AdminStatusView, EventKind, PublicEvent, Readiness, StatusView};
+pub use view::{AdminStatusView, EventKind, Health, PublicEvent, Readiness, StatusView};
 
 /// What the API needs of the daemon. Everything but `command` answers at once, from published views.
 pub trait Control: Send + Sync + 'static {
@@ -33,6 +33,11 @@ pub trait Control: Send + Sync + 'static {
     fn admin_status(&self) -> AdminStatusView;
 
     fn ready(&self) -> Readiness;
+
+    /// What keeps it from being ready is the least that is not well.
+    fn health(&self) -> Health {
+        self.ready().waiting_for.into_iter().map(|name| format!("{name} is not ready")).collect::<Vec<_>>().into()
+    }
 
     /// Carries a command out and answers when its outcome is known. It may take as long as `server::COMMAND_TIMEOUT`; the
     /// command itself must not depend on the caller waiting for it.

@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 
 use super::command::{self, Asked};
 use super::guard::{self, Guard};
-use super::{AdminStatusView, ApiProblem, CommandOutcome, Control, StatusView, Verb, sse};
+use super::{AdminStatusView, ApiProblem, CommandOutcome, Control, Health, StatusView, Verb, sse};
 use crate::domain::ids::StrategyId;
 use crate::telemetry::metrics::http_request_took;
 
@@ -71,9 +71,9 @@ pub(super) fn router(control: Arc<dyn Control>, guard: Guard, fault_injection: b
         .with_state(api)
 }
 
-/// The process is there and answers. Whether it may trade is `/ready`'s matter.
-async fn health() -> Json<serde_json::Value> {
-    Json(serde_json::json!({ "status": "alive" }))
+/// 200 because the process is there and answers; the body says how well it is. Whether it may trade is `/ready`'s matter.
+async fn health(State(api): State<Api>) -> Json<Health> {
+    Json(api.control.health())
 }
 
 async fn ready(State(api): State<Api>) -> Response {

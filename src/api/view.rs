@@ -18,6 +18,27 @@ pub struct Readiness {
     pub waiting_for: Vec<String>,
 }
 
+/// Whether all is as it should be. The process is alive in either case, because it answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    pub status: HealthStatus,
+    /// What is not as it should be, for people: `executor/a1 is waiting`, `account/a1 is Halted: …`. Empty when well.
+    pub degraded: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HealthStatus {
+    Well,
+    Degraded,
+}
+
+impl From<Vec<String>> for Health {
+    fn from(degraded: Vec<String>) -> Self {
+        Self { status: if degraded.is_empty() { HealthStatus::Well } else { HealthStatus::Degraded }, degraded }
+    }
+}
+
 /// The whole daemon at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StatusView {

@@ -11,12 +11,12 @@ use tokio::sync::{broadcast, oneshot};
 
 use super::hub::Hub;
 use super::tree::{self, Plan};
-use crate::actors::names;
+use crate::actors::{flood, names};
 use crate::api::view::{
     AccountStatus, AdminStatusView, BuildView, ChildStatus, KillSwitchView, LimitUse, PublicEvent, Readiness, RecentOrder, Restriction,
     StatusView, StrategyStatus, SymbolStatus,
 };
-use crate::api::{ApiProblem, CommandOutcome, Control, InjectedFault, OperatorCommand, Verb};
+use crate::api::{ApiProblem, CommandOutcome, Control, Health, InjectedFault, OperatorCommand, Verb};
 use crate::domain::ids::{AccountId, StrategyId};
 use crate::domain::kill_switch;
 use crate::domain::mode::{Mode, Scope};
@@ -25,10 +25,13 @@ use crate::domain::order::OrderReport;
 use crate::domain::record::Record;
 use crate::domain::restart::ChildState;
 use crate::domain::time::Timestamp;
+use crate::exchange::{ExchangeHandle, Fault};
 use crate::messages::{CommandAnswer, KillMessage, Post};
 use crate::supervision::Inject;
 use crate::telemetry::metrics::MetricsHandle;
 
+/// How long a restart shows in `/health`: whoever looks once in ten seconds sees it.
+const RESTART_SHOWS: Duration = Duration::from_secs(10);
 /// How long an operator's answer waits for the journal: a healthy disk takes a few thousandths of it.
 const DURABLE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -37,6 +40,8 @@ pub struct DaemonControl {
     plan: Arc<Plan>,
     hub: Arc<Hub>,
     metrics: MetricsHandle,
+    /// For drills.
+    exchange: ExchangeHandle,
     started: Timestamp,
     stopping: AtomicBool,
     /// Halted accounts for which the venue shows no open order.
@@ -45,9 +50,9 @@ pub struct DaemonControl {
 
 impl DaemonControl {
     #[must_use]
-    pub fn new(plan: Arc<Plan>, hub: Arc<Hub>, metrics: MetricsHandle) -> Arc<Self> {
-        let started = plan.around.clock.now();
-        Arc::new(Self { plan, hub, metrics, started, stopping: AtomicBool::new(false), confirmed: std::sync::Mutex::default() })
+    pub fn new(plan: Arc<Plan>, hub: Arc<Hub>, metrics: MetricsHandle, exchange: ExchangeHandle) -> Arc<Self> {
+        let (started, stopping, confirmed) = (plan.around.clock.now(), AtomicBool::new(false), std::sync::Mutex::default());
+        Arc::new(Self { plan, hub, metrics, exchange, started, stopping, confirmed })
     }
 
     /// Not ready from here on.
@@ -61,6 +66,11 @@ impl DaemonControl {
 
     pub fn confirm(&self, account: AccountId) {
         self.confirmed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(account);
+    }
+
+    #[must_use]
+    pub fn is_confirmed(&self, account: AccountId) -> bool {
+        self.confirmed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).contains(&account)
     }
 
     /// Forgets who is confirmed, where that no longer holds.
@@ -276,25 +286,43 @@ impl DaemonControl {
     }
 
     fn inject(&self, child: &str, fault: InjectedFault, command: &OperatorCommand) -> Result<String, ApiProblem> {
+        let around = &self.plan.around;
+        // The row first: what the fault does to the daemon must not keep the journal from knowing of it.
+        let text = self.journal(command, &format!("{fault} into {child}"));
         let kind = match fault {
             InjectedFault::Panic => Inject::Panic,
             InjectedFault::Wedge => Inject::Wedge,
             InjectedFault::Spin => Inject::Spin,
+            InjectedFault::Flood => {
+                let (around, child) = (around.clone(), child.to_owned());
+                // A second's work that ends by itself, off the threads that answer.
+                self.plan.around.services.spawn_blocking(move || flood::flood(&around, &child));
+                return Ok(text);
+            }
             InjectedFault::Fail if child == "journal" => {
-                self.plan.around.journal.handle().inject_failure();
-                return Ok(self.journal(command, "the journal's next commit fails"));
+                around.journal.handle().inject_failure();
+                return Ok(text);
+            }
+            InjectedFault::RefuseCancels | InjectedFault::TakeCancels if child == "exchange" => {
+                // An exchange that has stopped refuses them anyway.
+                let _ = self.exchange.inject(Fault::RefuseCancels(fault == InjectedFault::RefuseCancels));
+                return Ok(text);
             }
             InjectedFault::Fail => return Err(ApiProblem::unprocessable(format!("fail expected the journal, found {child}"))),
+            InjectedFault::RefuseCancels | InjectedFault::TakeCancels => {
+                return Err(ApiProblem::unprocessable(format!("{fault} expected the exchange, found {child}")));
+            }
         };
-        self.plan.around.directory.inject(child, kind).map_err(|error| ApiProblem::not_found(error.to_string()))?;
-        Ok(self.journal(command, &format!("{fault} into {child}")))
+        around.directory.inject(child, kind).map_err(|error| ApiProblem::not_found(error.to_string()))?;
+        Ok(text)
     }
 
     fn start_strategy(&self, id: StrategyId, command: &OperatorCommand) -> Result<String, ApiProblem> {
         let settings = self.plan.settings.load();
         let spec = settings.strategies.iter().find(|spec| spec.id == id);
         let spec = spec.ok_or_else(|| ApiProblem::not_found(format!("expected a configured strategy, found {id}")))?;
-        crate::simulation::assemble::instruments_of(spec, &self.plan.traded()).map_err(|error| ApiProblem::unprocessable(error.to_string()))?;
+        crate::simulation::assemble::instruments_of(spec, &self.plan.traded())
+            .map_err(|error| ApiProblem::unprocessable(error.to_string()))?;
         let mut roster = self.plan.around.roster.get().as_ref().clone();
         roster.strategies.insert(id, spec.accounts.clone());
         self.plan.around.roster.set(roster);
@@ -373,6 +401,20 @@ impl Control for DaemonControl {
     fn ready(&self) -> Readiness {
         let waiting_for = self.waiting_for();
         Readiness { ready: waiting_for.is_empty(), waiting_for }
+    }
+
+    /// Degraded is: what is not ready, what was restarted just now, and what is not in Normal mode.
+    fn health(&self) -> Health {
+        let (around, now) = (&self.plan.around, self.plan.around.clock.now());
+        let mut degraded: Vec<String> = self.waiting_for().into_iter().map(|name| format!("{name} is not ready")).collect();
+        for child in around.directory.children() {
+            let age = now.since(child.since);
+            if child.restarts > 0 && age < RESTART_SHOWS {
+                degraded.push(format!("{} was restarted {} s ago: {}", child.name, age.as_secs(), child.last_exit.unwrap_or_default()));
+            }
+        }
+        degraded.extend(around.modes.get().iter().map(|entry| format!("{} is {}: {}", entry.scope, entry.mode, entry.cause)));
+        degraded.into()
     }
 
     fn command(&self, command: OperatorCommand) -> BoxFuture<'_, Result<CommandOutcome, ApiProblem>> {

@@ -237,7 +237,7 @@ impl Started<'_> {
             environment: environment.clone(),
         });
         plan.around.roster.set(reload::roster(&plan, settings));
-        let control = DaemonControl::new(Arc::clone(&plan), Arc::clone(&hub), self.telemetry.metrics());
+        let control = DaemonControl::new(Arc::clone(&plan), Arc::clone(&hub), self.telemetry.metrics(), self.exchange.running.handle());
         let api = self.api_config();
         let server = ApiServer::bind(api.clone(), Arc::clone(&control) as Arc<dyn crate::api::Control>).await.map_err(Failure::usage)?;
         let url = server.url();
@@ -251,7 +251,9 @@ impl Started<'_> {
         let listener = self.exchange.listener.try_clone().map_err(Failure::failed)?;
         let services_root = root(services::root(&control, server, api, floor, listener)).await.map_err(gone)?;
         let trading_root = root(plan.trading_root()).await.map_err(gone)?;
-        safety::watch_root(&safety, &trading_root);
+        for root in [&safety_root, &services_root, &trading_root] {
+            safety::watch_root(&safety, root);
+        }
         let roots = vec![trading_root, services_root, safety_root];
         Ok(Running { plan, control, hub, roots, exits, notices, safety, url })
     }
@@ -330,8 +332,8 @@ impl Running {
             Exit::Forced => exit,
             Exit::Halted(_) | Exit::Disorderly(_) => {
                 self.control.stopping();
-                self.safety.until_confirmed(&mut self.notices, &self.control).await;
                 let detail = exit.to_string();
+                self.safety.until_confirmed(&mut self.notices, &self.control, &detail).await;
                 self.plan.around.journal.emergency(Record::KillSwitch { scope: Scope::Global, event: "exit".to_owned(), detail });
                 self.hub.tell(self.plan.around.clock.now(), EventKind::Daemon, exit.to_string());
                 exit

@@ -1,22 +1,27 @@
 //! The safety root: the kill switch, the journal's monitor, the watch over the trading thread, and their own beat. It stands
 //! on the services side; nothing of it needs the trading thread to be alive.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::control::DaemonControl;
+use super::shutdown;
 use super::tree::{self, Plan};
 use crate::actors::kill_switch::{self, KillSwitchActor, Notice};
+use crate::actors::latch_writer::LatchWriter;
 use crate::actors::{metronome, names};
 use crate::domain::kill_switch::KillSwitch;
 use crate::domain::ladder::{Ladder, ModeTable};
 use crate::domain::mode::{FaultClass, Mode, Scope};
-use crate::domain::restart::{Intensity, Restart, RuntimeKind, SupervisorPolicy};
+use crate::domain::record::Record;
+use crate::domain::restart::{ChildView, Intensity, Restart, RuntimeKind, SupervisorPolicy};
 use crate::messages::{KillMessage, Post};
-use crate::store::Latch;
+use crate::store::{HaltedScope, Latch, LatchState};
 use crate::supervision::{Child, ChildContext, ChildFault, StallFound, SupervisorHandle, SupervisorSpec, ThreadHeartbeat, watch_threads};
 use crate::telemetry::events::{JournalFailed, MailboxAlarm, ThreadStalled};
 
@@ -24,6 +29,9 @@ use crate::telemetry::events::{JournalFailed, MailboxAlarm, ThreadStalled};
 const BEAT: Duration = Duration::from_millis(50);
 /// A commit that hangs longer than this is a sick disk: a healthy one takes a thousandth of it.
 const DISK_STALL: Duration = Duration::from_secs(5);
+/// Nothing here waits for anything; what says nothing for so long is stuck. The kill switch must be back before a person
+/// asks again.
+const SILENCE_MAX: Duration = Duration::from_secs(2);
 /// How long a process that halted by itself waits for the venue to show no open order before it ends.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
 
@@ -46,7 +54,9 @@ impl std::fmt::Display for Exit {
             Self::Ordered => f.write_str("asked to stop"),
             Self::Forced => f.write_str("asked to stop at once"),
             Self::Disorderly(what) => write!(f, "stopped, but not in order: {what}"),
-            Self::Halted(why) => write!(f, "halted and ended: {why}; the halt is latched, look into it, start again and `ringfence resume`"),
+            Self::Halted(why) => {
+                write!(f, "halted and ended: {why}; the halt is latched, look into it, start again and `ringfence resume`")
+            }
         }
     }
 }
@@ -54,7 +64,9 @@ impl std::fmt::Display for Exit {
 pub struct Safety {
     plan: Arc<Plan>,
     latched: ModeTable,
-    latch: Arc<Latch>,
+    latch: LatchWriter,
+    /// Scopes that are Normal again and whose children are not all back yet.
+    returning: Mutex<BTreeSet<Scope>>,
     notices: mpsc::UnboundedSender<Notice>,
     exits: mpsc::UnboundedSender<Exit>,
 }
@@ -68,7 +80,8 @@ impl Safety {
         notices: mpsc::UnboundedSender<Notice>,
         exits: mpsc::UnboundedSender<Exit>,
     ) -> Arc<Self> {
-        Arc::new(Self { plan, latched, latch: Arc::new(latch), notices, exits })
+        let latch = LatchWriter::new(latch, plan.around.services.clone());
+        Arc::new(Self { plan, latched, latch, returning: Mutex::default(), notices, exits })
     }
 
     #[must_use]
@@ -94,22 +107,23 @@ impl Safety {
             let arguments = kill_switch::Arguments {
                 machine,
                 venue: Arc::clone(&safety.plan.venue),
-                latch: Arc::clone(&safety.latch),
+                latch: safety.latch.clone(),
                 notices: safety.notices.clone(),
                 around: safety.plan.around.clone(),
                 reporter: context.reporter,
             };
             (KillSwitchActor, arguments)
         });
-        child.ready_within(Duration::from_secs(5))
+        child.ready_within(Duration::from_secs(5)).heartbeat(SILENCE_MAX).mailbox_bound(tree::MAILBOX_BOUND)
     }
 
     /// The journal is a thread that nobody restarts: when it fails, everything halts and the process ends. This child stands
-    /// for it in the tree.
+    /// for it in the tree, and when it ends by any fault of its own, the journal counts as failed: nobody would see it fail.
+    /// Its faults are no storage faults to its supervisor, which would give up and stop the kill switch with the rest.
     fn journal(self: &Arc<Self>) -> Child {
         let safety = Arc::clone(self);
         let child = Child::task(names::plain("journal"), RuntimeKind::Services, move |context| watch_journal(context, Arc::clone(&safety)));
-        child.restart(Restart::Temporary).class(FaultClass::Storage)
+        child.restart(Restart::Temporary).heartbeat(SILENCE_MAX)
     }
 
     fn watchdog(self: &Arc<Self>, trading: ThreadHeartbeat) -> Child {
@@ -126,6 +140,7 @@ impl Safety {
 
     /// Halts everything and has the process end once the venue has confirmed it, or a while later.
     pub fn halt_and_exit(&self, why: &str) {
+        self.plan.around.gate.slam();
         self.tell(KillMessage::Trip { scope: Scope::Global, mode: Mode::Halted, cause: why.to_owned() });
         // The application may be ending already.
         drop(self.exits.send(Exit::Halted(why.to_owned())));
@@ -139,7 +154,7 @@ impl Safety {
     fn beat(self: &Arc<Self>) -> Child {
         let safety = Arc::clone(self);
         Child::task(names::plain("safety_beat"), RuntimeKind::Services, move |context| beat(context, Arc::clone(&safety)))
-            .heartbeat(Duration::from_secs(2))
+            .heartbeat(SILENCE_MAX)
     }
 
     /// What the application does about what the kill switch tells.
@@ -149,36 +164,45 @@ impl Safety {
             Notice::Unconfirmed(..) => {}
             Notice::Modes { raised } => {
                 control.modes_changed();
-                for scope in raised {
-                    self.bring_back(scope);
-                }
+                self.lock_returning().extend(raised);
+                self.bring_back();
             }
         }
     }
 
-    /// A scope that is Normal again gets the children back that gave up while it was not.
-    fn bring_back(&self, scope: Scope) {
-        let (plan, settings) = (&self.plan, self.plan.settings.load_full());
-        let directory = &plan.around.directory;
-        for account in settings.enabled_accounts().filter(|account| matches!(scope, Scope::Global) || scope == Scope::Account(account.id)) {
-            tree::ensure(directory, "execution", plan.executor(account.id));
-        }
-        for instrument in plan.traded() {
-            if matches!(scope, Scope::Global) || scope == Scope::Symbol(instrument.symbol) {
-                tree::ensure(directory, "markets", plan.market(instrument));
-            }
-        }
-        let running = plan.around.roster.get();
-        for spec in settings.enabled_strategies().filter(|spec| running.strategies.contains_key(&spec.id)) {
-            if matches!(scope, Scope::Global) || scope == Scope::Strategy(spec.id) {
-                tree::ensure(directory, "strategies", plan.strategy(spec));
+    /// A scope that is Normal again gets the children back that gave up while it was not. Looked at with every beat until
+    /// they are there: a guard that is still on its way out holds its name.
+    fn bring_back(&self) {
+        let mut returning = self.lock_returning();
+        let modes = self.plan.around.modes.get();
+        returning.retain(|scope| modes.of(*scope) != Mode::Halted && !tree::bring_back(&self.plan, *scope));
+    }
+
+    fn lock_returning(&self) -> std::sync::MutexGuard<'_, BTreeSet<Scope>> {
+        self.returning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is left when the kill switch is gone for good: the latch and the venue, straight from here.
+    async fn without_kill_switch(&self, why: &str) {
+        let (scope, since) = (Scope::Global, self.plan.around.clock.now());
+        self.latch.store(LatchState { halted: vec![HaltedScope { scope, since, cause: why.to_owned(), by: None }] });
+        for account in self.plan.around.roster.get().accounts.clone() {
+            let deadline = tokio::time::Instant::now() + CONFIRM_WITHIN;
+            match shutdown::cancel_at_venue(&self.plan, account, deadline, || true).await {
+                Ok(()) => tracing::warn!(target: "ringfence::controls", %account, "the venue shows no open order"),
+                Err(why) => tracing::error!(target: "ringfence::controls", %account, why, "not confirmed: look there by hand"),
             }
         }
     }
 
     /// Until every account is confirmed or the time for it is over.
-    pub async fn until_confirmed(&self, notices: &mut mpsc::UnboundedReceiver<Notice>, control: &DaemonControl) {
+    pub async fn until_confirmed(&self, notices: &mut mpsc::UnboundedReceiver<Notice>, control: &DaemonControl, why: &str) {
+        if self.plan.around.directory.lookup(names::kill_switch().as_str()).is_none() {
+            return self.without_kill_switch(why).await;
+        }
         let mut waiting = self.plan.around.roster.get().accounts.clone();
+        // What was halted and confirmed before is so still, and nobody says it twice.
+        waiting.retain(|account| !control.is_confirmed(*account));
         let all = async {
             while !waiting.is_empty() {
                 let Some(notice) = notices.recv().await else { return };
@@ -194,14 +218,14 @@ impl Safety {
     }
 }
 
-/// A trading root that gives up takes the process with it, after everything is halted.
+/// A root that gives up takes the process with it, after everything is halted: nobody is left to restart it.
 pub fn watch_root(safety: &Arc<Safety>, root: &SupervisorHandle) {
     let (safety, mut root) = (Arc::clone(safety), root.clone());
     let services = safety.plan.around.services.clone();
     // Ends with the root, which outlives nothing but this.
     services.spawn(async move {
         if let crate::domain::restart::Finish::Escalated { class, why } = root.finished().await {
-            safety.halt_and_exit(&format!("the trading root gave up after {class} faults: {why}"));
+            safety.halt_and_exit(&format!("the {} root gave up after {class} faults: {why}", root.name()));
         }
     });
 }
@@ -209,6 +233,7 @@ pub fn watch_root(safety: &Arc<Safety>, root: &SupervisorHandle) {
 async fn watch_journal(context: ChildContext, safety: Arc<Safety>) -> Result<(), ChildFault> {
     let handle = safety.plan.around.journal.handle().clone();
     let mut failures = handle.failures();
+    let watching = Watching { safety: Arc::clone(&safety), stop: context.stop.clone() };
     context.reporter.ready();
     let mut look = tokio::time::interval(Duration::from_millis(250));
     let why = loop {
@@ -216,6 +241,7 @@ async fn watch_journal(context: ChildContext, safety: Arc<Safety>) -> Result<(),
             () = context.stop.cancelled() => return Ok(()),
             _ = look.tick() => {
                 context.reporter.obey_injection().await;
+                context.reporter.heartbeat();
                 let stalled = handle.stalled_for(crate::store::wall_clock());
                 if stalled > DISK_STALL {
                     break format!("a commit expected within {DISK_STALL:?}, found one running for {stalled:?}");
@@ -228,9 +254,42 @@ async fn watch_journal(context: ChildContext, safety: Arc<Safety>) -> Result<(),
         }
     };
     JournalFailed { operation: "append", error: &why }.emit();
-    safety.plan.around.gate.slam();
-    safety.halt_and_exit(&why);
-    Err(ChildFault::new(FaultClass::Storage, why))
+    safety.halt_and_exit(&format!("{} fault: {why}", FaultClass::Storage));
+    // The halt is said; an end from here on is no news.
+    watching.done();
+    Ok(())
+}
+
+/// Halts when the watch over the journal ends in any way but an ordered stop: by a panic, by a kill.
+struct Watching {
+    safety: Arc<Safety>,
+    stop: CancellationToken,
+}
+
+impl Watching {
+    fn done(self) {
+        self.stop.cancel();
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        if !self.stop.is_cancelled() {
+            self.safety.halt_and_exit("the watch over the journal ended: a failing disk would not be seen");
+        }
+    }
+}
+
+/// In the words of supervision's other rows, so that it stands among them in the audit and in the event stream.
+fn mailbox_row(child: &ChildView, depth: usize, bound: usize) -> Record {
+    let detail = format!("{depth} messages waited, the bound is {bound}");
+    Record::Supervision {
+        child: child.name.to_string(),
+        incarnation: child.incarnation,
+        event: "mailbox_alarm".to_owned(),
+        class: None,
+        detail,
+    }
 }
 
 async fn beat(context: ChildContext, safety: Arc<Safety>) -> Result<(), ChildFault> {
@@ -245,10 +304,12 @@ async fn beat(context: ChildContext, safety: Arc<Safety>) -> Result<(), ChildFau
         context.reporter.obey_injection().await;
         context.reporter.heartbeat();
         safety.tell(KillMessage::Tick);
+        safety.bring_back();
         // Once a second.
         if count.is_multiple_of(20) {
             metronome::watch_mailboxes(&safety.plan.around.directory, |child, depth, bound| {
-                MailboxAlarm { child: child.as_str(), depth, bound }.emit();
+                MailboxAlarm { child: child.name.as_str(), depth, bound }.emit();
+                safety.plan.around.journal.note(vec![mailbox_row(child, depth, bound)]);
             });
         }
     }

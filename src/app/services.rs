@@ -24,6 +24,9 @@ use crate::venues::binance::rest::MarketRest;
 /// Levels of a book snapshot: what the synthetic market shows, and enough for any touch.
 const DEPTH_LIMIT: usize = 1_000;
 
+/// A server beats while it waits for clients: without that for so long it is stuck.
+const SILENCE_MAX: Duration = Duration::from_secs(2);
+
 /// The exchange's public side.
 #[must_use]
 pub fn floor(exchange: &EmbeddedExchange) -> Arc<dyn MarketFloor> {
@@ -39,6 +42,7 @@ pub fn root(
     floor: Arc<dyn MarketFloor>,
     listener: std::net::TcpListener,
 ) -> SupervisorSpec {
+    let api = ApiConfig { bind: server.address(), ..api };
     let first = Arc::new(Mutex::new(Some(server)));
     let control = Arc::clone(control);
     let listener = Arc::new(listener);
@@ -54,12 +58,14 @@ fn market_server(floor: Arc<dyn MarketFloor>, listener: Arc<std::net::TcpListene
             let fault = |error: String| ChildFault::new(FaultClass::Transport, error);
             let listener = listener.try_clone().and_then(tokio::net::TcpListener::from_std).map_err(|error| fault(error.to_string()))?;
             context.reporter.ready();
-            serve(listener, floor, context.stop.clone()).await.map_err(|error| fault(error.to_string()))
+            context.reporter.attend(serve(listener, floor, context.stop.clone())).await.map_err(|error| fault(error.to_string()))
         }
     })
+    .heartbeat(SILENCE_MAX)
 }
 
-/// The first incarnation serves on what was bound at the start; a later one binds again.
+/// The first incarnation serves on what was bound at the start; a later one binds the same address again, also where the
+/// first one's port was chosen by the system: whoever knew the way still does.
 fn api_server(control: &Arc<DaemonControl>, api: &ApiConfig, first: &Arc<Mutex<Option<ApiServer>>>) -> Child {
     let (control, api, first) = (Arc::clone(control), api.clone(), Arc::clone(first));
     Child::task(names::plain("api"), RuntimeKind::Services, move |context| {
@@ -72,9 +78,10 @@ fn api_server(control: &Arc<DaemonControl>, api: &ApiConfig, first: &Arc<Mutex<O
                 None => ApiServer::bind(api, control).await.map_err(|error| fault(error.to_string()))?,
             };
             context.reporter.ready();
-            server.run(context.stop.clone()).await.map_err(|error| fault(error.to_string()))
+            context.reporter.attend(server.run(context.stop.clone())).await.map_err(|error| fault(error.to_string()))
         }
     })
+    .heartbeat(SILENCE_MAX)
 }
 
 /// History over the venue's own REST.

@@ -90,6 +90,11 @@ async fn answered(plan: &Plan, account: AccountId, since: Timestamp, deadline: I
 async fn cancel_all(plan: &Arc<Plan>, account: AccountId, since: Timestamp, deadline: Instant) -> Result<(), String> {
     // An order whose outcome the venue does not tell yet is no order that it shows: the next start asks on.
     let booked = || settled(plan, account, since, |status| !status.is_terminal() && status != OrderStatus::Unknown);
+    cancel_at_venue(plan, account, deadline, booked).await
+}
+
+/// Until the venue shows no open order and `booked` holds, or time is up.
+pub async fn cancel_at_venue(plan: &Plan, account: AccountId, deadline: Instant, booked: impl Fn() -> bool) -> Result<(), String> {
     let ask = |command| {
         let answer = plan.venue.ask(account, command);
         async { timeout(ANSWER, answer).await.map_err(|_| "no answer from the venue".to_owned())?.map_err(|error| error.to_string()) }

@@ -36,6 +36,10 @@ impl SupervisionSink for Sink {
             EventKind::Started if event.incarnation.0 > 1 => ChildRestarted { child, incarnation: event.incarnation }.emit(),
             EventKind::Exited | EventKind::Stalled => {
                 let Some(class) = event.class else { return };
+                // The end of a child that was killed for a stall is not a second fault: the stall was told.
+                if event.what == EventKind::Exited && class == FaultClass::Stall {
+                    return;
+                }
                 ChildFailed { child, incarnation: event.incarnation, class, cause: &event.detail }.emit();
                 let scope = names::scope_of(child);
                 self.tell(KillMessage::Fault { scope, class, detail: format!("{child}: {}", event.detail) });

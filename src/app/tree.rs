@@ -17,6 +17,7 @@ use crate::actors::strategy::{self, StrategyActor};
 use crate::actors::{Surroundings, metronome, names};
 use crate::domain::ids::{AccountId, Epoch, StrategyId, Symbol};
 use crate::domain::instrument::Instrument;
+use crate::domain::mode::Scope;
 use crate::domain::restart::{Backoff, ChildName, Intensity, Restart, RuntimeKind, Shutdown, SupervisorPolicy};
 use crate::settings::{Settings, StrategySpec};
 use crate::simulation::assemble::{self, Proposer};
@@ -25,7 +26,7 @@ use crate::supervision::{Child, Directory, Environment, SupervisorSpec};
 use crate::venues::port::Venue;
 
 /// A mailbox deeper than this raises its alarm: at 2 µs a message it is 20 ms of work behind.
-const MAILBOX_BOUND: usize = 10_000;
+pub const MAILBOX_BOUND: usize = 10_000;
 
 /// Everything that children are made from. Outlives every incarnation.
 pub struct Plan {
@@ -170,7 +171,7 @@ impl Plan {
         let stream = Child::task(names::stream(account), RuntimeKind::Trading, move |context| {
             executor::listen(context, account, Arc::clone(&plan.venue), plan.around.clone())
         });
-        self.guarded(&name, vec![actor, stream])
+        self.guarded(&name, vec![actor, stream.heartbeat(self.heartbeat())])
     }
 
     #[must_use]
@@ -193,15 +194,16 @@ impl Plan {
     }
 
     /// The embedded exchange has few symbols and one machine: one connection carries them.
-    fn feed(self: &Arc<Self>) -> Child {
+    #[must_use]
+    pub fn feed(self: &Arc<Self>) -> Child {
         let plan = Arc::clone(self);
         let name = names::feed(0);
         let task = Child::task(name.clone(), RuntimeKind::Trading, move |context| {
             let spec = FeedSpec { base: plan.stream_base.clone(), instruments: plan.instruments.clone() };
             feed::read(context, spec, plan.around.clone())
         });
-        // Its beat is data; the feed itself gives a silent socket up before this.
-        self.guarded(&name, vec![task.ready_within(Duration::from_secs(10)).heartbeat(Duration::from_secs(20))])
+        // Silence of its socket is the feed's own matter; this is about the feed itself.
+        self.guarded(&name, vec![task.ready_within(Duration::from_secs(10)).heartbeat(self.heartbeat())])
     }
 
     #[must_use]
@@ -214,8 +216,7 @@ impl Plan {
             let make_host = move |first_intent: u32| {
                 let (settings, state) = (inner.settings.load(), inner.around.journal.state());
                 let proposer = Proposer { first_intent, ..Proposer::first(inner.epoch, place) };
-                assemble::host(&settings, &wanted, &inner.registry, &inner.traded(), &state, proposer)
-                    .map_err(|error| error.to_string())
+                assemble::host(&settings, &wanted, &inner.registry, &inner.traded(), &state, proposer).map_err(|error| error.to_string())
             };
             let symbols = assemble::instruments_of(&spec, &plan.traded()).unwrap_or_default();
             let arguments = strategy::Arguments {
@@ -241,7 +242,8 @@ impl Plan {
 
     fn metronome(self: &Arc<Self>) -> Child {
         let plan = Arc::clone(self);
-        let task = Child::task(names::plain("metronome"), RuntimeKind::Trading, move |context| metronome::beat(context, plan.around.clone()));
+        let task =
+            Child::task(names::plain("metronome"), RuntimeKind::Trading, move |context| metronome::beat(context, plan.around.clone()));
         task.heartbeat(self.heartbeat())
     }
 }
@@ -256,15 +258,41 @@ pub fn traded(settings: &Settings, listed: &[Instrument]) -> Vec<Instrument> {
     listed.iter().filter(|instrument| enabled(instrument.symbol)).cloned().collect()
 }
 
-/// Puts a child back that gave up and was let go; one that stands is left alone.
-pub fn ensure(directory: &Directory, supervisor: &str, child: Child) {
+/// Puts a child back that gave up and was let go; one that stands is left alone. Says whether it stands.
+pub fn ensure(directory: &Directory, supervisor: &str, child: Child) -> bool {
     let name = child.spec().name.clone();
-    if directory.lookup(name.as_str()).is_none()
-        && let Some(supervisor) = directory.supervisor(supervisor)
-    {
+    if directory.lookup(name.as_str()).is_some() {
+        return true;
+    }
+    let on_its_way = directory.children().iter().any(|other| other.name == name);
+    if !on_its_way && let Some(supervisor) = directory.supervisor(supervisor) {
         // A supervisor that stops meanwhile has no use for it.
         let _ = supervisor.add(child);
     }
+    false
+}
+
+/// Puts the children of a scope back that gave up. Says whether all of them stand.
+pub fn bring_back(plan: &Arc<Plan>, scope: Scope) -> bool {
+    let (settings, directory) = (plan.settings.load_full(), &plan.around.directory);
+    let all = scope == Scope::Global;
+    let mut stand = true;
+    for account in settings.enabled_accounts().filter(|account| all || scope == Scope::Account(account.id)) {
+        stand &= ensure(directory, "execution", plan.executor(account.id));
+    }
+    for instrument in plan.traded().into_iter().filter(|instrument| all || scope == Scope::Symbol(instrument.symbol)) {
+        stand &= ensure(directory, "markets", plan.market(instrument));
+    }
+    if all {
+        stand &= ensure(directory, "markets", plan.feed());
+    }
+    let running = plan.around.roster.get();
+    for spec in settings.enabled_strategies().filter(|spec| running.strategies.contains_key(&spec.id)) {
+        if all || scope == Scope::Strategy(spec.id) {
+            stand &= ensure(directory, "strategies", plan.strategy(spec));
+        }
+    }
+    stand
 }
 
 /// Takes a guarded child out, with everything in it.

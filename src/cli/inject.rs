@@ -34,8 +34,14 @@ enum Fault {
     Wedge,
     /// Never come back from a handler
     Spin,
+    /// Put a million messages into its mailbox
+    Flood,
     /// Refuse the next commit, as a broken disk does; the journal only
     Fail,
+    /// Have the exchange carried inside refuse every cancel (`inject exchange refuse-cancels`)
+    RefuseCancels,
+    /// And take them again
+    TakeCancels,
 }
 
 impl From<Fault> for InjectedFault {
@@ -44,7 +50,10 @@ impl From<Fault> for InjectedFault {
             Fault::Panic => Self::Panic,
             Fault::Wedge => Self::Wedge,
             Fault::Spin => Self::Spin,
+            Fault::Flood => Self::Flood,
             Fault::Fail => Self::Fail,
+            Fault::RefuseCancels => Self::RefuseCancels,
+            Fault::TakeCancels => Self::TakeCancels,
         }
     }
 }

@@ -63,6 +63,8 @@ pub enum Input {
     Shows { account: AccountId, snapshot: VenueSnapshot },
     /// The venue could not be asked.
     Silent { account: AccountId, why: String },
+    /// The row of a raise is durable.
+    Raised,
     Tick,
 }
 
@@ -72,6 +74,9 @@ pub enum Effect {
     SetGate(ModeTable),
     /// Tell risk and executors, and store the latch file.
     Publish(ModeTable),
+    /// Behind the row of a raise: `Raised` comes back to the machine. The modes are not in here, because what was lowered
+    /// while the row was on its way must stay so.
+    Raise,
     /// Straight to the venue, on the kill switch's own connection.
     Send { account: AccountId, command: VenueCommand },
     /// `account` has no open order at the venue, by the venue's own word, and no position where those were to be closed.
@@ -134,8 +139,7 @@ impl KillSwitch {
     /// What a restarted daemon does with the latch it found: the gate is closed again and the halted accounts are swept
     /// anew, because the life before may have died half way.
     pub fn start(&mut self, now: Timestamp, out: &mut Outbox<Record, Effect>) {
-        out.push(Effect::SetGate(self.modes().clone()));
-        out.push(Effect::Publish(self.modes().clone()));
+        self.tell_modes(out);
         let halted: Vec<AccountId> = self.accounts.keys().copied().filter(|account| self.modes().account(*account) == Mode::Halted).collect();
         for account in halted {
             let flatten = self.accounts.get(&account) == Some(&OnKill::Flatten);
@@ -162,8 +166,15 @@ impl KillSwitch {
                     sweep.last_why = why;
                 }
             }
+            Input::Raised => self.tell_modes(out),
             Input::Tick => self.retry(now, out),
         }
+    }
+
+    /// The gate before everybody else.
+    fn tell_modes(&self, out: &mut Outbox<Record, Effect>) {
+        out.push(Effect::SetGate(self.modes().clone()));
+        out.push(Effect::Publish(self.modes().clone()));
     }
 
     fn operator(&mut self, now: Timestamp, order: &Order, out: &mut Outbox<Record, Effect>) {
@@ -182,11 +193,7 @@ impl KillSwitch {
         }
         let (accepted, text) = match outcome {
             Ok(text) => (true, text),
-            Err(error) => {
-                // Whoever asked may have slammed the gate on the way here: it goes back to what the modes say.
-                out.push(Effect::SetGate(self.modes().clone()));
-                (false, error.to_string())
-            }
+            Err(error) => (false, error.to_string()),
         };
         let row = Record::OperatorCommand {
             verb: order.verb.to_string(),
@@ -231,14 +238,12 @@ impl KillSwitch {
         for account in self.covered(order.scope) {
             self.confirmed.remove(&account);
         }
-        let modes = self.modes().clone();
-        out.persist(vec![mode_row(&transition, Some(order))], vec![Effect::SetGate(modes.clone()), Effect::Publish(modes)]);
+        out.persist(vec![mode_row(&transition, Some(order))], vec![Effect::Raise]);
         Ok(format!("{} is Normal", order.scope))
     }
 
     fn lowered(&mut self, now: Timestamp, transition: &Transition, order: Option<&Order>, out: &mut Outbox<Record, Effect>) {
-        out.push(Effect::SetGate(self.modes().clone()));
-        out.push(Effect::Publish(self.modes().clone()));
+        self.tell_modes(out);
         if transition.to == Mode::Halted {
             for account in self.covered(transition.scope) {
                 let flatten = self.accounts.get(&account) == Some(&OnKill::Flatten);

@@ -151,8 +151,22 @@ fn resume_needs_a_person_and_finished_cancels_and_is_durable_before_the_gate_ope
     assert_eq!(switch.modes().account(account("a")), Mode::Halted);
     let steps = step(&mut switch, 30, order(Verb::Resume, scope));
     let Step::Persist { then, .. } = &steps[0] else { panic!("{steps:?}") };
-    assert!(matches!(then[0], Effect::SetGate(_)));
-    assert_eq!(switch.modes().account(account("a")), Mode::Normal);
+    assert_eq!(then, &[Effect::Raise]);
+    let steps = step(&mut switch, 40, Input::Raised);
+    assert!(matches!(&steps[0], Step::Do(Effect::SetGate(modes)) if modes.account(account("a")) == Mode::Normal), "{steps:?}");
+}
+
+#[test]
+fn a_halt_that_comes_while_a_resume_is_being_written_stands() {
+    let mut switch = switch(OnKill::Cancel);
+    let scope = Scope::Account(account("a"));
+    step(&mut switch, 0, order(Verb::Halt, scope));
+    step(&mut switch, 10, shows("a", 0, "0"));
+    step(&mut switch, 20, order(Verb::Resume, scope));
+    step(&mut switch, 21, Input::Trip { scope, mode: Mode::Halted, cause: "again".into() });
+    let steps = step(&mut switch, 22, Input::Raised);
+    let halted = |modes: &ModeTable| modes.account(account("a")) == Mode::Halted;
+    assert!(matches!(&steps[..], [Step::Do(Effect::SetGate(gate)), Step::Do(Effect::Publish(told))] if halted(gate) && halted(told)), "{steps:?}");
 }
 
 #[test]

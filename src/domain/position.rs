@@ -16,7 +16,8 @@ use super::ids::{AccountId, Symbol};
 use super::money::{Money, Price, Quantity};
 use super::order::{Fill, PositionSide, PositionView, Side, VenuePosition};
 
-/// Places that a partial close's share of the cost is rounded to, half to even: the smallest unit that venues book (1e-8).
+/// Places that a partial close's share of the cost is rounded to: the smallest unit that venues book (1e-8). Towards zero, as
+/// the exchange carried inside does, so that both sides' balances agree to the last digit.
 const COST_SCALE: u32 = 8;
 
 /// Executions remembered for an account, over all symbols. A venue repeats a fill within one reconnect or one restart
@@ -122,7 +123,7 @@ fn proportion(cost: Money, part: Quantity, whole: Quantity) -> Money {
     let product = cost.0.checked_mul(part.0).and_then(|value| value.checked_div(whole.0));
     // Past 28 digits the quotient is taken first. Whatever the share comes to, the rest stays in the cost: totals are exact.
     let share = product.unwrap_or_else(|| cost.0 * (part.0 / whole.0));
-    Money(share.round_dp_with_strategy(COST_SCALE, RoundingStrategy::MidpointNearestEven))
+    Money(share.round_dp_with_strategy(COST_SCALE, RoundingStrategy::ToZero))
 }
 
 /// What became of a fill.
@@ -456,7 +457,7 @@ mod tests {
         position.apply(Side::Buy, price("101"), quantity("2"), Money::ZERO);
         assert_eq!(position.cost(), money("302"));
         let third = position.apply(Side::Sell, price("110"), quantity("1"), Money::ZERO);
-        assert_eq!(third.pnl, money("9.33333333"));
+        assert_eq!(third.pnl, money("9.33333334"));
         let rest = position.apply(Side::Sell, price("110"), quantity("2"), Money::ZERO);
         assert_eq!(third.pnl + rest.pnl, money("28"));
         assert!(position.is_flat() && position.cost().is_zero());

@@ -2,6 +2,8 @@
 
 pub mod assemble;
 pub mod backtest;
+#[cfg(test)]
+mod executor_death_tests;
 pub mod report;
 pub mod tally;
 pub mod trace;

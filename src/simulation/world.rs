@@ -376,6 +376,7 @@ impl World {
                 self.seen_modes = modes;
             }
             Effect::Send { account, command } => self.kill_send(account, &command),
+            Effect::Raise => self.work.push_back(Work::Kill(kill_switch::Input::Raised)),
             Effect::Confirmed { .. } | Effect::Unconfirmed { .. } | Effect::Answer { .. } => {}
         }
     }

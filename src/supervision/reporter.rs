@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use ractor::ActorRef;
 
@@ -10,6 +11,9 @@ use super::directory::Slot;
 use super::supervisor::SupervisorMessage;
 use crate::domain::ids::Incarnation;
 use crate::domain::restart::ChildName;
+
+/// Four beats within the shortest deadline that a child may have.
+const ATTEND_EVERY: Duration = Duration::from_millis(250);
 
 /// The signs of life of one incarnation. Counters of their own: nothing else is published through them, hence relaxed.
 #[derive(Debug, Default)]
@@ -99,6 +103,20 @@ impl Reporter {
     pub async fn obey_injection(&self) {
         if self.slot.injection.is_set() {
             self.slot.injection.obey().await;
+        }
+    }
+
+    /// Waits for something that may rightly take its time (a socket, a client) and shows meanwhile that the task itself still
+    /// runs: its silence is then a wedge and never a quiet market.
+    pub async fn attend<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            self.obey_injection().await;
+            self.heartbeat();
+            // Work that is done already costs no timer.
+            if let Ok(done) = tokio::time::timeout(ATTEND_EVERY, &mut work).await {
+                return done;
+            }
         }
     }
 

@@ -31,7 +31,7 @@ impl Venue for Embedded {
     }
 
     fn ask(&self, account: AccountId, command: VenueCommand) -> BoxFuture<'static, Result<Vec<VenueEvent>, NotTaken>> {
-        let exchange = self.0.clone();
-        async move { Ok(exchange.request(account, command).await?) }.boxed()
+        let answer = self.0.request(account, command);
+        async move { Ok(answer.await?) }.boxed()
     }
 }

@@ -30,6 +30,6 @@ pub trait Venue: Send + Sync + 'static {
     fn listen(&self, account: AccountId) -> Result<BoxStream<'static, VenueEvent>, NotTaken>;
 
     /// The kill switch's way: a connection of its own, whose answers come back to the asker. What the command does to orders is
-    /// told on the account's stream as well.
+    /// told on the account's stream as well. Commands leave in the order in which they are asked for, waited for or not.
     fn ask(&self, account: AccountId, command: VenueCommand) -> BoxFuture<'static, Result<Vec<VenueEvent>, NotTaken>>;
 }

@@ -414,6 +414,35 @@ fn an_ended_order_that_the_venue_lists_after_all_is_cancelled_and_not_forgotten_
     assert_eq!(desk.status(id), OrderStatus::Working, "still tracked until the venue says that it ended");
 }
 
+/// A fill that is told while nobody is there is lost; the next one must not hide it from the successor of a successor.
+#[test]
+fn a_fill_heard_before_the_snapshot_does_not_hide_the_ones_before_it_from_the_next_life() {
+    let mut desk = Desk::ready();
+    let id = desk.submit(1, "4");
+    desk.venue(1, fill(id, 1, "1"));
+    // Trade 2 is told to nobody; trade 3 to a successor that dies before the venue has answered it.
+    let mut second = Desk::recovered(desk.replayed(), 1);
+    second.venue(2, fill(id, 3, "1"));
+    desk.rows.append(&mut second.rows);
+    let third = Desk::recovered(desk.replayed(), 1);
+    assert!(matches!(third.sent[0], VenueCommand::Snapshot { trades_after: 0 | 1 }), "{:?}", third.sent);
+}
+
+#[test]
+fn trades_that_the_venue_says_and_does_not_list_are_not_asked_for_in_a_circle() {
+    let mut before = Desk::ready();
+    let id = before.submit(1, "4");
+    let mut desk = Desk::recovered(before.replayed(), 2);
+    let mut snapshot = VenueSnapshot { open_orders: vec![listed(id, OrderStatus::Working, "1")], ..VenueSnapshot::default() };
+    snapshot.trades.clear();
+    for _ in 0..50 {
+        desk.venue(5, VenueEvent::SnapshotIs(snapshot.clone()));
+        desk.venue(5, VenueEvent::OrderIs { client_order_id: id, order: Some(listed(id, OrderStatus::Working, "1")) });
+    }
+    let snapshots = desk.sent.iter().filter(|command| matches!(command, VenueCommand::Snapshot { .. })).count();
+    assert!(snapshots <= 2, "{snapshots} snapshots asked for in one instant");
+}
+
 #[test]
 fn the_venue_decides_a_position_that_trades_do_not_explain() {
     let mut desk = Desk::recovered(AccountState::new(account()), 2);
@@ -451,6 +480,10 @@ proptest::proptest! {
             }
         }
         let expected = Quantity(rust_decimal::Decimal::from(traded.len()));
+        // What was heard while the venue was being asked is booked with its answer.
+        let entry_price = "100".parse().unwrap();
+        let position = VenuePosition { symbol: symbol(), position_side: PositionSide::Both, quantity: expected, entry_price };
+        desk.venue(100, VenueEvent::SnapshotIs(VenueSnapshot { positions: vec![position], ..VenueSnapshot::default() }));
         proptest::prop_assert_eq!(desk.position(), expected);
         let mut filled = Quantity::ZERO;
         for report in desk.reports.iter().filter(|report| report.client_order_id == id) {

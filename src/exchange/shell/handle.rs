@@ -130,10 +130,18 @@ impl ExchangeHandle {
     ///
     /// # Errors
     /// When the exchange has stopped.
-    pub async fn request(&self, account: AccountId, command: VenueCommand) -> Result<Vec<VenueEvent>, ExchangeStopped> {
+    pub fn request(
+        &self,
+        account: AccountId,
+        command: VenueCommand,
+    ) -> impl Future<Output = Result<Vec<VenueEvent>, ExchangeStopped>> + Send + 'static {
         let (reply, answer) = oneshot::channel();
-        self.post(Request::Command { account, command, reply: Some(reply) })?;
-        answer.await.map_err(|_| ExchangeStopped)
+        // Posted here and not when the answer is first waited for: of two requests the first one asked for is the first.
+        let posted = self.post(Request::Command { account, command, reply: Some(reply) });
+        async move {
+            posted?;
+            answer.await.map_err(|_| ExchangeStopped)
+        }
     }
 
     /// Listens to an account; the stream before this one ends.
