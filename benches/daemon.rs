@@ -3,7 +3,7 @@
 //! a million rows ≤ 2 s. A plain program, because each figure needs a daemon of its own.
 //! `cargo bench --bench daemon [-- SECONDS]`: SECONDS is how long the default run is watched, 60 unless told.
 
-#![allow(clippy::disallowed_methods, reason = "a bench watches another process by the wall clock")]
+#![allow(clippy::disallowed_methods, reason = "a bench measures wall time, and waits for it")]
 
 use std::fs::{self, File};
 use std::io::{Read, Write};

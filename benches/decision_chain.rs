@@ -153,6 +153,15 @@ struct Desks {
     orders: u64,
 }
 
+impl Desks {
+    fn tell(&self, event: VenueEvent) {
+        if let Some(events) = &self.events {
+            // Nobody listens any more at the end of the bench.
+            drop(events.send(event));
+        }
+    }
+}
+
 /// Takes every order at once and fills the oldest when an account has more than twenty.
 struct FakeVenue {
     accounts: Mutex<BTreeMap<AccountId, Desks>>,
@@ -169,10 +178,7 @@ impl FakeVenue {
         let filled = (desk.open.len() > WORKING).then(|| desk.open.pop_front()).flatten();
         let filled = filled.map(|order| VenueEvent::Filled(fill(account, &order, desk.orders, at)));
         for event in [Some(accepted), filled].into_iter().flatten() {
-            if let Some(events) = &desk.events {
-                // Whoever listened may be gone.
-                let _ = events.send(event);
-            }
+            desk.tell(event);
         }
     }
 }
@@ -202,9 +208,7 @@ impl Venue for FakeVenue {
             VenueCommand::Place(order) => self.place(account, desk, order),
             VenueCommand::Snapshot { .. } => {
                 let snapshot = VenueSnapshot { wallet: Money(1_000_000.into()), ..VenueSnapshot::default() };
-                if let Some(events) = &desk.events {
-                    let _ = events.send(VenueEvent::SnapshotIs(snapshot));
-                }
+                desk.tell(VenueEvent::SnapshotIs(snapshot));
             }
             _ => {}
         }

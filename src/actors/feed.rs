@@ -51,7 +51,8 @@ pub async fn read(context: ChildContext, spec: FeedSpec, around: Surroundings) -
     };
     let began = around.clock.now();
     let mut decoder = Decoder::new(&spec.instruments).map_err(|error| ChildFault::new(FaultClass::Data, error.to_string()))?;
-    let mut connection = context.reporter.attend(connection::connect(&spec.base, &spec.streams())).await.map_err(|error| lost(error.to_string()))?;
+    let mut connection =
+        context.reporter.attend(connection::connect(&spec.base, &spec.streams())).await.map_err(|error| lost(error.to_string()))?;
     FeedConnected { feed: context.name.as_str(), took: around.clock.now().since(began) }.emit();
     let mut readers = readers(&spec, &around);
     for reader in readers.values_mut() {

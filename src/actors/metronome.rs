@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
 use super::{Surroundings, names};
+use crate::domain::restart::{ChildName, ChildView};
 use crate::messages::{ExecutorMessage, MarketMessage, Post, RiskMessage, StrategyMessage};
 use crate::supervision::{ChildContext, ChildFault, Directory};
-use crate::domain::restart::{ChildName, ChildView};
 use crate::telemetry::metrics;
 
 /// Bars close and silence shows within this: a tenth of the shortest bar that strategies use.
@@ -65,4 +65,3 @@ pub fn watch_mailboxes(directory: &Directory, mut alarm: impl FnMut(&ChildView, 
         }
     }
 }
-

@@ -10,9 +10,9 @@ pub mod latch_writer;
 pub mod market;
 pub mod metronome;
 pub mod names;
+mod order_traces;
 pub mod risk_manager;
 pub mod strategy;
-mod order_traces;
 mod tickets;
 
 use std::sync::Arc;

@@ -12,9 +12,9 @@ use crate::domain::ladder::ModeTable;
 use crate::domain::order::{OrderIntent, TraceContext};
 use crate::domain::outbox::{Outbox, Step};
 use crate::domain::record::Record;
-use crate::domain::time::Timestamp;
 use crate::domain::risk::limits::RiskLimits;
 use crate::domain::risk::{Effect, Input, RiskMachine};
+use crate::domain::time::Timestamp;
 use crate::messages::{Envelope, ExecutorMessage, KillMessage, Post, RiskMessage, StrategyMessage};
 use crate::supervision::Reporter;
 use crate::telemetry::events::OrderRefused;
@@ -163,7 +163,9 @@ impl State {
             Effect::Cancel { account, symbol, client_order_id, reason } => {
                 self.executor(account).tell(ExecutorMessage::Cancel { symbol, client_order_id, reason });
             }
-            Effect::SetLeverage { account, symbol, leverage } => self.executor(account).tell(ExecutorMessage::SetLeverage { symbol, leverage }),
+            Effect::SetLeverage { account, symbol, leverage } => {
+                self.executor(account).tell(ExecutorMessage::SetLeverage { symbol, leverage })
+            }
             Effect::Trip { scope, mode, cause } => self.kill_switch.tell(KillMessage::Trip { scope, mode, cause }),
         }
     }

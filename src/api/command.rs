@@ -140,7 +140,9 @@ fn read(body: &[u8]) -> Result<Body, ApiProblem> {
 }
 
 fn fault_missing() -> ApiProblem {
-    ApiProblem::unprocessable("expected {\"fault\": \"panic\" | \"wedge\" | \"spin\" | \"flood\" | \"fail\" | \"refuse_cancels\" | \"take_cancels\"}, found no fault")
+    ApiProblem::unprocessable(
+        "expected {\"fault\": \"panic\" | \"wedge\" | \"spin\" | \"flood\" | \"fail\" | \"refuse_cancels\" | \"take_cancels\"}, found no fault",
+    )
 }
 
 /// A text that is there has something in it and fits.

@@ -59,7 +59,8 @@ fn failure(error: BacktestError) -> Failure {
 }
 
 fn write_report(path: &Path, outcome: &Outcome, options: &BacktestOptions) -> Result<(), Failure> {
-    let names: Vec<String> = options.data.iter().filter_map(|file| file.file_name()).map(|name| name.to_string_lossy().into_owned()).collect();
+    let names: Vec<String> =
+        options.data.iter().filter_map(|file| file.file_name()).map(|name| name.to_string_lossy().into_owned()).collect();
     let page = report::html(&backtest::report(outcome, format!("Backtest of {}", names.join(", "))));
     std::fs::write(path, page).map_err(|error| Failure::failed(format!("{}: expected to write the report, found: {error}", path.display())))
 }

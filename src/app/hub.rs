@@ -56,9 +56,10 @@ impl Hub {
 
 fn line(record: &Record) -> Option<(EventKind, String)> {
     let line = match record {
-        Record::OrderIntended { intent, order, .. } => {
-            (EventKind::Order, format!("{} {} {} {} ({}, {})", intent.account, order.side, order.quantity, order.symbol, intent.strategy, intent.reason))
-        }
+        Record::OrderIntended { intent, order, .. } => (
+            EventKind::Order,
+            format!("{} {} {} {} ({}, {})", intent.account, order.side, order.quantity, order.symbol, intent.strategy, intent.reason),
+        ),
         Record::OrderRefused { intent, control, limit, value } => {
             (EventKind::Order, format!("{} {} refused: {control}: limit {limit}, found {value}", intent.account, intent.symbol))
         }

@@ -27,8 +27,8 @@ use crate::cli::screen::{self, Screen};
 use crate::cli::{Failure, RunOptions};
 use crate::domain::ids::Epoch;
 use crate::domain::mode::{Mode, Scope};
-use crate::domain::recovery::DaemonState;
 use crate::domain::record::Record;
+use crate::domain::recovery::DaemonState;
 use crate::messages::{Board, Clock, HaltGate, ModeBoard, Post, Views, Wires, boards::Roster};
 use crate::settings::{LogFormat, Settings};
 use crate::store::{Journal, JournalOptions, Latch, Recovery};
@@ -124,7 +124,9 @@ fn with_journal(
 fn replay(recovery: Recovery) -> Result<DaemonState, Failure> {
     let checkpoint = recovery.checkpoint.as_ref().map(|checkpoint| serde_json::from_str::<DaemonState>(&checkpoint.state));
     let unreadable = |error: serde_json::Error| {
-        Failure::failed(format!("the journal's checkpoint expected a state of this version, found: {error}; start the version that wrote it"))
+        Failure::failed(format!(
+            "the journal's checkpoint expected a state of this version, found: {error}; start the version that wrote it"
+        ))
     };
     let mut state = checkpoint.transpose().map_err(unreadable)?.unwrap_or_default();
     for entry in recovery.tail {

@@ -103,7 +103,8 @@ impl Safety {
             let settings = safety.plan.settings.load();
             let now = safety.plan.around.modes.get();
             let modes = if context.incarnation.0 > 1 { now.as_ref().clone() } else { safety.latched.clone() };
-            let machine = KillSwitch::new(Ladder::new(settings.fault_budgets(), modes), settings.on_kill(), safety.plan.epoch, context.incarnation);
+            let machine =
+                KillSwitch::new(Ladder::new(settings.fault_budgets(), modes), settings.on_kill(), safety.plan.epoch, context.incarnation);
             let arguments = kill_switch::Arguments {
                 machine,
                 venue: Arc::clone(&safety.plan.venue),

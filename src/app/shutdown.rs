@@ -108,7 +108,9 @@ pub async fn cancel_at_venue(plan: &Plan, account: AccountId, deadline: Instant,
         });
         match open {
             Some(0) if booked() => return Ok(()),
-            Some(count) if Instant::now() >= deadline => return Err(format!("the venue still shows {count}, or their ends are not booked")),
+            Some(count) if Instant::now() >= deadline => {
+                return Err(format!("the venue still shows {count}, or their ends are not booked"));
+            }
             None => return Err("the venue gave no snapshot".to_owned()),
             Some(_) => tokio::time::sleep(LOOK_AGAIN).await,
         }

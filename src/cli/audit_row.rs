@@ -55,4 +55,3 @@ fn short(hash: &str) -> &str {
 fn after_colon(text: Option<&str>) -> String {
     text.filter(|text| !text.is_empty()).map_or_else(String::new, |text| format!(": {text}"))
 }
-

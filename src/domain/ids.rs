@@ -253,7 +253,8 @@ mod tests {
 
     #[test]
     fn names_are_ordered_as_their_texts_are() {
-        let mut texts = ["b", "a", "ab", "a-b", "rf-alpha-1-100000010", "rf-alpha-1-10000000f", "rf-alpha-1-1000000100", "zzzzzzzzz", "zzzzzzzz"];
+        let mut texts =
+            ["b", "a", "ab", "a-b", "rf-alpha-1-100000010", "rf-alpha-1-10000000f", "rf-alpha-1-1000000100", "zzzzzzzzz", "zzzzzzzz"];
         let mut names = texts.map(|text| ClientOrderId::new(text).unwrap());
         names.sort_unstable();
         texts.sort_unstable();

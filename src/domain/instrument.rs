@@ -106,9 +106,7 @@ impl Instrument {
     /// # Errors
     /// When the price is not a positive multiple of the step.
     pub fn check_price(&self, price: Price) -> Result<Ticks, GridError> {
-        self.ticks(price)
-            .filter(|ticks| ticks.0 > 0)
-            .ok_or(GridError::Price { symbol: self.symbol, step: self.price_step, found: price })
+        self.ticks(price).filter(|ticks| ticks.0 > 0).ok_or(GridError::Price { symbol: self.symbol, step: self.price_step, found: price })
     }
 
     /// # Errors

@@ -55,14 +55,28 @@ pub enum Verb {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
-    Fault { scope: Scope, class: FaultClass, detail: String },
+    Fault {
+        scope: Scope,
+        class: FaultClass,
+        detail: String,
+    },
     /// A limit that stops by itself: daily loss, restart intensity, stalled trading thread.
-    Trip { scope: Scope, mode: Mode, cause: String },
+    Trip {
+        scope: Scope,
+        mode: Mode,
+        cause: String,
+    },
     Operator(Order),
     /// The venue's answer on the kill switch's own connection.
-    Shows { account: AccountId, snapshot: VenueSnapshot },
+    Shows {
+        account: AccountId,
+        snapshot: VenueSnapshot,
+    },
     /// The venue could not be asked.
-    Silent { account: AccountId, why: String },
+    Silent {
+        account: AccountId,
+        why: String,
+    },
     /// The row of a raise is durable.
     Raised,
     Tick,
@@ -140,7 +154,8 @@ impl KillSwitch {
     /// anew, because the life before may have died half way.
     pub fn start(&mut self, now: Timestamp, out: &mut Outbox<Record, Effect>) {
         self.tell_modes(out);
-        let halted: Vec<AccountId> = self.accounts.keys().copied().filter(|account| self.modes().account(*account) == Mode::Halted).collect();
+        let halted: Vec<AccountId> =
+            self.accounts.keys().copied().filter(|account| self.modes().account(*account) == Mode::Halted).collect();
         for account in halted {
             let flatten = self.accounts.get(&account) == Some(&OnKill::Flatten);
             self.sweep(now, account, flatten, out);
@@ -181,7 +196,9 @@ impl KillSwitch {
         let outcome = match order.verb {
             Verb::Halt => self.operator_lower(now, order, Mode::Halted, out),
             // A position is an account's; whose part of it a strategy's is, the venue does not know.
-            Verb::Flatten if matches!(order.scope, Scope::Strategy(_) | Scope::Symbol(_)) => Err(RaiseError::NotOfAccount { scope: order.scope }),
+            Verb::Flatten if matches!(order.scope, Scope::Strategy(_) | Scope::Symbol(_)) => {
+                Err(RaiseError::NotOfAccount { scope: order.scope })
+            }
             Verb::Flatten => self.operator_lower(now, order, Mode::ReduceOnly, out),
             Verb::Resume => self.resume(now, order, out),
             Verb::Cancel => Ok(format!("cancelling every open order of {}", order.scope)),
@@ -206,7 +223,13 @@ impl KillSwitch {
         out.push(Effect::Answer { accepted, text });
     }
 
-    fn operator_lower(&mut self, now: Timestamp, order: &Order, mode: Mode, out: &mut Outbox<Record, Effect>) -> Result<String, RaiseError> {
+    fn operator_lower(
+        &mut self,
+        now: Timestamp,
+        order: &Order,
+        mode: Mode,
+        out: &mut Outbox<Record, Effect>,
+    ) -> Result<String, RaiseError> {
         if order.by.trim().is_empty() {
             return Err(RaiseError::Unnamed { scope: order.scope, found: "no name" });
         }

@@ -166,7 +166,10 @@ fn a_halt_that_comes_while_a_resume_is_being_written_stands() {
     step(&mut switch, 21, Input::Trip { scope, mode: Mode::Halted, cause: "again".into() });
     let steps = step(&mut switch, 22, Input::Raised);
     let halted = |modes: &ModeTable| modes.account(account("a")) == Mode::Halted;
-    assert!(matches!(&steps[..], [Step::Do(Effect::SetGate(gate)), Step::Do(Effect::Publish(told))] if halted(gate) && halted(told)), "{steps:?}");
+    assert!(
+        matches!(&steps[..], [Step::Do(Effect::SetGate(gate)), Step::Do(Effect::Publish(told))] if halted(gate) && halted(told)),
+        "{steps:?}"
+    );
 }
 
 #[test]

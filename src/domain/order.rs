@@ -80,13 +80,25 @@ pub enum SelfTradePrevention {
 #[serde(rename_all = "snake_case")]
 pub enum OrderKind {
     Market,
-    Limit { price: Price },
+    Limit {
+        price: Price,
+    },
     /// Becomes a market order when the trigger is reached: a buy at or above it, a sell at or below it.
-    StopMarket { trigger: Price },
-    StopLimit { trigger: Price, price: Price },
+    StopMarket {
+        trigger: Price,
+    },
+    StopLimit {
+        trigger: Price,
+        price: Price,
+    },
     /// Becomes a market order when the trigger is reached: a buy at or below it, a sell at or above it.
-    TakeProfitMarket { trigger: Price },
-    TakeProfitLimit { trigger: Price, price: Price },
+    TakeProfitMarket {
+        trigger: Price,
+    },
+    TakeProfitLimit {
+        trigger: Price,
+        price: Price,
+    },
 }
 
 impl OrderKind {
@@ -225,13 +237,26 @@ pub struct Fill {
 #[serde(rename_all = "snake_case")]
 pub enum VenueCommand {
     Place(NewOrder),
-    Cancel { symbol: Symbol, client_order_id: ClientOrderId },
+    Cancel {
+        symbol: Symbol,
+        client_order_id: ClientOrderId,
+    },
     /// Every open order of the account on that symbol, or on all of them.
-    CancelAll { symbol: Option<Symbol> },
-    Query { symbol: Symbol, client_order_id: ClientOrderId },
+    CancelAll {
+        symbol: Option<Symbol>,
+    },
+    Query {
+        symbol: Symbol,
+        client_order_id: ClientOrderId,
+    },
     /// Open orders, positions, balance, and the trades after a trade id: what reconciliation needs.
-    Snapshot { trades_after: u64 },
-    SetLeverage { symbol: Symbol, leverage: u8 },
+    Snapshot {
+        trades_after: u64,
+    },
+    SetLeverage {
+        symbol: Symbol,
+        leverage: u8,
+    },
 }
 
 /// Why the venue ended an order that did not fill whole.
@@ -288,21 +313,51 @@ pub struct VenueSnapshot {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VenueEvent {
-    Accepted { client_order_id: ClientOrderId, venue_order_id: u64, at: Timestamp },
+    Accepted {
+        client_order_id: ClientOrderId,
+        venue_order_id: u64,
+        at: Timestamp,
+    },
     /// The venue's definite no.
-    Rejected { client_order_id: ClientOrderId, code: i32, message: String, at: Timestamp },
+    Rejected {
+        client_order_id: ClientOrderId,
+        code: i32,
+        message: String,
+        at: Timestamp,
+    },
     /// No definite answer: time-out, 5xx, broken connection.
-    OutcomeUnknown { client_order_id: ClientOrderId, why: String },
+    OutcomeUnknown {
+        client_order_id: ClientOrderId,
+        why: String,
+    },
     Filled(Fill),
-    Ended { client_order_id: ClientOrderId, reason: EndReason, filled: Quantity, at: Timestamp },
-    CancelRefused { client_order_id: ClientOrderId, code: i32, message: String },
+    Ended {
+        client_order_id: ClientOrderId,
+        reason: EndReason,
+        filled: Quantity,
+        at: Timestamp,
+    },
+    CancelRefused {
+        client_order_id: ClientOrderId,
+        code: i32,
+        message: String,
+    },
     /// The answer to `Query`: `None` when the venue does not know the order.
-    OrderIs { client_order_id: ClientOrderId, order: Option<VenueOrder> },
+    OrderIs {
+        client_order_id: ClientOrderId,
+        order: Option<VenueOrder>,
+    },
     /// The answer to `Snapshot`.
     SnapshotIs(VenueSnapshot),
-    LeverageIs { symbol: Symbol, leverage: u8 },
+    LeverageIs {
+        symbol: Symbol,
+        leverage: u8,
+    },
     /// A command that failed as a whole (a snapshot, a leverage change).
-    CommandFailed { command: String, why: String },
+    CommandFailed {
+        command: String,
+        why: String,
+    },
 }
 
 /// One order's standing after a change, as the executor tells risk, strategies and views. Each report is complete: a

@@ -13,24 +13,45 @@ use super::position::Positions;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Finding {
     /// We think it may live, the venue does not list it: query it by its client order id.
-    NotListed { client_order_id: ClientOrderId, symbol: Symbol },
+    NotListed {
+        client_order_id: ClientOrderId,
+        symbol: Symbol,
+    },
     /// The venue lists it under an id of ours that no journal knows: cancel it.
-    Orphan { order: VenueOrder },
+    Orphan {
+        order: VenueOrder,
+    },
     /// The venue lists an order that we did not make: leave it, tell it.
-    Foreign { order: VenueOrder },
+    Foreign {
+        order: VenueOrder,
+    },
     /// After every trade was booked the quantities still differ: the venue decides.
-    PositionDiffers { venue: VenuePosition, ours: Quantity },
-    WalletDiffers { venue: Money, ours: Money },
+    PositionDiffers {
+        venue: VenuePosition,
+        ours: Quantity,
+    },
+    WalletDiffers {
+        venue: Money,
+        ours: Money,
+    },
 }
 
 impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::NotListed { client_order_id, symbol } => write!(f, "order {client_order_id} on {symbol} is not listed by the venue: asked for by id"),
-            Self::Orphan { order } => write!(f, "order {} on {} carries our id and is unknown here: cancelled", order.client_order_id, order.symbol),
+            Self::NotListed { client_order_id, symbol } => {
+                write!(f, "order {client_order_id} on {symbol} is not listed by the venue: asked for by id")
+            }
+            Self::Orphan { order } => {
+                write!(f, "order {} on {} carries our id and is unknown here: cancelled", order.client_order_id, order.symbol)
+            }
             Self::Foreign { order } => write!(f, "order {} on {} is not ours: left alone", order.client_order_id, order.symbol),
             Self::PositionDiffers { venue, ours } => {
-                write!(f, "position {} {}: ours {ours}, the venue's {}: the venue's taken", venue.symbol, venue.position_side, venue.quantity)
+                write!(
+                    f,
+                    "position {} {}: ours {ours}, the venue's {}: the venue's taken",
+                    venue.symbol, venue.position_side, venue.quantity
+                )
             }
             Self::WalletDiffers { venue, ours } => write!(f, "wallet: ours {ours}, the venue's {venue}: the venue's taken"),
         }

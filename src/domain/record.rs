@@ -16,13 +16,29 @@ use super::time::Timestamp;
 #[strum(serialize_all = "snake_case")]
 pub enum Record {
     /// The daemon opened this journal. The epoch grows by one each time.
-    DaemonStarted { epoch: Epoch, version: String, config_hash: String },
+    DaemonStarted {
+        epoch: Epoch,
+        version: String,
+        config_hash: String,
+    },
     /// The daemon closed it in order.
-    DaemonStopped { epoch: Epoch, reason: String },
+    DaemonStopped {
+        epoch: Epoch,
+        reason: String,
+    },
     /// An approved order, durable before it is sent.
-    OrderIntended { intent: OrderIntent, order: NewOrder, risk_incarnation: Incarnation },
+    OrderIntended {
+        intent: OrderIntent,
+        order: NewOrder,
+        risk_incarnation: Incarnation,
+    },
     /// Risk said no. Kept for the audit; a replay ignores it.
-    OrderRefused { intent: OrderIntent, control: String, limit: String, value: String },
+    OrderRefused {
+        intent: OrderIntent,
+        control: String,
+        limit: String,
+        value: String,
+    },
     OrderChanged {
         account: AccountId,
         client_order_id: ClientOrderId,
@@ -34,9 +50,17 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
     },
-    Filled { fill: Fill, intent: Option<IntentId>, strategy: Option<StrategyId> },
+    Filled {
+        fill: Fill,
+        intent: Option<IntentId>,
+        strategy: Option<StrategyId>,
+    },
     /// The venue's own figures that day's profit and loss is counted from.
-    DayOpened { account: AccountId, utc_day: i64, equity: Money },
+    DayOpened {
+        account: AccountId,
+        utc_day: i64,
+        equity: Money,
+    },
     /// What reconciliation found and took over from the venue: its wallet, and the positions that differed from ours.
     Reconciled {
         account: AccountId,
@@ -45,11 +69,37 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         adopted: Vec<VenuePosition>,
     },
-    ModeChanged { scope: Scope, from: Mode, to: Mode, cause: String, by: Option<String>, reason: Option<String> },
-    OperatorCommand { verb: String, scope: Scope, by: String, reason: String, outcome: String },
-    ConfigChanged { changes: Vec<String>, config_hash: String },
-    Supervision { child: String, incarnation: Incarnation, event: String, class: Option<FaultClass>, detail: String },
-    KillSwitch { scope: Scope, event: String, detail: String },
+    ModeChanged {
+        scope: Scope,
+        from: Mode,
+        to: Mode,
+        cause: String,
+        by: Option<String>,
+        reason: Option<String>,
+    },
+    OperatorCommand {
+        verb: String,
+        scope: Scope,
+        by: String,
+        reason: String,
+        outcome: String,
+    },
+    ConfigChanged {
+        changes: Vec<String>,
+        config_hash: String,
+    },
+    Supervision {
+        child: String,
+        incarnation: Incarnation,
+        event: String,
+        class: Option<FaultClass>,
+        detail: String,
+    },
+    KillSwitch {
+        scope: Scope,
+        event: String,
+        detail: String,
+    },
 }
 
 impl Record {

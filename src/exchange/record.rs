@@ -43,7 +43,9 @@ pub enum RecordError {
         "the exchange's record {path} expected schema version {SCHEMA_VERSION}, found {found}; start the version that wrote it, or move the file away"
     )]
     Version { path: PathBuf, found: i64 },
-    #[error("the exchange's record exchange.db: {0}; check the disk; a damaged file can be moved away, the exchange then starts with empty accounts")]
+    #[error(
+        "the exchange's record exchange.db: {0}; check the disk; a damaged file can be moved away, the exchange then starts with empty accounts"
+    )]
     Sql(#[from] rusqlite::Error),
     #[error(
         "the exchange's record has a row of {table} that cannot be read: {source}; the file is damaged, move it away to start with empty accounts"

@@ -21,8 +21,8 @@ use crate::domain::order::{AccountView, OrderIntent, OrderReport, Refusal, Venue
 use crate::domain::risk::limits::RiskLimits;
 use crate::domain::risk::{AccountBook, Approved};
 
-pub use boards::{Board, ModeBoard, Views};
 pub use crate::supervision::MonotonicClock as Clock;
+pub use boards::{Board, ModeBoard, Views};
 pub use envelope::{Envelope, Post};
 pub use gate::HaltGate;
 pub use slots::{FrameSlot, UpdateSlot, Wires};
@@ -47,10 +47,18 @@ pub enum StrategyMessage {
     /// Updates wait in the slots.
     Wake,
     Tick,
-    WarmUp { symbol: Symbol, candles: Vec<Candle> },
-    WarmUpFailed { symbol: Symbol, why: String },
+    WarmUp {
+        symbol: Symbol,
+        candles: Vec<Candle>,
+    },
+    WarmUpFailed {
+        symbol: Symbol,
+        why: String,
+    },
     /// A market began anew in the middle of a bar: its history is wanted again to close the hole.
-    Hole { symbol: Symbol },
+    Hole {
+        symbol: Symbol,
+    },
     Report(Arc<OrderReport>),
     Refused(Box<Refusal>),
     Account(Arc<AccountView>),
@@ -74,12 +82,26 @@ pub enum RiskMessage {
 #[derive(Debug)]
 pub enum ExecutorMessage {
     Submit(Box<Approved<OrderIntent>>),
-    Cancel { symbol: Symbol, client_order_id: ClientOrderId, reason: String },
-    CancelWhere { symbol: Option<Symbol>, strategy: Option<StrategyId>, reason: String },
-    SetLeverage { symbol: Symbol, leverage: u8 },
+    Cancel {
+        symbol: Symbol,
+        client_order_id: ClientOrderId,
+        reason: String,
+    },
+    CancelWhere {
+        symbol: Option<Symbol>,
+        strategy: Option<StrategyId>,
+        reason: String,
+    },
+    SetLeverage {
+        symbol: Symbol,
+        leverage: u8,
+    },
     Venue(Box<VenueEvent>),
     /// The rows of that ticket are durable, or never will be.
-    Journalled { ticket: u64, failure: Option<String> },
+    Journalled {
+        ticket: u64,
+        failure: Option<String>,
+    },
     Modes(Arc<ModeTable>),
     RiskManager(Incarnation),
     Republish,
@@ -97,13 +119,33 @@ pub struct CommandAnswer {
 /// To the kill switch.
 #[derive(Debug)]
 pub enum KillMessage {
-    Fault { scope: Scope, class: FaultClass, detail: String },
-    Trip { scope: Scope, mode: Mode, cause: String },
-    Operator { order: kill_switch::Order, answer: oneshot::Sender<CommandAnswer> },
-    Shows { account: AccountId, snapshot: VenueSnapshot },
-    Silent { account: AccountId, why: String },
+    Fault {
+        scope: Scope,
+        class: FaultClass,
+        detail: String,
+    },
+    Trip {
+        scope: Scope,
+        mode: Mode,
+        cause: String,
+    },
+    Operator {
+        order: kill_switch::Order,
+        answer: oneshot::Sender<CommandAnswer>,
+    },
+    Shows {
+        account: AccountId,
+        snapshot: VenueSnapshot,
+    },
+    Silent {
+        account: AccountId,
+        why: String,
+    },
     /// Rows that had to wait are durable.
-    Journalled { ticket: u64, failure: Option<String> },
+    Journalled {
+        ticket: u64,
+        failure: Option<String>,
+    },
     Accounts(std::collections::BTreeMap<AccountId, kill_switch::OnKill>),
     Tick,
 }

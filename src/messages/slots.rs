@@ -188,14 +188,20 @@ mod tests {
         let woken = Arc::default();
         let slots = wires.subscribe(StrategyId::new("s").unwrap(), &[symbol()], &woken);
         let update = |sequence: u64| {
-            let view = MarketView {
-                symbol: symbol(), at: Timestamp::ZERO, bid: None, ask: None, last: None, mark: None, stale: false, sequence,
-            };
+            let view =
+                MarketView { symbol: symbol(), at: Timestamp::ZERO, bid: None, ask: None, last: None, mark: None, stale: false, sequence };
             let open = Price::ZERO;
             let at = Timestamp(sequence as i64);
             let candle = Candle {
-                open_time: at, close_time: at, open, high: open, low: open, close: open,
-                volume: Quantity::ZERO, quote_volume: Money::ZERO, trades: 0,
+                open_time: at,
+                close_time: at,
+                open,
+                high: open,
+                low: open,
+                close: open,
+                volume: Quantity::ZERO,
+                quote_volume: Money::ZERO,
+                trades: 0,
             };
             let interval = std::time::Duration::from_secs(1);
             MarketUpdate { view, closed: [ClosedBar { interval, candle }].into_iter().collect() }

@@ -94,7 +94,13 @@ pub fn host(
 }
 
 /// A strategy that is alone on all its symbols and accounts owns their positions; one that shares any counts its own fills.
-fn holdings(settings: &Settings, spec: &StrategySpec, instruments: &[Instrument], available: &[Instrument], state: &DaemonState) -> Holdings {
+fn holdings(
+    settings: &Settings,
+    spec: &StrategySpec,
+    instruments: &[Instrument],
+    available: &[Instrument],
+    state: &DaemonState,
+) -> Holdings {
     if !shares(settings, spec, instruments, available) {
         return Holdings::Whole;
     }

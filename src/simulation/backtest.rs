@@ -195,9 +195,9 @@ pub fn parts(settings: &Settings, registry: &Registry, instruments: &[Instrument
         let host = assemble::host(settings, spec, registry, instruments, &state, assemble::Proposer::first(epoch, place))?;
         Ok((spec.id, host))
     });
-    let executors = settings.enabled_accounts().map(|account| {
-        OrderManager::new(account.id, epoch, ModeTable::default(), AccountState::new(account.id))
-    });
+    let executors = settings
+        .enabled_accounts()
+        .map(|account| OrderManager::new(account.id, epoch, ModeTable::default(), AccountState::new(account.id)));
     let ladder = Ladder::new(settings.fault_budgets(), ModeTable::default());
     Ok(Parts {
         exchange,

@@ -410,7 +410,8 @@ impl World {
         let accounts: Vec<AccountId> = self.parts.executors.iter().map(OrderManager::account).collect();
         let equity = accounts.iter().filter_map(|account| self.parts.exchange.equity(*account)).sum();
         let realized = self.parts.executors.iter().map(|executor| executor.positions().realized()).sum();
-        let prices: Vec<_> = self.parts.markets.iter().filter_map(|market| Some((market.instrument().symbol, market.view().reference()?))).collect();
+        let prices: Vec<_> =
+            self.parts.markets.iter().filter_map(|market| Some((market.instrument().symbol, market.view().reference()?))).collect();
         self.tally.sample(self.now, equity, prices.into_iter());
         self.trace.value(&self.seen_modes);
         self.trace.value(&equity);

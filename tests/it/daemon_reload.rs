@@ -160,7 +160,9 @@ fn a_configuration_with_mistakes_is_refused_whole_with_every_one_of_them() {
     let (home, mut daemon) = config.start();
     let before = daemon.status();
     config.top = "[risk]\nmax_order_value = \"10\"\nmax_capitol = \"1\"\n[exchange]\nseed = \"many\"\n".to_owned();
-    config.strategies.push("[[strategies]]\nid = \"typo\"\nkind = \"ema_crows\"\naccounts = [\"nobody\"]\nsymbols = [\"*\"]\ninterval = \"1s\"\n".to_owned());
+    config.strategies.push(
+        "[[strategies]]\nid = \"typo\"\nkind = \"ema_crows\"\naccounts = [\"nobody\"]\nsymbols = [\"*\"]\ninterval = \"1s\"\n".to_owned(),
+    );
     let line = config.reload(&mut daemon);
     assert!(line.contains("refused whole"), "{line}");
     let log = home.log();
@@ -200,7 +202,9 @@ fn strategies_come_go_and_change_and_take_their_orders_with_them() {
     assert_eq!(kept(&before), kept(&gone));
     assert!(lives(&gone).contains(&("strategy/flips".to_owned(), 1)), "the other strategy did not notice");
     let why = "was taken out of the configuration";
-    daemon.wait_until("journals why it cancelled", SOON, |daemon| daemon.home.audit("orders").iter().any(|row| row.to_string().contains(why)));
+    daemon.wait_until("journals why it cancelled", SOON, |daemon| {
+        daemon.home.audit("orders").iter().any(|row| row.to_string().contains(why))
+    });
     restart(&daemon, "strategy/flips");
     daemon.wait_until("has restarted it", SOON, |daemon| daemon.child("strategy/flips")["incarnation"] == 2);
 
@@ -264,7 +268,8 @@ fn accounts_come_and_go_with_their_executors_and_orders() {
         assert!(line.contains(change), "{line}");
     }
     let more = daemon.wait_for_status("trades the new account", SOON, |status| {
-        let fills = status["accounts"].as_array().unwrap().iter().find(|one| one["name"] == "delta").map(|one| one["fills"].as_u64().unwrap());
+        let fills =
+            status["accounts"].as_array().unwrap().iter().find(|one| one["name"] == "delta").map(|one| one["fills"].as_u64().unwrap());
         fills > Some(0) && open_orders(status, "delta") >= 2 && status["ready"] == true
     });
     let kept = |status: &Value| {
@@ -292,7 +297,8 @@ fn accounts_come_and_go_with_their_executors_and_orders() {
     config.accounts.push("delta");
     assert!(config.reload(&mut daemon).contains("account delta added"));
     let back = daemon.wait_for_status("has it back", SOON, |status| open_orders(status, "delta") >= 2 && status["ready"] == true);
-    let wallet = |status: &Value| status["accounts"].as_array().unwrap().iter().find(|one| one["name"] == "delta").unwrap()["wallet"].clone();
+    let wallet =
+        |status: &Value| status["accounts"].as_array().unwrap().iter().find(|one| one["name"] == "delta").unwrap()["wallet"].clone();
     assert_ne!(wallet(&back), "100000", "not paid in twice, and its fees stay paid");
 
     // Out and in again before the first of the two is over: one after the other.
@@ -323,7 +329,8 @@ fn what_a_kill_does_with_an_account_changes_without_a_restart_of_anybody() {
     daemon.signal(libc::SIGHUP);
     daemon.wait_until("takes it over", SOON, |daemon| daemon.home.log().contains("account alpha changed: on_kill"));
     assert_eq!(lives(&daemon.status()), lived);
-    let (code, answer) = daemon.post("/admin/halt", &serde_json::json!({ "by": "ann", "reason": "drill", "scope": { "account": "alpha" } }));
+    let (code, answer) =
+        daemon.post("/admin/halt", &serde_json::json!({ "by": "ann", "reason": "drill", "scope": { "account": "alpha" } }));
     assert_eq!(code, 200, "{answer}");
     daemon.wait_for_status("has flattened it", SOON, |status| {
         let alpha = &status["accounts"][0];
@@ -345,7 +352,9 @@ fn symbols_are_disabled_and_enabled_again() {
             && open_orders(status, "alpha") == 0
             && status["ready"] == true
     });
-    let kept = |status: &Value| lives(status).into_iter().filter(|(name, _)| !name.contains("holds") && !name.contains("ETH")).collect::<BTreeSet<_>>();
+    let kept = |status: &Value| {
+        lives(status).into_iter().filter(|(name, _)| !name.contains("holds") && !name.contains("ETH")).collect::<BTreeSet<_>>()
+    };
     assert_eq!(kept(&before), kept(&without));
     config.symbols[1].1 = true;
     let line = config.reload(&mut daemon);
@@ -374,7 +383,9 @@ fn what_needs_a_restart_is_named_and_stays_and_the_log_filter_follows_at_once() 
         }
     }
     assert_eq!(daemon.status()["build"]["config_hash"], hash, "what runs is what it was");
-    daemon.wait_until("journals what waits", SOON, |daemon| daemon.home.audit("config").iter().any(|row| row.to_string().contains("exchange.seed")));
+    daemon.wait_until("journals what waits", SOON, |daemon| {
+        daemon.home.audit("config").iter().any(|row| row.to_string().contains("exchange.seed"))
+    });
 
     config.top = "[daemon]\nlog = \"error\"\n".to_owned();
     home.configure(&config.text());

@@ -34,8 +34,19 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "domain", "strategies", "messages", "actors", "supervision", "venues", "exchange", "store", "simulation", "settings", "telemetry",
-            "api", "cli",
+            "domain",
+            "strategies",
+            "messages",
+            "actors",
+            "supervision",
+            "venues",
+            "exchange",
+            "store",
+            "simulation",
+            "settings",
+            "telemetry",
+            "api",
+            "cli",
         ],
     ),
 ];
@@ -76,10 +87,7 @@ const BANS: &[Ban] = &[
     Ban {
         calls: &["tokio::spawn(", "task::spawn(", "thread::spawn(", "spawn_local("],
         within: &[],
-        except: &[
-            ("src/supervision/", "it is what spawns"),
-            ("src/app/run.rs", "the second signal is awaited while the tree goes down"),
-        ],
+        except: &[("src/supervision/", "it is what spawns"), ("src/app/run.rs", "the second signal is awaited while the tree goes down")],
         remedy: "spawn a supervised child, or name a thread and give its reason with std::thread::Builder",
     },
     Ban {
@@ -251,7 +259,8 @@ fn imports_point_one_way() {
     let mut findings = Findings::default();
     for source in &sources() {
         let Some(folder) = source.folder() else { continue };
-        let within = |name: &str| source.path["src/".len()..].strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let within =
+            |name: &str| source.path["src/".len()..].strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let layer = LAYERS.iter().filter(|(name, _)| within(name)).max_by_key(|(name, _)| name.len());
         let Some((_, allowed)) = layer else {
             findings.add(source, 0, format_args!("src/{folder} has no layer; give it one in LAYERS of tests/it/tidy.rs"));
@@ -362,7 +371,11 @@ fn money_is_never_a_float() {
         for (line, code) in source.live_lines() {
             let mut words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
             if words.any(|word| matches!(word, "f64" | "f32")) {
-                findings.add(source, line, format_args!("a float; use Decimal, Ticks or Lots (statistics belong under FLOATS of tests/it/tidy.rs)"));
+                findings.add(
+                    source,
+                    line,
+                    format_args!("a float; use Decimal, Ticks or Lots (statistics belong under FLOATS of tests/it/tidy.rs)"),
+                );
             }
         }
     }
@@ -377,13 +390,22 @@ fn nothing_is_unwrapped_but_invariants() {
         let text: Vec<&str> = source.text.lines().collect();
         for (line, code) in source.live_lines() {
             if code.contains(".unwrap()") || code.contains(".unwrap_err()") {
-                findings.add(source, line, format_args!("`unwrap`; return an error, or `expect` with the invariant that makes it impossible"));
+                findings.add(
+                    source,
+                    line,
+                    format_args!("`unwrap`; return an error, or `expect` with the invariant that makes it impossible"),
+                );
             }
             // A method of one's own that is called `expect` takes no text.
             let expects = code.contains(".expect(\"") || code.trim_end().ends_with(".expect(");
-            let stated = text[line.saturating_sub(5)..(line + 2).min(text.len())].iter().any(|text| text.to_lowercase().contains("invariant"));
+            let stated =
+                text[line.saturating_sub(5)..(line + 2).min(text.len())].iter().any(|text| text.to_lowercase().contains("invariant"));
             if expects && !stated {
-                findings.add(source, line, format_args!("`expect` without its invariant; write `Invariant: …` above it, or return an error"));
+                findings.add(
+                    source,
+                    line,
+                    format_args!("`expect` without its invariant; write `Invariant: …` above it, or return an error"),
+                );
             }
         }
     }

@@ -32,7 +32,8 @@ fn shown(ids: &[StrategyId]) -> Vec<&str> {
 }
 
 const THREE: &str = "[[symbols]]\nname = \"BTCUSDT\"\n[[symbols]]\nname = \"ETHUSDT\"\n[[symbols]]\nname = \"SOLUSDT\"\n";
-const WITHOUT_ETH: &str = "[[symbols]]\nname = \"BTCUSDT\"\n[[symbols]]\nname = \"ETHUSDT\"\nenabled = false\n[[symbols]]\nname = \"SOLUSDT\"\n";
+const WITHOUT_ETH: &str =
+    "[[symbols]]\nname = \"BTCUSDT\"\n[[symbols]]\nname = \"ETHUSDT\"\nenabled = false\n[[symbols]]\nname = \"SOLUSDT\"\n";
 const EVERYWHERE: &str = "[[strategies]]\nid = \"wide\"\nkind = \"ema_cross\"\naccounts = [\"*\"]\nsymbols = [\"*\"]\ninterval = \"1s\"\n";
 
 #[test]

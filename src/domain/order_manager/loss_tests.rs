@@ -90,7 +90,10 @@ fn a_venue_that_refuses_cancels_is_not_asked_as_fast_as_it_answers() {
                         desk.venue(tenth * 100, VenueEvent::CancelRefused { client_order_id: id, code: -1001, message: "no".into() });
                     }
                     VenueCommand::Query { .. } => {
-                        desk.venue(tenth * 100, VenueEvent::OrderIs { client_order_id: id, order: Some(listed(id, OrderStatus::Working, "0")) });
+                        desk.venue(
+                            tenth * 100,
+                            VenueEvent::OrderIs { client_order_id: id, order: Some(listed(id, OrderStatus::Working, "0")) },
+                        );
                     }
                     _ => {}
                 }
@@ -149,7 +152,8 @@ fn a_first_start_on_a_used_account_opens_its_day_with_the_venues_wallet() {
     desk.venue(0, VenueEvent::SnapshotIs(snapshot));
     desk.on(500, Input::Mark { symbol: symbol(), price: "90".parse().unwrap() });
     desk.on(1_500, Input::Tick);
-    let opened: Vec<_> = desk.rows.iter().filter_map(|row| if let Record::DayOpened { equity, .. } = row { Some(*equity) } else { None }).collect();
+    let opened: Vec<_> =
+        desk.rows.iter().filter_map(|row| if let Record::DayOpened { equity, .. } = row { Some(*equity) } else { None }).collect();
     assert_eq!(opened, ["990".parse().unwrap()], "with its wallet and at the market's price, or not at all");
     assert_eq!(desk.manager.view(at(1_500)).day_pnl, Money::ZERO);
 }

@@ -51,19 +51,38 @@ pub const ACCOUNT_EVERY: Duration = Duration::from_secs(1);
 pub enum Input {
     Submit(Approved<OrderIntent>),
     /// The order's bytes left.
-    Sent { client_order_id: ClientOrderId },
+    Sent {
+        client_order_id: ClientOrderId,
+    },
     /// They did not: the halt gate or the journal held them back.
-    NotSent { client_order_id: ClientOrderId, why: String },
-    Cancel { symbol: Symbol, client_order_id: ClientOrderId, reason: String },
-    CancelWhere { symbol: Option<Symbol>, strategy: Option<StrategyId>, reason: String },
-    SetLeverage { symbol: Symbol, leverage: u8 },
+    NotSent {
+        client_order_id: ClientOrderId,
+        why: String,
+    },
+    Cancel {
+        symbol: Symbol,
+        client_order_id: ClientOrderId,
+        reason: String,
+    },
+    CancelWhere {
+        symbol: Option<Symbol>,
+        strategy: Option<StrategyId>,
+        reason: String,
+    },
+    SetLeverage {
+        symbol: Symbol,
+        leverage: u8,
+    },
     Venue(VenueEvent),
     Modes(ModeTable),
     /// A risk manager came up and asks for the book; only its approvals count from now on.
     RiskManager(Incarnation),
     /// Somebody restarted and needs every standing again.
     Republish,
-    Mark { symbol: Symbol, price: Price },
+    Mark {
+        symbol: Symbol,
+        price: Price,
+    },
     /// The connection to the venue is new: whatever it told meanwhile is lost.
     Reconnected,
     Tick,
@@ -77,7 +96,10 @@ pub enum Effect {
     Book(Box<AccountBook>),
     /// To strategies, risk and views.
     Account(Box<AccountView>),
-    Fault { class: FaultClass, detail: String },
+    Fault {
+        class: FaultClass,
+        detail: String,
+    },
     /// Reconciled; orders may pass.
     Ready,
 }
@@ -87,7 +109,11 @@ type Out = Outbox<Record, Effect>;
 #[derive(Debug, Clone, PartialEq)]
 enum Phase {
     /// CancelOnly: the venue has been asked, at `asked`; `awaited` are orders whose answer is still due.
-    Recovering { asked: Timestamp, snapshot_seen: bool, awaited: Vec<ClientOrderId> },
+    Recovering {
+        asked: Timestamp,
+        snapshot_seen: bool,
+        awaited: Vec<ClientOrderId>,
+    },
     Running,
 }
 
@@ -394,9 +420,13 @@ impl OrderManager {
                 let detail = format!("no answer for {ANSWER_DEADLINE:?}");
                 out.persist(vec![order.row(self.account, Some(detail.clone()))], vec![]);
                 out.push(Effect::Report(Box::new(order.report(now, self.account, None, Some(detail)))));
-                out.push(Effect::Fault { class: FaultClass::Transport, detail: format!("no answer about {}", order.order.client_order_id) });
+                out.push(Effect::Fault {
+                    class: FaultClass::Transport,
+                    detail: format!("no answer about {}", order.order.client_order_id),
+                });
             }
-            let asking = order.status == OrderStatus::Unknown || order.behind > 0 || (order.status == OrderStatus::PendingCancel && overdue);
+            let asking =
+                order.status == OrderStatus::Unknown || order.behind > 0 || (order.status == OrderStatus::PendingCancel && overdue);
             if running && asking && now.since(order.asked) >= QUERY_EVERY {
                 order.asked = now;
                 if order.behind > 0 {
@@ -432,7 +462,14 @@ impl OrderManager {
         let equity = self.positions.wallet() + valuation.unrealized;
         // While a position has no price the day's figure is not known; it stays zero rather than wrong.
         let day_pnl = self.day.filter(|_| valuation.unmarked == 0).map_or(Money::ZERO, |day| equity - day.equity);
-        AccountView { account: self.account, wallet: self.positions.wallet(), equity, day_pnl, positions: self.positions.views(mark), at: now }
+        AccountView {
+            account: self.account,
+            wallet: self.positions.wallet(),
+            equity,
+            day_pnl,
+            positions: self.positions.views(mark),
+            at: now,
+        }
     }
 }
 

@@ -7,8 +7,8 @@ use super::super::mode::Scope;
 use super::super::money::Quantity;
 use super::super::order::{EndReason, Fill, OrderKind, PositionSide, Side, TimeInForce, VenueOrder, VenuePosition, VenueSnapshot};
 use super::super::outbox::Step;
-use super::super::recovery::DaemonState;
 use super::super::record::Entry;
+use super::super::recovery::DaemonState;
 use super::super::risk::{self, RiskMachine};
 use super::*;
 
@@ -44,14 +44,22 @@ fn intent(number: u64, side: Side, quantity: &str, decided_at: Timestamp) -> Ord
 
 /// Has `intent` approved the only way there is.
 fn approve(incarnation: u64, intent: OrderIntent) -> Approved<OrderIntent> {
-    let mut machine = RiskMachine::new(Incarnation(incarnation), risk::tests_support::wide_limits(account(), symbol()), ModeTable::default());
+    let mut machine =
+        RiskMachine::new(Incarnation(incarnation), risk::tests_support::wide_limits(account(), symbol()), ModeTable::default());
     let price = "100".parse().unwrap();
     let one = "1".parse().unwrap();
     let (bid, ask) = (Some((price, one)), Some((price, one)));
-    let view = MarketView { symbol: symbol(), at: intent.decided_at, bid, ask, last: Some(price), mark: Some(price), stale: false, sequence: 1 };
+    let view =
+        MarketView { symbol: symbol(), at: intent.decided_at, bid, ask, last: Some(price), mark: Some(price), stale: false, sequence: 1 };
     let positions = vec![];
-    let account_view =
-        AccountView { account: account(), wallet: Money::ZERO, equity: Money::ZERO, day_pnl: Money::ZERO, positions, at: intent.decided_at };
+    let account_view = AccountView {
+        account: account(),
+        wallet: Money::ZERO,
+        equity: Money::ZERO,
+        day_pnl: Money::ZERO,
+        positions,
+        at: intent.decided_at,
+    };
     let mut out = Outbox::new();
     machine.on(intent.decided_at, risk::Input::Market(view), &mut out);
     machine.on(intent.decided_at, risk::Input::Book(AccountBook { view: account_view, open: vec![], since: Timestamp::ZERO }), &mut out);
@@ -405,7 +413,10 @@ fn an_ended_order_that_the_venue_lists_after_all_is_cancelled_and_not_forgotten_
     let id = desk.submit(1, "2");
     desk.venue(1, VenueEvent::Rejected { client_order_id: id, code: -1, message: "lost".into(), at: at(0) });
     desk.on(2, Input::Reconnected);
-    desk.venue(3, VenueEvent::SnapshotIs(VenueSnapshot { open_orders: vec![listed(id, OrderStatus::Working, "0")], ..VenueSnapshot::default() }));
+    desk.venue(
+        3,
+        VenueEvent::SnapshotIs(VenueSnapshot { open_orders: vec![listed(id, OrderStatus::Working, "0")], ..VenueSnapshot::default() }),
+    );
     assert!(desk.sent.iter().any(|command| matches!(command, VenueCommand::Cancel { client_order_id, .. } if *client_order_id == id)));
     for number in 2..(TOMBSTONES as u64 + 10) {
         let other = desk.submit(number, "1");

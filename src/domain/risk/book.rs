@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::super::ids::IntentId;
 use super::super::money::{Money, Price, Quantity};
-use super::super::time::Timestamp;
 use super::super::order::{Fill, OrderIntent, OrderReport, PositionSide, PositionView, Side};
+use super::super::time::Timestamp;
 
 /// What an open order may still do.
 #[derive(Debug, Clone, Copy)]

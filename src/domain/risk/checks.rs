@@ -108,7 +108,11 @@ impl RiskMachine {
         let Some(twin) = self.twins.get(&(intent.account, intent.strategy, intent.symbol)) else { return Ok(()) };
         let age = now.since(twin.at);
         if age < window && twin.is_like(intent) {
-            return Err(no("duplicate_intent", format!("{window:?} between equal orders"), format!("{age:?} after intent {}", twin.intent)));
+            return Err(no(
+                "duplicate_intent",
+                format!("{window:?} between equal orders"),
+                format!("{age:?} after intent {}", twin.intent),
+            ));
         }
         Ok(())
     }
@@ -196,7 +200,8 @@ fn check_reduces(account: &Account, intent: &OrderIntent) -> Check {
     if !intent.reduce_only {
         return Ok(());
     }
-    let reducible = account.books.get(&intent.symbol).map_or_else(Default::default, |book| book.reducible(intent.side, intent.position_side));
+    let reducible =
+        account.books.get(&intent.symbol).map_or_else(Default::default, |book| book.reducible(intent.side, intent.position_side));
     if intent.quantity > reducible {
         return Err(no("reduce_only", format!("at most {reducible} to reduce"), intent.quantity));
     }

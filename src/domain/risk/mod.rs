@@ -88,8 +88,17 @@ pub struct AccountBook {
 pub enum Input {
     Propose(OrderIntent),
     /// A cancel reduces risk: it is never refused, but it is counted.
-    Cancel { account: AccountId, symbol: Symbol, client_order_id: ClientOrderId, reason: String },
-    SetLeverage { account: AccountId, symbol: Symbol, leverage: u8 },
+    Cancel {
+        account: AccountId,
+        symbol: Symbol,
+        client_order_id: ClientOrderId,
+        reason: String,
+    },
+    SetLeverage {
+        account: AccountId,
+        symbol: Symbol,
+        leverage: u8,
+    },
     Report(OrderReport),
     Market(MarketView),
     /// The executor's word on its whole account; makes a rebuilding account known again.
@@ -105,10 +114,23 @@ pub enum Input {
 pub enum Effect {
     Submit(Approved<OrderIntent>),
     Refuse(Refusal),
-    Cancel { account: AccountId, symbol: Symbol, client_order_id: ClientOrderId, reason: String },
-    SetLeverage { account: AccountId, symbol: Symbol, leverage: u8 },
+    Cancel {
+        account: AccountId,
+        symbol: Symbol,
+        client_order_id: ClientOrderId,
+        reason: String,
+    },
+    SetLeverage {
+        account: AccountId,
+        symbol: Symbol,
+        leverage: u8,
+    },
     /// A limit that stops trading by itself.
-    Trip { scope: Scope, mode: Mode, cause: String },
+    Trip {
+        scope: Scope,
+        mode: Mode,
+        cause: String,
+    },
 }
 
 /// One account as risk sees it.

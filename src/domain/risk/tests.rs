@@ -215,7 +215,11 @@ fn a_working_order_told_before_its_price_is_valued_with_the_first_one() {
 fn a_hedged_legs_orders_count_on_top_of_the_leg() {
     let mut machine = machine();
     let mut hedged = book("0", "0");
-    let leg = |position_side, quantity: &str| PositionView { position_side, quantity: quantity.parse().unwrap(), ..hedged.view.positions[0].clone() };
+    let leg = |position_side, quantity: &str| PositionView {
+        position_side,
+        quantity: quantity.parse().unwrap(),
+        ..hedged.view.positions[0].clone()
+    };
     hedged.view.positions = vec![leg(PositionSide::Long, "15"), leg(PositionSide::Short, "-15")];
     machine.on(at(0), Input::Book(hedged), &mut Outbox::new());
     let buy = OrderIntent { position_side: PositionSide::Long, ..intent(1, Side::Buy, "6") };
@@ -251,7 +255,11 @@ fn every_missing_limit_refuses_and_names_itself() {
     for control in ["message_rate", "daily_loss"] {
         let mut limits = limits();
         let account = limits.accounts.get_mut(&account()).unwrap();
-        if control == "message_rate" { account.max_messages = None } else { account.max_daily_loss = None }
+        if control == "message_rate" {
+            account.max_messages = None
+        } else {
+            account.max_daily_loss = None
+        }
         refused(&mut machine_with(limits), intent(1, Side::Buy, "1"), control);
     }
 }
@@ -278,7 +286,9 @@ fn a_negative_or_off_grid_quantity_never_slips_under_a_cap() {
 
 #[test]
 fn the_collar_holds_on_both_sides_and_needs_a_reference() {
-    for (price, control) in [("105", None), ("95", None), ("105.1", Some("price_collar")), ("94.9", Some("price_collar")), ("100.05", Some("price_collar"))] {
+    for (price, control) in
+        [("105", None), ("95", None), ("105.1", Some("price_collar")), ("94.9", Some("price_collar")), ("100.05", Some("price_collar"))]
+    {
         for side in [Side::Buy, Side::Sell] {
             assert_eq!(propose(&mut machine(), 0, limit(1, side, "1", price)).as_deref(), control, "{side} at {price}");
         }
@@ -372,9 +382,11 @@ fn a_stale_or_silent_market_is_no_basis_for_an_order() {
 
 #[test]
 fn the_ladder_lets_through_what_its_mode_says() {
-    for (mode, opening, reducing) in
-        [(Mode::Normal, None, None), (Mode::ReduceOnly, Some("ladder_mode"), None), (Mode::CancelOnly, Some("ladder_mode"), Some("ladder_mode"))]
-    {
+    for (mode, opening, reducing) in [
+        (Mode::Normal, None, None),
+        (Mode::ReduceOnly, Some("ladder_mode"), None),
+        (Mode::CancelOnly, Some("ladder_mode"), Some("ladder_mode")),
+    ] {
         let mut machine = machine();
         machine.on(at(0), Input::Book(book("5", "0")), &mut Outbox::new());
         let mut modes = ModeTable::default();

@@ -81,9 +81,7 @@ impl Reject {
             Self::WouldTrigger => (-2010, "Stop price would trigger immediately."),
             Self::WouldTake => (-2010, "Order would immediately match and take."),
             Self::Margin => (-2010, "Account has insufficient balance for requested action."),
-            Self::ReduceOnly | Self::PositionSideMismatch => {
-                (-1106, "Parameter 'reduceOnly' or 'positionSide' sent when not required.")
-            }
+            Self::ReduceOnly | Self::PositionSideMismatch => (-1106, "Parameter 'reduceOnly' or 'positionSide' sent when not required."),
             Self::UnknownSymbol | Self::CannotFillWhole => self.usdm(),
         }
     }

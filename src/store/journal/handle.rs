@@ -185,7 +185,10 @@ pub(crate) enum Command {
 pub(crate) enum Content {
     /// Shared with whoever queued them and still has to look at them.
     Entries(Arc<[Entry]>),
-    Checkpoint { state: String, at: Timestamp },
+    Checkpoint {
+        state: String,
+        at: Timestamp,
+    },
 }
 
 /// A fault made on purpose.

@@ -25,7 +25,15 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { reader: unpacked(File::open(path)?)?, buffer: vec![0; CHUNK_BYTES], filled: 0..0, line: 0..0, number: 0, done: false, checksum: flate2::Crc::new() })
+        Ok(Self {
+            reader: unpacked(File::open(path)?)?,
+            buffer: vec![0; CHUNK_BYTES],
+            filled: 0..0,
+            line: 0..0,
+            number: 0,
+            done: false,
+            checksum: flate2::Crc::new(),
+        })
     }
 
     /// Goes to the next line that is not blank. An error ends the file; [`Lines::number`] is then the line it hit.
