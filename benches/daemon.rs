@@ -186,7 +186,9 @@ fn default_run(long: Duration) {
     let share = (daemon.worked() - worked).as_secs_f64() / seconds * 100.0;
     let memory = daemon.system("VmHWM") as f64 / 1024.0;
     let [orders, fills] = ["orders", "fills"].map(|field| sum(&after, "accounts", field));
-    println!("  over {seconds:.0} s: {share:.2} % of one core (budget 5), at most {memory:.1} MiB (budget 64), {orders} orders, {fills} fills");
+    println!(
+        "  over {seconds:.0} s: {share:.2} % of one core (budget 5), at most {memory:.1} MiB (budget 64), {orders} orders, {fills} fills"
+    );
 }
 
 /// From the first byte of the request to its answer: the gate is closed before the answer, so this is the most that it takes.
@@ -231,7 +233,10 @@ fn recovery(name: &str, checkpoint_every: Option<u64>) {
     write_journal(&home.path().join("data"), checkpoint_every);
     let daemon = Daemon::start(home.path());
     let rebuilt = sum(&daemon.status(), "accounts", "orders");
-    println!("start on a million rows, {name:<31} ready after {:.0} ms (budget 2,000), {rebuilt} orders known", daemon.ready_after.as_secs_f64() * 1e3);
+    println!(
+        "start on a million rows, {name:<31} ready after {:.0} ms (budget 2,000), {rebuilt} orders known",
+        daemon.ready_after.as_secs_f64() * 1e3
+    );
 }
 
 fn write_journal(data: &Path, checkpoint_every: Option<u64>) {

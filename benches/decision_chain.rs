@@ -35,8 +35,10 @@ use ringfence::domain::risk::limits::{AccountLimits, MessageRate, RiskLimits, Sy
 use ringfence::domain::time::Timestamp;
 use ringfence::exchange::sources::MarketSource;
 use ringfence::exchange::sources::synthetic::{Synthetic, SyntheticConfig};
-use ringfence::messages::{Board, Clock, Envelope, FrameSlot, HaltGate, MarketMessage, ModeBoard, Post, RiskMessage, Views, Wires, boards::Roster};
 use ringfence::messages::boards::RosterEntries;
+use ringfence::messages::{
+    Board, Clock, Envelope, FrameSlot, HaltGate, MarketMessage, ModeBoard, Post, RiskMessage, Views, Wires, boards::Roster,
+};
 use ringfence::store::{Journal, JournalOptions};
 use ringfence::strategies::{Desk, Draft, Holdings, HostConfig, Interest, Strategy, StrategyHost, StrategyInput};
 use ringfence::supervision::{Child, Directory, Environment, Runtimes, SupervisionSink, Supervisor, SupervisorSpec};
@@ -354,7 +356,12 @@ impl Bench {
         println!("ratio: p50 {:.2}, p99 {:.2}", chain_p50 / empty_p50, chain_p99 / empty_p99);
         let working = self.around.views.accounts().values().map(|standing| standing.open.len().to_string()).collect::<Vec<_>>().join(", ");
         println!("working orders by account: {working}; refused: {}", self.refused());
-        println!("budget: p50 ≤ 2.00 {}, p99 ≤ 5.00 {}, ≤ 1.5 × empty {}", met(chain_p50 <= 2.0), met(chain_p99 <= 5.0), met(chain_p50 <= 1.5 * empty_p50));
+        println!(
+            "budget: p50 ≤ 2.00 {}, p99 ≤ 5.00 {}, ≤ 1.5 × empty {}",
+            met(chain_p50 <= 2.0),
+            met(chain_p99 <= 5.0),
+            met(chain_p50 <= 1.5 * empty_p50)
+        );
     }
 
     fn refused(&self) -> u64 {
@@ -368,7 +375,8 @@ impl Bench {
         children.extend(self.instruments.iter().map(|instrument| self.market(instrument)));
         children.push(self.strategy());
         let around = self.around.clone();
-        children.push(Child::task(names::plain("metronome"), RuntimeKind::Trading, move |context| metronome::beat(context, around.clone())));
+        children
+            .push(Child::task(names::plain("metronome"), RuntimeKind::Trading, move |context| metronome::beat(context, around.clone())));
         children
     }
 
@@ -423,7 +431,10 @@ impl Bench {
                     bar_interval: Duration::from_secs(1),
                     holdings: Holdings::Whole,
                 };
-                Ok(StrategyHost::new(config, Box::new(Proposer { updates: 0, orders: 0, newest: Timestamp::ZERO, stamps: Arc::clone(&stamps) })))
+                Ok(StrategyHost::new(
+                    config,
+                    Box::new(Proposer { updates: 0, orders: 0, newest: Timestamp::ZERO, stamps: Arc::clone(&stamps) }),
+                ))
             };
             let arguments = strategy::Arguments {
                 id: strategy_id(),
