@@ -215,6 +215,12 @@ impl IntentId {
     pub fn compose(epoch: Epoch, slot: u16, counter: u32) -> Self {
         Self((u64::from(epoch.0 & 0xF_FFFF) << 44) | (u64::from(slot & 0xFFF) << 32) | u64::from(counter))
     }
+
+    /// Who made it in which epoch: everything but the counter.
+    #[must_use]
+    pub const fn proposer(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
 }
 
 impl fmt::Display for IntentId {

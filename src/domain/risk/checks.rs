@@ -77,10 +77,10 @@ impl RiskMachine {
     }
 
     fn check_duplicate_id(&self, id: IntentId) -> Check {
-        if self.remembered.contains(&id) {
-            return Err(no("duplicate_intent", "each intent id once", format!("intent {id} a second time")));
+        match self.newest.get(&id.proposer()) {
+            Some(newest) if id <= *newest => Err(no("duplicate_intent", format!("an intent newer than {newest}"), format!("intent {id}"))),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn permission(&self, intent: &OrderIntent) -> Result<(&AccountLimits, &SymbolLimits, &Instrument), Broken> {

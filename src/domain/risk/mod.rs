@@ -26,10 +26,6 @@ use super::time::Timestamp;
 use book::{Reserved, SymbolBook};
 use limits::RiskLimits;
 
-/// Intent ids remembered to refuse a second use. A strategy that repeats itself does so at once; 65,536 is a minute at
-/// a thousand intents a second, and 0.5 MB.
-const REMEMBERED_INTENTS: usize = 65_536;
-
 /// Something that risk has passed, and the incarnation of the risk manager that passed it. There is no way to make one
 /// outside this module:
 ///
@@ -181,8 +177,8 @@ pub struct RiskMachine {
     modes: ModeTable,
     markets: BTreeMap<Symbol, MarketView>,
     accounts: BTreeMap<AccountId, Account>,
-    remembered: BTreeSet<IntentId>,
-    order_of_memory: VecDeque<IntentId>,
+    /// The newest intent approved of each proposer. A proposer counts upwards, so that whatever is not newer was here before.
+    newest: BTreeMap<u32, IntentId>,
     twins: BTreeMap<(AccountId, StrategyId, Symbol), Twin>,
     /// Exposure of every account, valued when each book last changed or its market moved.
     capital: Money,
@@ -199,8 +195,7 @@ impl RiskMachine {
             modes,
             markets: BTreeMap::new(),
             accounts: BTreeMap::new(),
-            remembered: BTreeSet::new(),
-            order_of_memory: VecDeque::new(),
+            newest: BTreeMap::new(),
             twins: BTreeMap::new(),
             capital: Money::ZERO,
             unpriced: BTreeSet::new(),
@@ -282,14 +277,8 @@ impl RiskMachine {
     }
 
     fn remember(&mut self, id: IntentId) {
-        if self.remembered.insert(id) {
-            self.order_of_memory.push_back(id);
-        }
-        if self.order_of_memory.len() > REMEMBERED_INTENTS
-            && let Some(oldest) = self.order_of_memory.pop_front()
-        {
-            self.remembered.remove(&oldest);
-        }
+        let newest = self.newest.entry(id.proposer()).or_insert(id);
+        *newest = (*newest).max(id);
     }
 
     fn count_message(&mut self, now: Timestamp, account: AccountId) {
@@ -331,6 +320,8 @@ impl RiskMachine {
 
     /// Takes an account's books whole from its executor, which asked the venue.
     fn rebuild(&mut self, book: AccountBook, out: &mut Outbox<Record, Effect>) {
+        // A restarted risk manager learns here whose intents are already out.
+        book.open.iter().filter_map(|report| report.intent).for_each(|intent| self.remember(intent));
         let id = book.view.account;
         let account = self.accounts.entry(id).or_default();
         let stale: Money = account.books.values().map(|book| book.valued).sum();
