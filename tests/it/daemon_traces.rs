@@ -161,7 +161,8 @@ fn from_signal_to_fill_is_one_trace_with_its_ticks_and_with_a_restart_in_between
 #[test]
 fn after_a_kill_the_next_daemon_goes_on_in_the_traces_of_the_orders_that_it_finds() {
     let receiver = OtlpReceiver::start();
-    let home = Home::new(&config(receiver.endpoint()));
+    // Far enough away that neither fills while the test looks on.
+    let home = Home::new(&config(receiver.endpoint()).replace("0.0012", "0.02"));
     let mut daemon = home.start();
     daemon.wait_for_status("has a stop and a target resting", SOON, |status| open_orders(status) >= 2);
     let home: Arc<Home> = daemon.kill();
