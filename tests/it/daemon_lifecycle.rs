@@ -8,37 +8,8 @@ use ringfence::domain::record::Record;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use crate::support::daemon::{Daemon, Home, request};
+use crate::support::daemon::{BUSY, Daemon, Home, request};
 use crate::support::ledger::Ledger;
-
-/// Trades often: two averages that cross every other second, and a strategy that always has an opinion and rests a stop and
-/// a target behind each position.
-pub const BUSY: &str = r#"
-[[strategies]]
-id = "flip"
-kind = "ema_cross"
-accounts = ["*"]
-symbols = ["BTCUSDT", "SOLUSDT"]
-interval = "1s"
-[strategies.settings]
-fast = 1
-slow = 2
-order_value = "1000"
-open_at_start = true
-
-[[strategies]]
-id = "score"
-kind = "indicator_score"
-accounts = ["*"]
-symbols = ["ETHUSDT"]
-interval = "1s"
-[strategies.settings]
-publish_above = "0.1"
-side_from = "0.2"
-min_signal_strength = "0.2"
-max_position = "1000"
-on_opposite = "reverse"
-"#;
 
 /// What a position of `BUSY` may be worth: one target, and what the price moved since.
 const POSITION_MAX: i64 = 1_100;

@@ -9,8 +9,7 @@ use ringfence::domain::order::{OrderIntent, OrderStatus};
 use ringfence::domain::record::Record;
 use serde_json::{Value, json};
 
-use crate::daemon_lifecycle::BUSY;
-use crate::support::daemon::{Daemon, Home};
+use crate::support::daemon::{BUSY, Daemon, Home};
 use crate::support::ledger::Ledger;
 
 const WITHIN: Duration = Duration::from_secs(60);

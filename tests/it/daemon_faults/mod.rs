@@ -14,36 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::daemon::{Daemon, Home, request};
-
-/// Trades all the time: averages that cross every other second on two symbols, and a strategy on the third that always has
-/// an opinion and rests a stop and a target behind each position, so that there is something to cancel.
-const BUSY: &str = r#"
-[[strategies]]
-id = "flip"
-kind = "ema_cross"
-accounts = ["*"]
-symbols = ["BTCUSDT", "SOLUSDT"]
-interval = "1s"
-[strategies.settings]
-fast = 1
-slow = 2
-order_value = "1000"
-open_at_start = true
-
-[[strategies]]
-id = "score"
-kind = "indicator_score"
-accounts = ["*"]
-symbols = ["ETHUSDT"]
-interval = "1s"
-[strategies.settings]
-publish_above = "0.1"
-side_from = "0.2"
-min_signal_strength = "0.2"
-max_position = "1000"
-on_opposite = "reverse"
-"#;
+use crate::support::daemon::{BUSY, Daemon, Home, request};
 
 /// Budgets out of the way, for tests that break one child after another and mean each of them alone.
 const PATIENT: &str = r#"
