@@ -24,19 +24,22 @@ struct Inline<const N: usize> {
     length: u8,
 }
 
-/// Names are the keys of nearly every map there is. Compared and hashed eight bytes at a time they cost a fifth of what a byte
-/// slice costs.
+/// Names are the keys of nearly every map there is: they are compared and hashed eight bytes at a time, which costs a fifth of
+/// what a byte slice costs.
 impl<const N: usize> Inline<N> {
-    fn words(&self) -> impl Iterator<Item = u64> {
+    const WHOLE: () = assert!(N.is_multiple_of(4), "a name's capacity is a multiple of four");
+
+    /// The eights from the front, and what is left behind them.
+    #[inline]
+    fn words(&self) -> (&[[u8; 8]], u32) {
+        let () = Self::WHOLE;
         let (words, rest) = self.bytes.as_chunks::<8>();
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        let last = (!rest.is_empty()).then_some(last);
-        words.iter().copied().chain(last).map(u64::from_be_bytes)
+        (words, rest.first_chunk().map_or(0, |rest| u32::from_be_bytes(*rest)))
     }
 }
 
 impl<const N: usize> PartialEq for Inline<N> {
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
         self.bytes == other.bytes
     }
@@ -45,9 +48,15 @@ impl<const N: usize> PartialEq for Inline<N> {
 impl<const N: usize> Eq for Inline<N> {}
 
 impl<const N: usize> Ord for Inline<N> {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
-        let pairs = self.words().zip(other.words());
-        pairs.map(|(ours, theirs)| ours.cmp(&theirs)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+        let ((ours, our_rest), (theirs, their_rest)) = (self.words(), other.words());
+        for (ours, theirs) in ours.iter().zip(theirs) {
+            if ours != theirs {
+                return u64::from_be_bytes(*ours).cmp(&u64::from_be_bytes(*theirs));
+            }
+        }
+        our_rest.cmp(&their_rest)
     }
 }
 
@@ -61,7 +70,8 @@ impl<const N: usize> Hash for Inline<N> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // An odd constant with its bits well spread (the golden ratio's); the map's own hasher does the rest.
         let fold = |mixed: u64, word: u64| (mixed.rotate_left(23) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        state.write_u64(self.words().fold(0, fold));
+        let (words, rest) = self.words();
+        state.write_u64(words.iter().map(|word| u64::from_be_bytes(*word)).chain([u64::from(rest)]).fold(0, fold));
     }
 }
 
