@@ -139,7 +139,7 @@ impl Proposer {
         let side = if (self.orders as usize / accounts.len()).is_multiple_of(2) { Side::Buy } else { Side::Sell };
         let price = if side == Side::Buy { bid } else { ask };
         let Some(instrument) = desk.instrument(view.symbol) else { return };
-        let quantity = instrument.quantity_down(Money(400.into()).units_at(price).unwrap_or_default());
+        let quantity = instrument.quantity_worth(Money(400.into()), price);
         self.orders += 1;
         let draft = Draft::market(account, view.symbol, side, quantity, "bench").of_kind(OrderKind::Limit { price });
         let intent = desk.propose(draft);

@@ -127,7 +127,7 @@ impl Breakout {
         let draft = match side {
             Side::Buy if position.is_zero() => {
                 let Some(instrument) = desk.instrument(symbol) else { return };
-                let quantity = instrument.quantity_down(self.settings.order_value.units_at(close).unwrap_or_default());
+                let quantity = instrument.quantity_worth(self.settings.order_value, close);
                 Draft::market(account, symbol, Side::Buy, quantity, "breakout")
             }
             Side::Sell if position.is_positive() => Draft::market(account, symbol, Side::Sell, position, "breakdown").reducing(),

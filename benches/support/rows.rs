@@ -75,7 +75,7 @@ fn intended(id: IntentId, account: AccountId, client_order_id: ClientOrderId) ->
     let self_trade_prevention = SelfTradePrevention::ExpireMaker;
     let order =
         NewOrder { client_order_id, symbol, side, position_side, kind, time_in_force, quantity, reduce_only: false, self_trade_prevention };
-    Record::OrderIntended { intent, order, risk_incarnation: Incarnation(1) }
+    Record::OrderIntended { intent: intent.into(), order, risk_incarnation: Incarnation(1) }
 }
 
 /// As fast as the queue takes them, until the last one is durable.

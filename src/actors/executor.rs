@@ -1,11 +1,12 @@
 //! One account's executor: an order manager, its journal tickets and its connection to the venue. The last thing that it
 //! does before an order leaves is to read the halt gate.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use rustc_hash::FxHashMap as HashMap;
 
 use super::names;
 use super::tickets::Tickets;
@@ -83,8 +84,8 @@ impl Actor for Executor {
             risk: Post::new(&around.directory, &names::risk_manager()),
             risk_seen: None,
             kill_switch: Post::new(&around.directory, &names::kill_switch()),
-            strategies: HashMap::new(),
-            introduced: HashMap::new(),
+            strategies: HashMap::default(),
+            introduced: HashMap::default(),
             introducing: false,
             modes_seen: modes,
             traces,
@@ -116,7 +117,7 @@ impl State {
             ExecutorMessage::Submit(approved) => {
                 self.meet_risk();
                 self.traces.approved(approved.get().id, envelope.trace);
-                Input::Submit(*approved)
+                Input::Submit(approved)
             }
             ExecutorMessage::Cancel { symbol, client_order_id, reason } => Input::Cancel { symbol, client_order_id, reason },
             ExecutorMessage::CancelWhere { symbol, strategy, reason } => Input::CancelWhere { symbol, strategy, reason },

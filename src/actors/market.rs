@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use rustc_hash::FxHashMap as HashMap;
 
 use super::{Surroundings, ask, names};
 use crate::domain::ids::{StrategyId, Symbol};
@@ -37,7 +38,7 @@ pub struct State {
     symbol: Symbol,
     slot: Arc<FrameSlot>,
     frames: VecDeque<MarketFrame>,
-    readers: std::collections::HashMap<StrategyId, Post<StrategyMessage>>,
+    readers: HashMap<StrategyId, Post<StrategyMessage>>,
     kill_switch: Post<KillMessage>,
     fetching: bool,
     /// Bars that began before this are half seen: they are not told, their readers ask the venue for them.
@@ -65,7 +66,7 @@ impl Actor for Market {
             symbol,
             slot: around.wires.frames(symbol),
             frames: VecDeque::new(),
-            readers: std::collections::HashMap::new(),
+            readers: HashMap::default(),
             kill_switch: Post::new(&around.directory, &names::kill_switch()),
             fetching: false,
             whole_since: None,

@@ -1,10 +1,10 @@
 //! The risk manager: the one way from a wish to an order. It looks at the market board before each decision, so that market
 //! data costs it no messages.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use rustc_hash::FxHashMap as HashMap;
 
 use super::{Surroundings, names};
 use crate::domain::ids::{AccountId, StrategyId, Symbol};
@@ -54,10 +54,10 @@ impl Actor for RiskManager {
         let mut state = State {
             machine: RiskMachine::new(incarnation, limits, modes.as_ref().clone()),
             modes_seen: modes,
-            executors: HashMap::new(),
-            strategies: HashMap::new(),
+            executors: HashMap::default(),
+            strategies: HashMap::default(),
             kill_switch: Post::new(&around.directory, &names::kill_switch()),
-            seen: HashMap::new(),
+            seen: HashMap::default(),
             around,
             restart: restart.flatten(),
             spare: Outbox::new(),
@@ -72,7 +72,7 @@ impl Actor for RiskManager {
     async fn handle(&self, _myself: ActorRef<Self::Msg>, envelope: Self::Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
         let input = match envelope.message {
             RiskMessage::Propose(intent) => {
-                state.propose(*intent, envelope.trace);
+                state.propose(intent, envelope.trace);
                 return Ok(());
             }
             RiskMessage::Cancel { account, symbol, client_order_id, reason } => Input::Cancel { account, symbol, client_order_id, reason },
@@ -105,7 +105,7 @@ impl Actor for RiskManager {
 }
 
 impl State {
-    fn propose(&mut self, intent: OrderIntent, signal: Option<TraceContext>) {
+    fn propose(&mut self, intent: Arc<OrderIntent>, signal: Option<TraceContext>) {
         let now = self.around.clock.now();
         self.look(now, intent.symbol);
         let fields = [("account", Field::Shown(&intent.account)), ("symbol", Field::Shown(&intent.symbol))];
@@ -143,7 +143,7 @@ impl State {
         match effect {
             Effect::Submit(approved) => {
                 let trace = span.and_then(|span| span.context());
-                let message = ExecutorMessage::Submit(Box::new(approved));
+                let message = ExecutorMessage::Submit(approved);
                 let account = match &message {
                     ExecutorMessage::Submit(approved) => approved.get().account,
                     _ => return,
@@ -171,7 +171,7 @@ impl State {
     }
 
     /// Approved, and nobody there to send it: it was surely not sent, and its exposure is free again.
-    fn release(&mut self, intent: OrderIntent) {
+    fn release(&mut self, intent: Arc<OrderIntent>) {
         let refusal = crate::domain::order::Refusal {
             intent: intent.id,
             account: intent.account,

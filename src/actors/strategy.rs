@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use smallvec::SmallVec;
 
 use super::{Surroundings, ask, names};
 use crate::domain::ids::{AccountId, StrategyId, Symbol};
@@ -156,7 +155,7 @@ impl State {
         self.take_updates();
         let view = self.slots.first().and_then(|slot| self.around.board.get(slot.symbol));
         if let Some(view) = view.filter(|_| self.cold.is_empty()) {
-            self.tell(HostInput::Market(&MarketUpdate { view, closed: SmallVec::new() }));
+            self.tell(HostInput::Market(&MarketUpdate { view, closed: Vec::new() }));
         }
         self.around.views.set_strategy(self.id, &self.standing);
     }
@@ -188,9 +187,11 @@ impl State {
                 {
                     signal.link_tick(intent.symbol, view.sequence, view.at);
                 }
-                intent.trace = signal.context();
-                let trace = intent.trace;
-                self.risk.send_traced(RiskMessage::Propose(Box::new(intent)), trace).map_err(drop)
+                let trace = signal.context();
+                if trace.is_some() {
+                    Arc::make_mut(&mut intent).trace = trace;
+                }
+                self.risk.send_traced(RiskMessage::Propose(intent), trace).map_err(drop)
             }
             StrategyEffect::Cancel { account, symbol, client_order_id, reason } => {
                 self.risk.send(RiskMessage::Cancel { account, symbol, client_order_id, reason }).map_err(drop)

@@ -103,6 +103,18 @@ impl Instrument {
         Quantity(round_to(quantity.0, self.quantity_step.0, RoundingStrategy::ToZero))
     }
 
+    /// The largest quantity on the grid that `value` buys at `price`; zero where either is not positive.
+    #[must_use]
+    pub fn quantity_worth(&self, value: Money, price: Price) -> Quantity {
+        if !value.is_positive() || !price.is_positive() {
+            return Quantity::ZERO;
+        }
+        match lots_worth(value.0, price.0, self.quantity_step.0) {
+            Some(lots) => self.quantity(Lots(lots)),
+            None => self.quantity_down(value.units_at(price).unwrap_or_default()),
+        }
+    }
+
     /// # Errors
     /// When the price is not a positive multiple of the step.
     pub fn check_price(&self, price: Price) -> Result<Ticks, GridError> {
@@ -151,6 +163,18 @@ fn on_one_scale(value: Decimal, step: Decimal) -> Option<(i64, i64)> {
     Some((raised(value)?, raised(step).filter(|step| *step > 0)?))
 }
 
+/// Whole steps that a value comes to, in whole numbers where they fit, which they do for every real symbol: two divisions of
+/// Decimals cost ten times as much, and round the first of them.
+fn lots_worth(value: Decimal, price: Decimal, step: Decimal) -> Option<i64> {
+    let (bought, lot) = (value.mantissa(), price.mantissa().checked_mul(step.mantissa())?);
+    let digits = (price.scale() + step.scale()).checked_sub(value.scale());
+    let (bought, lot) = match digits {
+        Some(more) => (bought.checked_mul(10_i128.checked_pow(more)?)?, lot),
+        None => (bought, lot.checked_mul(10_i128.checked_pow(value.scale() - price.scale() - step.scale())?)?),
+    };
+    i64::try_from(bought.checked_div(lot)?).ok()
+}
+
 /// `step × n` without a Decimal multiplication where the mantissas fit, which they do for every real symbol.
 fn times(step: Decimal, n: i64) -> Decimal {
     i64::try_from(step.mantissa())
@@ -163,5 +187,29 @@ fn round_to(value: Decimal, step: Decimal, strategy: RoundingStrategy) -> Decima
     match value.checked_div(step) {
         Some(steps) => steps.round_dp_with_strategy(0, strategy) * step,
         None => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_value_buys_as_many_whole_lots_as_it_pays_for(
+            value in 1_i64..1_000_000_000, price in 1_i64..10_000_000, scales in (0_u32..9, 0_u32..9, 0_u32..9)
+        ) {
+            let (value, price, step) = (Decimal::new(value, scales.0), Decimal::new(price, scales.1), Decimal::new(1, scales.2));
+            let lots = lots_worth(value, price, step).expect("numbers of this size fit");
+            let worth = |lots: i64| price * step * Decimal::from(lots);
+            prop_assert!(worth(lots) <= value && value < worth(lots + 1), "{lots} lots of {step} at {price} for {value}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_whole_numbers_is_left_to_decimals() {
+        assert_eq!(lots_worth(Decimal::MAX, Decimal::new(1, 8), Decimal::new(1, 8)), None);
     }
 }

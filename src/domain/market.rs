@@ -50,7 +50,7 @@ impl MarketView {
 #[derive(Debug, Clone, PartialEq)]
 pub struct MarketUpdate {
     pub view: MarketView,
-    pub closed: SmallVec<[ClosedBar; 1]>,
+    pub closed: Vec<ClosedBar>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub struct MarketMachine {
     instrument: Instrument,
     sync: Option<BookSync>,
     bars: Vec<TimeBars>,
-    closed: SmallVec<[ClosedBar; 1]>,
+    closed: Vec<ClosedBar>,
     scratch: Vec<GridBar>,
     /// Best levels, from whichever of bookTicker and book is newer by update id.
     top: Option<(Level, Level)>,
@@ -100,7 +100,7 @@ impl MarketMachine {
             instrument,
             sync: None,
             bars: Vec::new(),
-            closed: SmallVec::new(),
+            closed: Vec::new(),
             scratch: Vec::new(),
             top: None,
             top_id: 0,

@@ -1,6 +1,8 @@
 //! The rows of the journal: every fact that a restart needs or an auditor asks for. Plain data with a stable JSON form;
 //! hashing, ordering and durability belong to `store`.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
@@ -28,13 +30,13 @@ pub enum Record {
     },
     /// An approved order, durable before it is sent.
     OrderIntended {
-        intent: OrderIntent,
+        intent: Arc<OrderIntent>,
         order: NewOrder,
         risk_incarnation: Incarnation,
     },
     /// Risk said no. Kept for the audit; a replay ignores it.
     OrderRefused {
-        intent: OrderIntent,
+        intent: Arc<OrderIntent>,
         control: String,
         limit: String,
         value: String,

@@ -2,6 +2,7 @@
 //! rows in order gives the same state that the machines had when they wrote them; a checkpoint is this state as JSON.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +16,7 @@ use super::record::{Entry, Record};
 /// An order whose end is not in the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenOrder {
-    pub intent: OrderIntent,
+    pub intent: Arc<OrderIntent>,
     pub order: NewOrder,
     pub status: OrderStatus,
     pub filled: Quantity,
@@ -82,7 +83,8 @@ impl DaemonState {
                 account.orders += 1;
                 let (status, filled) = (OrderStatus::Persisting, Quantity::ZERO);
                 let trades_from = account.last_trade_id;
-                let open = OpenOrder { intent: intent.clone(), order: order.clone(), status, filled, venue_order_id: None, trades_from };
+                let open =
+                    OpenOrder { intent: Arc::clone(intent), order: order.clone(), status, filled, venue_order_id: None, trades_from };
                 account.open.insert(order.client_order_id, open);
             }
             Record::OrderChanged { account, client_order_id, status, filled, venue_order_id, .. } => {

@@ -2,10 +2,11 @@
 //! Written by the one actor that owns the entry, read from any thread without a lock.
 
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
+use crossbeam_utils::atomic::AtomicCell;
+use rustc_hash::FxHashMap as HashMap;
 
 use crate::domain::ids::{AccountId, StrategyId, Symbol};
 use crate::domain::ladder::ModeTable;
@@ -15,24 +16,28 @@ use crate::domain::order::{AccountView, OrderReport};
 
 /// The newest view of every symbol.
 #[derive(Debug, Clone, Default)]
-pub struct Board(Arc<ArcSwap<HashMap<Symbol, Arc<ArcSwapOption<MarketView>>>>>);
+pub struct Board(Arc<ArcSwap<HashMap<Symbol, BoardEntry>>>);
+
+/// Where one symbol's view is written. A store is a copy: nothing is allocated and nobody waits, reader or writer, beyond
+/// another's copy.
+type BoardEntry = Arc<AtomicCell<Option<MarketView>>>;
 
 impl Board {
     pub fn post(&self, view: MarketView) {
-        let posted = Some(Arc::new(view));
+        let posted = Some(view);
         if let Some(entry) = self.0.load().get(&view.symbol) {
             return entry.store(posted);
         }
         self.0.rcu(|entries| {
             let mut entries = HashMap::clone(entries);
-            entries.entry(view.symbol).or_default().store(posted.clone());
+            entries.entry(view.symbol).or_default().store(posted);
             entries
         });
     }
 
     #[must_use]
     pub fn get(&self, symbol: Symbol) -> Option<MarketView> {
-        self.0.load().get(&symbol)?.load().as_deref().copied()
+        self.0.load().get(&symbol)?.load()
     }
 
     pub fn forget(&self, symbol: Symbol) {
@@ -46,7 +51,7 @@ impl Board {
     /// Every view, by symbol.
     #[must_use]
     pub fn all(&self) -> BTreeMap<Symbol, MarketView> {
-        self.0.load().iter().filter_map(|(symbol, entry)| Some((*symbol, *entry.load().as_deref()?))).collect()
+        self.0.load().iter().filter_map(|(symbol, entry)| Some((*symbol, entry.load()?))).collect()
     }
 }
 

@@ -67,7 +67,7 @@ pub enum StrategyMessage {
 /// To the risk manager.
 #[derive(Debug)]
 pub enum RiskMessage {
-    Propose(Box<OrderIntent>),
+    Propose(Arc<OrderIntent>),
     Cancel { account: AccountId, symbol: Symbol, client_order_id: ClientOrderId, reason: String },
     SetLeverage { account: AccountId, symbol: Symbol, leverage: u8 },
     Report(Arc<OrderReport>),
@@ -81,7 +81,7 @@ pub enum RiskMessage {
 /// To an executor.
 #[derive(Debug)]
 pub enum ExecutorMessage {
-    Submit(Box<Approved<OrderIntent>>),
+    Submit(Approved<Arc<OrderIntent>>),
     Cancel {
         symbol: Symbol,
         client_order_id: ClientOrderId,

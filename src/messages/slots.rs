@@ -2,11 +2,12 @@
 //! keep their order up to a bound, past which the reader is told of a gap; updates keep the newest view and every closed
 //! bar. The locks are held for a copy and never across a call.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use rustc_hash::FxHashMap as HashMap;
 
 use crate::domain::ids::{StrategyId, Symbol};
 use crate::domain::market::MarketUpdate;

@@ -2,6 +2,7 @@
 //! own machines and the exchange's engine: no order is sent twice, none is lost, and when the deaths stop both sides agree.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId, StrategyId, Symbol};
@@ -37,7 +38,7 @@ struct Scene {
     manager: OrderManager,
     /// What the journal adds up to. It outlives the executor, as the journal does.
     state: DaemonState,
-    mailbox: VecDeque<Approved<OrderIntent>>,
+    mailbox: VecDeque<Approved<Arc<OrderIntent>>>,
     /// Effects that wait for their rows: they die with the executor that waits.
     unacknowledged: VecDeque<Vec<Effect>>,
     to_venue: VecDeque<VenueCommand>,
@@ -154,7 +155,7 @@ impl Scene {
         let (bid, ask, last) = (touch(999), touch(1_001), Some(price(1_000)));
         let view = MarketView { symbol: symbol(), at: self.now, bid, ask, last, mark: last, stale: false, sequence: self.next_intent };
         self.on_risk(risk::Input::Market(view));
-        self.on_risk(risk::Input::Propose(intent));
+        self.on_risk(risk::Input::Propose(Arc::new(intent)));
     }
 
     fn on_risk(&mut self, input: risk::Input) {

@@ -176,7 +176,7 @@ impl Desk<'_> {
             account.insert(draft.symbol, order);
         }
         Alarms::sooner(&mut self.alarms.answer, self.now + ANSWER_MAX);
-        self.effects.push(StrategyEffect::Propose(OrderIntent {
+        self.effects.push(StrategyEffect::Propose(Arc::new(OrderIntent {
             id: intent,
             strategy: self.numbering.strategy,
             account: draft.account,
@@ -190,7 +190,7 @@ impl Desk<'_> {
             decided_at: self.now,
             reason: draft.reason,
             trace: None,
-        }));
+        })));
         intent
     }
 

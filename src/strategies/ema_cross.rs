@@ -166,7 +166,7 @@ fn target(instrument: &Instrument, side: Side, value: Money, price: Price) -> Qu
     if instrument.kind == InstrumentKind::Spot && side == Side::Sell {
         return Quantity::ZERO;
     }
-    instrument.quantity_down(value.units_at(price).unwrap_or_default())
+    instrument.quantity_worth(value, price)
 }
 
 #[cfg(test)]

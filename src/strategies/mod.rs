@@ -15,6 +15,8 @@ mod registry;
 #[cfg(test)]
 mod testing;
 
+use std::sync::Arc;
+
 use crate::domain::ids::{AccountId, ClientOrderId, Symbol};
 use crate::domain::market::{MarketUpdate, MarketView};
 use crate::domain::market_data::Candle;
@@ -93,7 +95,7 @@ pub enum HostInput<'a> {
 /// What a strategy host wants.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StrategyEffect {
-    Propose(OrderIntent),
+    Propose(Arc<OrderIntent>),
     Cancel { account: AccountId, symbol: Symbol, client_order_id: ClientOrderId, reason: String },
     SetLeverage { account: AccountId, symbol: Symbol, leverage: u8 },
 }

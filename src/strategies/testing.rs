@@ -1,10 +1,10 @@
 //! What the strategies' tests share: an account, an instrument, bars and a host with a small venue behind it that fills
 //! market orders at once. Tests only.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rust_decimal::Decimal;
-use smallvec::SmallVec;
 
 use crate::domain::ids::{AccountId, ClientOrderId, Epoch, IntentId, StrategyId, Symbol};
 use crate::domain::instrument::{Instrument, InstrumentKind};
@@ -157,7 +157,7 @@ impl Bench {
             StrategyEffect::Propose(intent) => Some(intent),
             _ => None,
         };
-        self.fresh().into_iter().filter_map(proposal).collect()
+        self.fresh().into_iter().filter_map(proposal).map(Arc::unwrap_or_clone).collect()
     }
 
     pub fn account_view(&mut self) {
@@ -185,7 +185,7 @@ impl Bench {
         self.next_bar += 1;
         self.last = candle.close;
         self.now = candle.close_time;
-        let closed = SmallVec::from_slice(&[ClosedBar { interval: MINUTE, candle }]);
+        let closed = vec![ClosedBar { interval: MINUTE, candle }];
         self.feed(HostInput::Market(&MarketUpdate { view: view(candle.close, self.now), closed }));
     }
 
@@ -195,7 +195,7 @@ impl Bench {
 
     pub fn wait(&mut self, time: Duration) {
         self.now = self.now + time;
-        self.feed(HostInput::Market(&MarketUpdate { view: view(self.last, self.now), closed: SmallVec::new() }));
+        self.feed(HostInput::Market(&MarketUpdate { view: view(self.last, self.now), closed: Vec::new() }));
     }
 
     pub fn report(&mut self, order: &OrderIntent, status: OrderStatus, fill: Option<Quantity>) {
@@ -294,7 +294,7 @@ impl Bench {
                         } else {
                             self.accept(&order)
                         }
-                        done.push(order);
+                        done.push(Arc::unwrap_or_clone(order));
                     }
                     StrategyEffect::Cancel { client_order_id, .. } => {
                         let named = |order: &&OrderIntent| ClientOrderId::compose(order.account, Epoch(1), order.id) == client_order_id;

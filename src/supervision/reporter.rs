@@ -97,6 +97,11 @@ impl Reporter {
         self.pulse.beats.fetch_add(1, Relaxed);
     }
 
+    #[inline]
+    pub(super) fn is_injected(&self) -> bool {
+        self.slot.injection.is_set()
+    }
+
     /// Panics, waits forever or spins when that was injected into this child. Actors do this before every message without
     /// being asked; tasks call it at the top of their loop.
     #[inline]

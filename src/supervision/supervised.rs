@@ -47,11 +47,12 @@ pub(super) fn panic_text(payload: &(dyn Any + Send)) -> String {
     text.unwrap_or("a panic without a text").to_owned()
 }
 
-async fn guarded<T>(work: impl Future<Output = Result<T, ActorProcessingErr>>) -> Result<T, ActorProcessingErr> {
-    match AssertUnwindSafe(work).catch_unwind().await {
+/// No `async fn`: that would keep a second copy of the work, and of the message in it, and every message passes here.
+fn guarded<T>(work: impl Future<Output = Result<T, ActorProcessingErr>>) -> impl Future<Output = Result<T, ActorProcessingErr>> {
+    AssertUnwindSafe(work).catch_unwind().map(|ended| match ended {
         Ok(result) => result,
-        Err(payload) => Err(Box::new(ChildPanic(panic_text(&*payload)))),
-    }
+        Err(payload) => Err(ChildPanic(panic_text(&*payload)).into()),
+    })
 }
 
 /// How an actor that returned an error or panicked ended.
@@ -114,11 +115,10 @@ impl<A: Actor> Actor for Supervised<A> {
 
     async fn handle(&self, myself: ActorRef<A::Msg>, message: A::Msg, state: &mut A::State) -> Result<(), ActorProcessingErr> {
         let _busy = self.reporter.pulse.busy();
-        guarded(async {
-            self.reporter.obey_injection().await;
-            self.actor.handle(myself, message, state).await
-        })
-        .await
+        if self.reporter.is_injected() {
+            guarded(self.reporter.obey_injection().map(Ok)).await?;
+        }
+        guarded(self.actor.handle(myself, message, state)).await
     }
 
     async fn handle_supervisor_evt(
@@ -128,10 +128,9 @@ impl<A: Actor> Actor for Supervised<A> {
         state: &mut A::State,
     ) -> Result<(), ActorProcessingErr> {
         let _busy = self.reporter.pulse.busy();
-        guarded(async {
-            self.reporter.obey_injection().await;
-            self.actor.handle_supervisor_evt(myself, event, state).await
-        })
-        .await
+        if self.reporter.is_injected() {
+            guarded(self.reporter.obey_injection().map(Ok)).await?;
+        }
+        guarded(self.actor.handle_supervisor_evt(myself, event, state)).await
     }
 }

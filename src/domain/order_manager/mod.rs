@@ -9,6 +9,7 @@ mod tests;
 mod venue;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, StrategyId, Symbol};
@@ -49,7 +50,7 @@ pub const ACCOUNT_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
-    Submit(Approved<OrderIntent>),
+    Submit(Approved<Arc<OrderIntent>>),
     /// The order's bytes left.
     Sent {
         client_order_id: ClientOrderId,
@@ -248,7 +249,7 @@ impl OrderManager {
     }
 
     /// The last hop: what risk approved is held once more against what is true here and now (C22).
-    fn submit(&mut self, now: Timestamp, approved: Approved<OrderIntent>, out: &mut Out) {
+    fn submit(&mut self, now: Timestamp, approved: Approved<Arc<OrderIntent>>, out: &mut Out) {
         let incarnation = approved.incarnation();
         let intent = approved.into_inner();
         let client_order_id = ClientOrderId::compose(self.account, self.epoch, intent.id);
@@ -259,7 +260,7 @@ impl OrderManager {
             return;
         }
         let order = new_order(client_order_id, &intent);
-        let mut tracked = Order::new(now, intent.clone(), order.clone(), self.last_trade_id);
+        let mut tracked = Order::new(now, Arc::clone(&intent), order.clone(), self.last_trade_id);
         if let Err(why) = self.last_hop(&intent, incarnation) {
             tracked.status = OrderStatus::NotSent;
             out.push(Effect::Report(Box::new(tracked.report(now, self.account, None, Some(why)))));

@@ -1,5 +1,7 @@
 //! One tracked order and its complete standing as a report and as a journal row.
 
+use std::sync::Arc;
+
 use super::super::ids::{AccountId, IntentId};
 use super::super::money::Quantity;
 use super::super::order::{Fill, NewOrder, OrderIntent, OrderReport, OrderStatus, VenueCommand, VenueOrder};
@@ -10,7 +12,7 @@ use super::super::time::Timestamp;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {
     /// `None` for an order at the venue that was not made here.
-    pub intent: Option<OrderIntent>,
+    pub intent: Option<Arc<OrderIntent>>,
     pub order: NewOrder,
     pub status: OrderStatus,
     pub filled: Quantity,
@@ -33,7 +35,7 @@ pub struct Order {
 }
 
 impl Order {
-    pub(super) fn new(now: Timestamp, intent: OrderIntent, order: NewOrder, trades_from: u64) -> Self {
+    pub(super) fn new(now: Timestamp, intent: Arc<OrderIntent>, order: NewOrder, trades_from: u64) -> Self {
         Self {
             intent: Some(intent),
             order,

@@ -43,7 +43,7 @@ fn intent(number: u64, side: Side, quantity: &str, decided_at: Timestamp) -> Ord
 }
 
 /// Has `intent` approved the only way there is.
-fn approve(incarnation: u64, intent: OrderIntent) -> Approved<OrderIntent> {
+fn approve(incarnation: u64, intent: OrderIntent) -> Approved<Arc<OrderIntent>> {
     let mut machine =
         RiskMachine::new(Incarnation(incarnation), risk::tests_support::wide_limits(account(), symbol()), ModeTable::default());
     let price = "100".parse().unwrap();
@@ -63,7 +63,7 @@ fn approve(incarnation: u64, intent: OrderIntent) -> Approved<OrderIntent> {
     let mut out = Outbox::new();
     machine.on(intent.decided_at, risk::Input::Market(view), &mut out);
     machine.on(intent.decided_at, risk::Input::Book(AccountBook { view: account_view, open: vec![], since: Timestamp::ZERO }), &mut out);
-    machine.on(intent.decided_at, risk::Input::Propose(intent), &mut out);
+    machine.on(intent.decided_at, risk::Input::Propose(Arc::new(intent)), &mut out);
     let approved = out.drain().find_map(|step| match step {
         Step::Do(risk::Effect::Submit(approved)) => Some(approved),
         _ => None,

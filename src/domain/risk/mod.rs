@@ -12,6 +12,7 @@ pub(crate) use tests::support as tests_support;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::ids::{AccountId, ClientOrderId, Incarnation, IntentId, StrategyId, Symbol};
@@ -82,7 +83,7 @@ pub struct AccountBook {
 #[derive(Debug, Clone, PartialEq)]
 #[allow(clippy::large_enum_variant, reason = "an input is moved once; a box for each would cost more than the copy")]
 pub enum Input {
-    Propose(OrderIntent),
+    Propose(Arc<OrderIntent>),
     /// A cancel reduces risk: it is never refused, but it is counted.
     Cancel {
         account: AccountId,
@@ -103,12 +104,12 @@ pub enum Input {
     Modes(ModeTable),
     Limits(Box<RiskLimits>),
     /// Nobody was there to take the approved intent: it was surely not sent.
-    NotTaken(OrderIntent),
+    NotTaken(Arc<OrderIntent>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    Submit(Approved<OrderIntent>),
+    Submit(Approved<Arc<OrderIntent>>),
     Refuse(Refusal),
     Cancel {
         account: AccountId,
@@ -233,7 +234,7 @@ impl RiskMachine {
         }
     }
 
-    fn propose(&mut self, now: Timestamp, intent: OrderIntent, out: &mut Outbox<Record, Effect>) {
+    fn propose(&mut self, now: Timestamp, intent: Arc<OrderIntent>, out: &mut Outbox<Record, Effect>) {
         match self.check(now, &intent) {
             Ok(()) => {
                 self.reserve(now, &intent);

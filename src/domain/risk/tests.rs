@@ -142,7 +142,7 @@ fn limit(number: u32, side: Side, quantity: &str, price: &str) -> OrderIntent {
 /// The control that refused, or `None` when the intent passed.
 fn propose(machine: &mut RiskMachine, millis: i64, intent: OrderIntent) -> Option<String> {
     let mut out = Outbox::new();
-    machine.on(at(millis), Input::Propose(intent), &mut out);
+    machine.on(at(millis), Input::Propose(Arc::new(intent)), &mut out);
     let steps: Vec<_> = out.drain().collect();
     match &steps[0] {
         Step::Do(Effect::Submit(approved)) => {

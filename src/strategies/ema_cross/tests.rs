@@ -129,7 +129,7 @@ fn refusals_in_a_row_are_met_with_patience() {
         let candle =
             crate::domain::market_data::Candle { open_time: at, close_time: at + second, ..candle(0, price(&(100 + index).to_string())) };
         bench.now = at + second;
-        let closed = smallvec::smallvec![crate::domain::market::ClosedBar { interval: MINUTE, candle }];
+        let closed = vec![crate::domain::market::ClosedBar { interval: MINUTE, candle }];
         bench.feed(HostInput::Market(&crate::domain::market::MarketUpdate { view: view(candle.close, bench.now), closed }));
         for order in bench.proposals() {
             tries.push(index);

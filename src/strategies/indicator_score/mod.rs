@@ -170,5 +170,5 @@ fn size(equity: Money, price: Price, instrument: &Instrument, settings: &Setting
     let at_risk = equity * settings.risk_per_trade;
     let by_risk = Money(at_risk.0.checked_div(settings.stop_loss.0).unwrap_or_default());
     let value = by_risk.min(settings.max_position).min(carried).max(Money::ZERO);
-    instrument.quantity_down(value.units_at(price).unwrap_or_default())
+    instrument.quantity_worth(value, price)
 }
