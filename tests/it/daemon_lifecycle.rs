@@ -159,12 +159,12 @@ fn asked_a_second_time_it_ends_at_once() {
     // A child that spins cannot be stopped in order, so that the first request alone would take the whole deadline.
     assert_eq!(daemon.post("/admin/inject/safety_beat", &json!({ "by": "ann", "reason": "drill", "fault": "spin" })).0, 200);
     daemon.signal(libc::SIGTERM);
-    daemon.wait_until("is stopping", Duration::from_secs(10), |daemon| daemon.home.log().contains("stopping"));
+    daemon.wait_until("is stopping", Duration::from_secs(30), |daemon| daemon.home.log().contains("stopping"));
     std::thread::sleep(Duration::from_millis(60));
     let asked = Instant::now();
     let status = daemon.terminate();
     assert_ne!(status.code(), Some(0), "{}", home.log());
-    assert!(asked.elapsed() < Duration::from_secs(5), "took {:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(15), "half of the deadline and less, took {:?}", asked.elapsed());
 }
 
 /// How a life ends.

@@ -116,7 +116,7 @@ fn order_intended(account: AccountId, client_order_id: ClientOrderId, id: Intent
         reduce_only: false,
         self_trade_prevention: SelfTradePrevention::ExpireMaker,
     };
-    Record::OrderIntended { intent, order, risk_incarnation: Incarnation(1) }
+    Record::OrderIntended { intent: intent.into(), order, risk_incarnation: Incarnation(1) }
 }
 
 fn entries(numbers: std::ops::Range<u64>) -> Vec<Entry> {

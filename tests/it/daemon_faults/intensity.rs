@@ -128,7 +128,7 @@ fn a_risk_manager_that_keeps_panicking_halts_everything_and_ends_the_daemon_latc
         daemon.wait_for_status("has a risk manager", BACK_WITHIN, |status| {
             children(status).get("risk_manager").is_some_and(|(number, state)| *number == incarnation && state == "ready")
         });
-        inject(&daemon, "risk_manager", "panic");
+        inject_to_the_end(&daemon, "risk_manager", "panic");
     }
     spins::ends_halted_and_stays_so(daemon, "risk_manager");
 }
@@ -141,7 +141,7 @@ fn a_kill_switch_that_keeps_panicking_is_the_end_with_every_order_cancelled_and_
         daemon.wait_for_status("has a kill switch", BACK_WITHIN, |status| {
             children(status).get("kill_switch").is_some_and(|(number, state)| *number == incarnation && state == "ready")
         });
-        inject(&daemon, "kill_switch", "panic");
+        inject_to_the_end(&daemon, "kill_switch", "panic");
     }
     spins::ends_halted_and_stays_so(daemon, "kill_switch");
 }

@@ -3,8 +3,9 @@
 
 use super::*;
 
-/// The halt's own work is two questions to a venue over loopback.
-const HALTED_WITHIN: Duration = Duration::from_secs(2);
+/// The halt's own work is two questions to a venue over loopback: milliseconds, which `cargo bench --bench daemon` measures. The
+/// rest is for a machine that is busy with other tests.
+const HALTED_WITHIN: Duration = Duration::from_secs(15);
 
 fn wait_until_verified(daemon: &mut Daemon) -> Value {
     daemon.wait_for_status("has confirmed every account", HALTED_WITHIN, |status| verified(status).len() == ACCOUNTS.len())
@@ -84,7 +85,7 @@ fn a_halt_that_finds_the_kill_switch_stuck_is_carried_out_by_its_successor() {
 fn a_disk_that_refuses_halts_everything_and_the_kill_switch_does_not_need_it() {
     let mut daemon = Daemon::start(BUSY);
     open_orders_to_cancel(&mut daemon);
-    inject(&daemon, "journal", "fail");
+    inject_to_the_end(&daemon, "journal", "fail");
     let home = std::sync::Arc::clone(&daemon.home);
     daemon.wait();
     let log = home.log();

@@ -42,6 +42,13 @@ fn inject(daemon: &Daemon, child: &str, fault: &str) {
     assert_eq!(code, 200, "{answer}");
 }
 
+/// The same where the daemon may end before it has answered.
+fn inject_to_the_end(daemon: &Daemon, child: &str, fault: &str) {
+    let body = json!({ "by": "drill", "reason": "test", "fault": fault });
+    let answer = request(daemon.address(), "POST", &format!("/admin/inject/{child}"), &daemon.token(), Some(&body));
+    assert!(answer.as_ref().map_or(true, |(code, _)| *code == 200), "{answer:?}");
+}
+
 fn resume(daemon: &Daemon, scope: &Value) -> (u16, Value) {
     daemon.post("/admin/resume", &json!({ "scope": scope, "by": "ada", "reason": "looked into it" }))
 }

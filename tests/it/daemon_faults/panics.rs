@@ -44,6 +44,6 @@ fn a_panic_restarts_its_child_alone_and_is_in_the_journal() {
 fn a_panic_in_the_watch_over_the_journal_halts_everything_and_ends_the_daemon_latched() {
     let mut daemon = Daemon::start(BUSY);
     trades_on(&mut daemon, &ACCOUNTS);
-    inject(&daemon, "journal", "panic");
+    inject_to_the_end(&daemon, "journal", "panic");
     spins::ends_halted_and_stays_so(daemon, "journal");
 }

@@ -36,6 +36,6 @@ fn a_wedge_is_found_by_its_missing_heartbeat_and_restarted_alone() {
 fn a_wedge_of_the_watchdog_halts_everything_and_ends_the_daemon_latched() {
     let mut daemon = Daemon::start(BUSY);
     trades_on(&mut daemon, &ACCOUNTS);
-    inject(&daemon, "watchdog", "wedge");
+    inject_to_the_end(&daemon, "watchdog", "wedge");
     spins::ends_halted_and_stays_so(daemon, "watchdog");
 }
