@@ -249,8 +249,7 @@ fn write_journal(data: &Path, checkpoint_every: Option<u64>) {
         append_all(&handle, (from..to).step_by(BATCH as usize).map(batch).collect());
         (from..to).for_each(|number| state.apply(&entry(number)));
         if checkpoint_every.is_some() {
-            let state = serde_json::to_string(&state).expect("a state is JSON");
-            handle.append_checkpoint(entry(to).at, state, Ack::None).expect("room in the queue");
+            handle.append_checkpoint(entry(to).at, state.clone(), Ack::None).expect("room in the queue");
         }
     }
     journal.close("written").expect("an orderly end");

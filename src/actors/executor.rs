@@ -58,7 +58,7 @@ pub struct State {
     timers: OrderTimers,
     /// An empty outbox with room, so that a step takes no memory.
     spare: Outbox<Record, Effect>,
-    ended: VecDeque<OrderReport>,
+    ended: VecDeque<Arc<OrderReport>>,
     unpublished: bool,
     around: Surroundings,
     reporter: Reporter,
@@ -225,7 +225,7 @@ impl State {
     fn effect(&mut self, effect: Effect) {
         match effect {
             Effect::Send(command) => self.send(command),
-            Effect::Report(report) => self.report(*report),
+            Effect::Report(report) => self.report(report),
             Effect::Book(book) => {
                 self.introducing = true;
                 // A risk manager announces itself from its start, and its address may follow a moment later: a book that
@@ -331,7 +331,7 @@ impl State {
         self.traces.answered(id, failure);
     }
 
-    fn report(&mut self, report: OrderReport) {
+    fn report(&mut self, report: Arc<OrderReport>) {
         if let Some(fill) = &report.fill {
             FillSeen { fill }.emit();
             self.traces.filled(&report, fill);
@@ -339,13 +339,12 @@ impl State {
         if report.status.is_terminal() {
             self.sent_at.remove(&report.client_order_id);
             self.traces.ended(&report);
-            self.ended.push_back(report.clone());
+            self.ended.push_back(Arc::clone(&report));
             if self.ended.len() > ENDED_SHOWN {
                 self.ended.pop_front();
             }
         }
         let trace: Option<TraceContext> = report.trace;
-        let report = Arc::new(report);
         if let Some(strategy) = report.strategy {
             drop(self.strategy(strategy).send_traced(StrategyMessage::Report(Arc::clone(&report)), trace));
         }

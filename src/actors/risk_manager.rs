@@ -77,7 +77,7 @@ impl Actor for RiskManager {
             }
             RiskMessage::Cancel { account, symbol, client_order_id, reason } => Input::Cancel { account, symbol, client_order_id, reason },
             RiskMessage::SetLeverage { account, symbol, leverage } => Input::SetLeverage { account, symbol, leverage },
-            RiskMessage::Report(report) => Input::Report(report.as_ref().clone()),
+            RiskMessage::Report(report) => Input::Report(report),
             RiskMessage::Book(book) => Input::Book(*book),
             RiskMessage::Account(view) => Input::Account(view.as_ref().clone()),
             RiskMessage::Modes(modes) => {

@@ -380,7 +380,7 @@ impl Control for DaemonControl {
 
     fn admin_status(&self) -> AdminStatusView {
         let standings = self.plan.around.views.accounts();
-        let reports = standings.values().flat_map(|standing| standing.ended.iter().chain(&standing.open));
+        let reports = standings.values().flat_map(|standing| standing.ended.iter().map(AsRef::as_ref).chain(&standing.open));
         let mut recent_orders: Vec<RecentOrder> = reports.map(recent).collect();
         recent_orders.sort_by_key(|order| order.at);
         let settings = self.plan.settings.load();

@@ -81,7 +81,7 @@ pub struct AccountStanding {
     /// Orders that the venue may have open.
     pub open: Vec<OrderReport>,
     /// The last orders that ended, newest last.
-    pub ended: Vec<OrderReport>,
+    pub ended: Vec<Arc<OrderReport>>,
 }
 
 /// One strategy's standing.

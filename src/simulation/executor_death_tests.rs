@@ -250,7 +250,7 @@ impl Scene {
                 self.on(Input::Sent { client_order_id });
             }
             Effect::Send(command) => self.to_venue.push_back(command),
-            Effect::Report(report) => self.on_risk(risk::Input::Report(*report)),
+            Effect::Report(report) => self.on_risk(risk::Input::Report(report)),
             Effect::Book(book) => self.on_risk(risk::Input::Book(*book)),
             Effect::Account(view) => self.on_risk(risk::Input::Account(*view)),
             Effect::Fault { .. } | Effect::Ready => {}

@@ -2,6 +2,7 @@
 //! one queue of messages instead of mailboxes. Whatever it is given, it gives the same trace. It reads no clock and no file.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::ids::{AccountId, Incarnation, StrategyId};
@@ -314,7 +315,7 @@ impl World {
         use order_manager::Effect;
         match effect {
             Effect::Send(command) => self.send(index, command, late),
-            Effect::Report(report) => self.reported(&report),
+            Effect::Report(report) => self.reported(report),
             Effect::Book(book) => self.work.push_back(Work::Risk(risk::Input::Book(*book))),
             Effect::Account(view) => {
                 for host in 0..self.parts.hosts.len() {
@@ -351,16 +352,16 @@ impl World {
         }
     }
 
-    fn reported(&mut self, report: &OrderReport) {
+    fn reported(&mut self, report: Arc<OrderReport>) {
         if let Some(fill) = &report.fill {
             self.tally.fill(fill);
         }
         if report.status == OrderStatus::Rejected {
             self.tally.rejected(report.symbol);
         }
-        self.work.push_back(Work::Risk(risk::Input::Report(report.clone())));
+        self.work.push_back(Work::Risk(risk::Input::Report(Arc::clone(&report))));
         if let Some(strategy) = report.strategy {
-            self.tell_host(strategy, HostInput::Report(report));
+            self.tell_host(strategy, HostInput::Report(&report));
         }
     }
 

@@ -131,7 +131,8 @@ fn append(handle: &JournalHandle, entries: Vec<Entry>) -> AckResult {
 
 fn checkpoint(handle: &JournalHandle, state: &str) -> AckResult {
     let (ack, answer) = Ack::oneshot();
-    handle.append_checkpoint(Timestamp(5), state.to_owned(), ack).unwrap();
+    let state = serde_json::value::RawValue::from_string(state.to_owned()).unwrap();
+    handle.append_checkpoint(Timestamp(5), state, ack).unwrap();
     answer.blocking_recv().unwrap()
 }
 

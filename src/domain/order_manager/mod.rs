@@ -92,7 +92,7 @@ pub enum Input {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     Send(VenueCommand),
-    Report(Box<OrderReport>),
+    Report(Arc<OrderReport>),
     /// To risk: the whole account.
     Book(Box<AccountBook>),
     /// To strategies, risk and views.
@@ -256,14 +256,14 @@ impl OrderManager {
         if let Some(known) = self.orders.get(&client_order_id).filter(|_| intent.account == self.account) {
             // Its standing is told again: "not sent" would free the exposure of an order that may stand.
             let detail = format!("client order id {client_order_id} is taken: the intent was submitted before");
-            out.push(Effect::Report(Box::new(known.report(now, self.account, None, Some(detail)))));
+            out.push(Effect::Report(Arc::new(known.report(now, self.account, None, Some(detail)))));
             return;
         }
         let order = new_order(client_order_id, &intent);
         let mut tracked = Order::new(now, Arc::clone(&intent), order.clone(), self.last_trade_id);
         if let Err(why) = self.last_hop(&intent, incarnation) {
             tracked.status = OrderStatus::NotSent;
-            out.push(Effect::Report(Box::new(tracked.report(now, self.account, None, Some(why)))));
+            out.push(Effect::Report(Arc::new(tracked.report(now, self.account, None, Some(why)))));
             return;
         }
         let report = tracked.report(now, self.account, None, None);
@@ -271,7 +271,7 @@ impl OrderManager {
         self.sent += 1;
         let row = Record::OrderIntended { intent, order: order.clone(), risk_incarnation: incarnation };
         out.persist(vec![row], vec![Effect::Send(VenueCommand::Place(order))]);
-        out.push(Effect::Report(Box::new(report)));
+        out.push(Effect::Report(Arc::new(report)));
     }
 
     fn last_hop(&self, intent: &OrderIntent, incarnation: Incarnation) -> Result<(), String> {
@@ -357,7 +357,7 @@ impl OrderManager {
             let report = order.report(now, self.account, None, Some(reason.to_owned()));
             out.push(Effect::Send(VenueCommand::Cancel { symbol, client_order_id: id }));
             out.persist(vec![row], vec![]);
-            out.push(Effect::Report(Box::new(report)));
+            out.push(Effect::Report(Arc::new(report)));
         }
     }
 
@@ -383,7 +383,7 @@ impl OrderManager {
         out.push(Effect::Book(Box::new(AccountBook { view: view.clone(), open: open.clone(), since: self.started })));
         // Orders before the account: a strategy trades from its first view on and must know its orders by then.
         for report in open {
-            out.push(Effect::Report(Box::new(report)));
+            out.push(Effect::Report(Arc::new(report)));
         }
         out.push(Effect::Account(Box::new(view)));
     }
@@ -420,7 +420,7 @@ impl OrderManager {
                 order.set(now, OrderStatus::Unknown);
                 let detail = format!("no answer for {ANSWER_DEADLINE:?}");
                 out.persist(vec![order.row(self.account, Some(detail.clone()))], vec![]);
-                out.push(Effect::Report(Box::new(order.report(now, self.account, None, Some(detail)))));
+                out.push(Effect::Report(Arc::new(order.report(now, self.account, None, Some(detail)))));
                 out.push(Effect::Fault {
                     class: FaultClass::Transport,
                     detail: format!("no answer about {}", order.order.client_order_id),

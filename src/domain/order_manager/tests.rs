@@ -137,7 +137,7 @@ impl Desk {
                     self.on(0, Input::Sent { client_order_id: order.client_order_id });
                 }
             }
-            Effect::Report(report) => self.reports.push(*report),
+            Effect::Report(report) => self.reports.push(Arc::unwrap_or_clone(report)),
             Effect::Fault { class, .. } => self.faults.push(class),
             _ => {}
         }

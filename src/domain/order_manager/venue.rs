@@ -1,6 +1,8 @@
 //! The venue's words, in whatever order and however often they come. A terminal order never lives again, a cumulative
 //! quantity never falls, a trade is booked once.
 
+use std::sync::Arc;
+
 use super::super::ids::ClientOrderId;
 use super::super::mode::FaultClass;
 use super::super::order::{EndReason, Fill, OrderReport, OrderStatus, PositionSide, VenueCommand, VenueEvent, VenueOrder};
@@ -68,7 +70,7 @@ impl OrderManager {
             out.push(Effect::Send(VenueCommand::Cancel { symbol: order.order.symbol, client_order_id: id }));
         }
         out.persist(vec![order.row(self.account, None)], vec![]);
-        out.push(Effect::Report(Box::new(order.report(now, self.account, None, None))));
+        out.push(Effect::Report(Arc::new(order.report(now, self.account, None, None))));
     }
 
     fn rejected(&mut self, now: Timestamp, id: ClientOrderId, code: i32, message: &str, out: &mut Out) {
@@ -95,7 +97,7 @@ impl OrderManager {
         out.push(Effect::Send(order.query()));
         out.push(Effect::Fault { class: FaultClass::Transport, detail: format!("outcome of {id} unknown: {why}") });
         out.persist(vec![order.row(self.account, Some(why.to_owned()))], vec![]);
-        out.push(Effect::Report(Box::new(order.report(now, self.account, None, Some(why.to_owned())))));
+        out.push(Effect::Report(Arc::new(order.report(now, self.account, None, Some(why.to_owned())))));
     }
 
     fn filled(&mut self, now: Timestamp, fill: Fill, out: &mut Out) {
@@ -115,7 +117,7 @@ impl OrderManager {
         self.last_trade_id = self.last_trade_id.max(fill.trade_id);
         self.fills += 1;
         let report = self.booked(now, &fill, out);
-        out.push(Effect::Report(Box::new(report)));
+        out.push(Effect::Report(Arc::new(report)));
         // Half of what happened while nobody looked is no basis for a day's figure, and its prices are old.
         if self.is_ready() {
             self.mark_from(&fill);
@@ -182,7 +184,7 @@ impl OrderManager {
         }
         order.set(now, status);
         out.persist(vec![order.row(self.account, detail.clone())], vec![]);
-        out.push(Effect::Report(Box::new(order.report(now, self.account, None, detail))));
+        out.push(Effect::Report(Arc::new(order.report(now, self.account, None, detail))));
         self.bury(id);
     }
 
@@ -248,7 +250,7 @@ impl OrderManager {
             order.set(now, OrderStatus::Unknown);
             let detail = Some("the venue does not know it".to_owned());
             out.persist(vec![order.row(self.account, detail.clone())], vec![]);
-            out.push(Effect::Report(Box::new(order.report(now, self.account, None, detail))));
+            out.push(Effect::Report(Arc::new(order.report(now, self.account, None, detail))));
         }
         self.answered(id);
     }

@@ -96,7 +96,7 @@ pub enum Input {
         symbol: Symbol,
         leverage: u8,
     },
-    Report(OrderReport),
+    Report(Arc<OrderReport>),
     Market(MarketView),
     /// The executor's word on its whole account; makes a rebuilding account known again.
     Book(AccountBook),

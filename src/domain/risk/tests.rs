@@ -307,9 +307,9 @@ fn in_flight_orders_count_towards_the_position_at_once_and_unknown_ones_for_as_l
     assert_eq!(propose(&mut machine, 0, first.clone()), None);
     assert_eq!(propose(&mut machine, 1, intent(2, Side::Buy, "7.999")), None);
     refused(&mut machine, intent(3, Side::Buy, "4.002"), "position_value");
-    machine.on(at(2), Input::Report(report(&first, OrderStatus::Unknown, "0")), &mut Outbox::new());
+    machine.on(at(2), Input::Report(Arc::new(report(&first, OrderStatus::Unknown, "0"))), &mut Outbox::new());
     refused(&mut machine, intent(4, Side::Buy, "4.002"), "position_value");
-    machine.on(at(3), Input::Report(report(&first, OrderStatus::Rejected, "0")), &mut Outbox::new());
+    machine.on(at(3), Input::Report(Arc::new(report(&first, OrderStatus::Rejected, "0"))), &mut Outbox::new());
     assert_eq!(propose(&mut machine, 200, intent(5, Side::Buy, "4.002")), None);
 }
 
@@ -509,7 +509,7 @@ proptest::proptest! {
                         price: "100".parse().unwrap(), quantity: intent.quantity, fee: Money::ZERO, maker: false, at: at(now),
                     });
                 }
-                machine.on(at(now), Input::Report(told), &mut Outbox::new());
+                machine.on(at(now), Input::Report(Arc::new(told)), &mut Outbox::new());
             }
             let buying: i64 = live.iter().filter(|(intent, _)| intent.side == Side::Buy).map(|(_, lots)| i64::from(*lots)).sum();
             let selling: i64 = live.iter().filter(|(intent, _)| intent.side == Side::Sell).map(|(_, lots)| i64::from(*lots)).sum();

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::domain::ids::Epoch;
@@ -186,10 +187,14 @@ pub(crate) enum Content {
     /// Shared with whoever queued them and still has to look at them.
     Entries(Arc<[Entry]>),
     Checkpoint {
-        state: String,
+        /// Spelled as JSON by the writer: whoever queued it has orders to send.
+        state: SpellJson,
         at: Timestamp,
     },
 }
+
+/// Writes one JSON value behind what is in the buffer.
+pub(crate) type SpellJson = Box<dyn Fn(&mut Vec<u8>) -> Result<(), serde_json::Error> + Send>;
 
 /// A fault made on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -284,12 +289,13 @@ impl JournalHandle {
         self.submit(Content::Entries(entries), rows, ack)
     }
 
-    /// Queues a state that the next start begins from. It covers every row that was appended before it, so it must be made
-    /// by whoever appended them, after they were applied.
+    /// Queues a state that the next start begins from; it becomes JSON on the journal's thread. It covers every row that was
+    /// appended before it, so it must be made by whoever appended them, after they were applied.
     ///
     /// # Errors
     /// As `append`.
-    pub fn append_checkpoint(&self, at: Timestamp, state: String, ack: Ack) -> Result<(), AppendRefused> {
+    pub fn append_checkpoint(&self, at: Timestamp, state: impl Serialize + Send + 'static, ack: Ack) -> Result<(), AppendRefused> {
+        let state: SpellJson = Box::new(move |buffer| serde_json::to_writer(buffer, &state));
         self.submit(Content::Checkpoint { state, at }, 1, ack)
     }
 

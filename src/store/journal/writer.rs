@@ -254,10 +254,7 @@ impl Insert<'_> {
             Content::Checkpoint { state, at } => {
                 let columns =
                     Columns { seq: self.last.seq + 1, at: *at, epoch: self.epoch, kind: CHECKPOINT, account: None, client_order_id: None };
-                self.row(&columns, |buffer| {
-                    buffer.extend_from_slice(state.as_bytes());
-                    Ok(())
-                })?;
+                self.row(&columns, |buffer| state(buffer))?;
                 let pointed = connection.execute("INSERT INTO checkpoints VALUES (?1)", [signed(columns.seq)]);
                 pointed.map(drop).map_err(fault("write"))
             }
