@@ -37,7 +37,7 @@ use ringfence::exchange::sources::MarketSource;
 use ringfence::exchange::sources::synthetic::{Synthetic, SyntheticConfig};
 use ringfence::messages::boards::RosterEntries;
 use ringfence::messages::{
-    Board, Clock, Envelope, FrameSlot, HaltGate, MarketMessage, ModeBoard, Post, RiskMessage, Views, Wires, boards::Roster,
+    Board, Clock, Envelope, FrameSlot, HaltGate, KillInbox, MarketMessage, ModeBoard, Post, RiskMessage, Views, Wires, boards::Roster,
 };
 use ringfence::store::{Journal, JournalOptions};
 use ringfence::strategies::{Desk, Draft, Holdings, HostConfig, Interest, Strategy, StrategyHost, StrategyInput};
@@ -316,6 +316,7 @@ impl Bench {
             wires: Arc::new(Wires::default()),
             roster: Roster::default(),
             gate: HaltGate::default(),
+            inbox: KillInbox::new(HaltGate::default()),
             journal: port,
             history: Arc::new(FirstBooks(books)),
             services: runtimes.handles().services,

@@ -21,7 +21,7 @@ use crate::domain::record::Record;
 use crate::domain::time::Timestamp;
 use crate::messages::boards::AccountStanding;
 use crate::messages::gate::Passage;
-use crate::messages::{Envelope, ExecutorMessage, KillMessage, Post, RiskMessage, StrategyMessage};
+use crate::messages::{Envelope, ExecutorMessage, KillPost, KillWord, Post, RiskMessage, StrategyMessage};
 use crate::supervision::{ChildContext, ChildFault, Reporter};
 use crate::telemetry::events::{FillSeen, OrderRejected, OrderSent, OrderUnknown};
 use crate::telemetry::metrics::{self, OrderTimers};
@@ -47,7 +47,7 @@ pub struct State {
     passage: Passage,
     risk: Post<RiskMessage>,
     risk_seen: Option<Incarnation>,
-    kill_switch: Post<KillMessage>,
+    kill_switch: KillPost,
     strategies: HashMap<StrategyId, Post<StrategyMessage>>,
     /// The incarnation of each strategy that was told every open order; and whether everybody is being told right now.
     introduced: HashMap<StrategyId, Incarnation>,
@@ -83,7 +83,7 @@ impl Actor for Executor {
             passage: around.gate.passage(account, &modes),
             risk: Post::new(&around.directory, &names::risk_manager()),
             risk_seen: None,
-            kill_switch: Post::new(&around.directory, &names::kill_switch()),
+            kill_switch: around.kill_switch(),
             strategies: HashMap::default(),
             introduced: HashMap::default(),
             introducing: false,
@@ -237,7 +237,7 @@ impl State {
             Effect::Account(view) => self.account(Arc::new(*view)),
             Effect::Fault { class, detail } => {
                 let scope = Scope::Account(self.machine.account());
-                self.kill_switch.tell(KillMessage::Fault { scope, class, detail });
+                self.kill_switch.tell(KillWord::Fault { scope, class, detail });
             }
             Effect::Ready => {
                 self.reporter.ready();

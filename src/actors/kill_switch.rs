@@ -1,23 +1,26 @@
-//! The kill switch's shell, on the services side: its own connections to the venue, its own mailbox, nothing of it on the
-//! trading thread. Gate first, then the venue, then disk and everybody else.
+//! The kill switch's shell, on the services side: its own connections to the venue, its own mailbox and inbox, nothing of it
+//! on the trading thread. Gate first, then the venue, then disk and everybody else. Whatever message comes, the words in the
+//! inbox are handled before it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::latch_writer::LatchWriter;
 use super::tickets::Tickets;
 use super::{Surroundings, names};
 use crate::domain::ids::AccountId;
-use crate::domain::kill_switch::{Effect, Input, KillSwitch};
+use crate::domain::kill_switch::{Effect, Input, KillSwitch, Raising};
 use crate::domain::ladder::ModeTable;
 use crate::domain::mode::{Mode, Scope};
 use crate::domain::order::{VenueCommand, VenueEvent};
 use crate::domain::outbox::{Outbox, Step};
 use crate::domain::record::Record;
-use crate::messages::{CommandAnswer, Envelope, ExecutorMessage, KillMessage, Post, RiskMessage};
+use crate::messages::inbox::{Progress, Reply};
+use crate::messages::{CommandAnswer, Envelope, ExecutorMessage, KillMessage, KillWord, Post, RiskMessage};
 use crate::store::{HaltedScope, LatchState};
 use crate::supervision::Reporter;
 use crate::telemetry::events::{KillTripped, KillUnverified, KillVerified, ModeChanged};
@@ -30,7 +33,11 @@ pub enum Notice {
     Modes {
         raised: Vec<Scope>,
     },
+    /// Being emptied: what was confirmed of it before does not count any more.
+    Sweeping(AccountId),
     Confirmed(AccountId),
+    /// Emptied, and not halted.
+    Emptied(AccountId),
     Unconfirmed(AccountId, String),
 }
 
@@ -54,7 +61,8 @@ pub struct State {
     venue: Arc<dyn Venue>,
     latch: LatchWriter,
     notices: mpsc::UnboundedSender<Notice>,
-    answering: Option<oneshot::Sender<CommandAnswer>>,
+    /// Commands that wait for their answers.
+    answering: BTreeMap<u64, Reply>,
     published: ModeTable,
     /// Whether the beat before this one found the gate slammed and nobody's word why.
     slam_seen: bool,
@@ -75,7 +83,7 @@ impl Actor for KillSwitchActor {
             venue,
             latch,
             notices,
-            answering: None,
+            answering: BTreeMap::new(),
             published: ModeTable::default(),
             slam_seen: false,
             around,
@@ -84,6 +92,8 @@ impl Actor for KillSwitchActor {
         let mut out = Outbox::new();
         state.machine.start(state.around.clock.now(), &mut out);
         state.carry(out);
+        // What the incarnation before left undone, before the slam that some of it came with is answered without its words.
+        state.hear();
         if state.around.gate.is_slammed() {
             state.answer_slam();
         }
@@ -92,20 +102,21 @@ impl Actor for KillSwitchActor {
     }
 
     async fn handle(&self, _myself: ActorRef<Self::Msg>, envelope: Self::Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        state.hear();
         let input = match envelope.message {
-            KillMessage::Fault { scope, class, detail } => Input::Fault { scope, class, detail },
-            KillMessage::Trip { scope, mode, cause } => Input::Trip { scope, mode, cause },
-            KillMessage::Operator { order, answer } => {
-                state.answering = Some(answer);
-                Input::Operator(order)
-            }
-            KillMessage::Shows { account, snapshot } => Input::Shows { account, snapshot },
+            KillMessage::Wake => return Ok(()),
+            KillMessage::Shows { account, round, snapshot } => Input::Shows { account, round, snapshot },
             KillMessage::Silent { account, why } => Input::Silent { account, why },
             KillMessage::Journalled { ticket, failure } => {
                 for effect in state.tickets.redeem(ticket) {
-                    match &failure {
-                        None => state.effect(effect),
-                        Some(why) => tracing::error!(target: "ringfence::controls", why, "not raised: the row is not durable"),
+                    match (&failure, effect) {
+                        (None, effect) => state.effect(effect),
+                        (Some(why), Effect::Raise(raising)) => {
+                            tracing::error!(target: "ringfence::controls", why, "not raised: the row is not durable");
+                            state.step(Input::NotRaised { raising, why: why.clone() });
+                        }
+                        // Nothing else waits for its row.
+                        (Some(_), _) => {}
                     }
                 }
                 return Ok(());
@@ -129,6 +140,27 @@ impl State {
         let mut out = Outbox::new();
         self.machine.on(self.around.clock.now(), input, &mut out);
         self.carry(out);
+        self.around.inbox.keep_unfinished(self.machine.unfinished());
+    }
+
+    /// Handles every word that waits. One that an incarnation died of is tried once more, and everything is halted with it:
+    /// nobody knows how far it came.
+    fn hear(&mut self) {
+        while let Some(begun) = self.around.inbox.begin() {
+            if begun.again {
+                tracing::error!(target: "ringfence::controls", word = ?begun.word, "the kill switch died of this: tried a last time");
+            }
+            let input = match begun.word {
+                KillWord::Fault { scope, class, detail } => Input::Fault { scope, class, detail },
+                KillWord::Trip { scope, mode, cause } => Input::Trip { scope, mode, cause },
+                KillWord::Operator { order, reply } => {
+                    self.answering.insert(begun.id, reply);
+                    Input::Operator { id: begun.id, order }
+                }
+            };
+            self.step(input);
+            self.around.inbox.done(begun.id);
+        }
     }
 
     /// Whoever slams the gate says why in the next instant. A slam that stands for a whole beat lost its word on the way.
@@ -158,9 +190,9 @@ impl State {
     }
 
     /// Rows of a halt go to the emergency file as well when the journal cannot take them; nothing waits for either. What
-    /// does wait is a resume: it is durable first.
+    /// does wait is a resume: it is durable first, and told when it is.
     fn persist(&mut self, rows: Vec<Record>, then: Vec<Effect>) {
-        for row in &rows {
+        for row in rows.iter().filter(|_| then.is_empty()) {
             if let Record::ModeChanged { scope, from, to, cause, by, .. } = row {
                 ModeChanged { scope: *scope, from: *from, to: *to, cause, by: by.as_deref() }.emit();
                 if *to == Mode::Halted {
@@ -183,8 +215,10 @@ impl State {
         match effect {
             Effect::SetGate(modes) => self.around.gate.set(&modes),
             Effect::Publish(modes) => self.publish(modes),
-            Effect::Raise => self.step(Input::Raised),
-            Effect::Send { account, command } => self.send(account, command),
+            Effect::Raise(raising) => self.raise(raising),
+            Effect::Send { account, round, command } => self.send(account, round, command),
+            Effect::Sweeping { account } => self.notice(Notice::Sweeping(account)),
+            Effect::Emptied { account } => self.notice(Notice::Emptied(account)),
             Effect::Confirmed { account, took, .. } => {
                 KillVerified { account, took }.emit();
                 self.notice(Notice::Confirmed(account));
@@ -193,24 +227,32 @@ impl State {
                 KillUnverified { account, why: &why }.emit();
                 self.notice(Notice::Unconfirmed(account, why));
             }
-            Effect::Answer { accepted, text } => {
-                if let Some(answer) = self.answering.take() {
-                    self.answer(answer, accepted, text);
+            Effect::Answer { id, accepted, text } => {
+                if let Some(reply) = self.answering.remove(&id) {
+                    self.answer(reply, accepted, text);
                 }
             }
         }
     }
 
+    fn raise(&mut self, raising: Raising) {
+        let (raised, by) = (raising.raise.transition.clone(), raising.by.clone());
+        self.step(Input::Raised(raising));
+        if self.machine.modes().of(raised.scope) == raised.to {
+            ModeChanged { scope: raised.scope, from: raised.from, to: raised.to, cause: &raised.cause, by: Some(&by) }.emit();
+        }
+    }
+
     /// Behind everything that the command wrote: what a person was told outlives a kill in the next instant. The command itself
     /// waits for nothing.
-    fn answer(&self, answer: oneshot::Sender<CommandAnswer>, accepted: bool, text: String) {
+    fn answer(&self, reply: Reply, accepted: bool, text: String) {
+        reply.tell(Progress::Acted(CommandAnswer { accepted, text: text.clone() }));
         self.around.journal.barrier(move |durable| {
             let text = match durable {
                 Ok(()) => text,
                 Err(why) => format!("{text}; not in the journal: {why}"),
             };
-            // Whoever asked may have gone; the command stands.
-            drop(answer.send(CommandAnswer { accepted, text }));
+            reply.tell(Progress::Settled(CommandAnswer { accepted, text }));
         });
     }
 
@@ -248,7 +290,7 @@ impl State {
         self.latch.store(LatchState { halted: halted.collect() });
     }
 
-    fn send(&mut self, account: AccountId, command: VenueCommand) {
+    fn send(&mut self, account: AccountId, round: u64, command: VenueCommand) {
         if let VenueCommand::Place(order) = &command {
             let detail = format!("reducing {} {} {}", order.side, order.quantity, order.symbol);
             let event = "flatten".to_owned();
@@ -264,7 +306,7 @@ impl State {
         self.around.services.spawn(async move {
             let silent = |why: String| KillMessage::Silent { account, why };
             let message = match tokio::time::timeout(ANSWER_DEADLINE, answer).await {
-                Ok(Ok(events)) => events.into_iter().find_map(|event| heard(account, event)),
+                Ok(Ok(events)) => events.into_iter().find_map(|event| heard(account, round, event)),
                 Ok(Err(error)) => Some(silent(error.to_string())),
                 Err(_) => Some(silent(format!("no answer within {ANSWER_DEADLINE:?}"))),
             };
@@ -281,9 +323,9 @@ impl State {
 }
 
 /// What of the venue's answer the kill switch goes by.
-fn heard(account: AccountId, event: VenueEvent) -> Option<KillMessage> {
+fn heard(account: AccountId, round: u64, event: VenueEvent) -> Option<KillMessage> {
     match event {
-        VenueEvent::SnapshotIs(snapshot) => Some(KillMessage::Shows { account, snapshot }),
+        VenueEvent::SnapshotIs(snapshot) => Some(KillMessage::Shows { account, round, snapshot }),
         VenueEvent::CommandFailed { command, why } => Some(KillMessage::Silent { account, why: format!("{command}: {why}") }),
         VenueEvent::Rejected { code, message, .. } => Some(KillMessage::Silent { account, why: format!("{code} {message}") }),
         _ => None,

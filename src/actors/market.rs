@@ -15,7 +15,7 @@ use crate::domain::market::{Changed, ClosedBar, MarketMachine};
 use crate::domain::market_data::{MarketEventRef, MarketFrame};
 use crate::domain::mode::{FaultClass, Scope};
 use crate::domain::time::Timestamp;
-use crate::messages::{Envelope, FrameSlot, KillMessage, MarketMessage, Post, StrategyMessage};
+use crate::messages::{Envelope, FrameSlot, KillPost, KillWord, MarketMessage, Post, StrategyMessage};
 use crate::supervision::Reporter;
 use crate::telemetry::events::{FeedGap, MarketFreshness};
 
@@ -39,7 +39,7 @@ pub struct State {
     slot: Arc<FrameSlot>,
     frames: VecDeque<MarketFrame>,
     readers: HashMap<StrategyId, Post<StrategyMessage>>,
-    kill_switch: Post<KillMessage>,
+    kill_switch: KillPost,
     fetching: bool,
     /// Bars that began before this are half seen: they are not told, their readers ask the venue for them.
     whole_since: Option<Timestamp>,
@@ -67,7 +67,7 @@ impl Actor for Market {
             slot: around.wires.frames(symbol),
             frames: VecDeque::new(),
             readers: HashMap::default(),
-            kill_switch: Post::new(&around.directory, &names::kill_switch()),
+            kill_switch: around.kill_switch(),
             fetching: false,
             whole_since: None,
             wanted_since: Vec::new(),
@@ -201,6 +201,6 @@ impl State {
     }
 
     fn fault(&mut self, detail: String) {
-        self.kill_switch.tell(KillMessage::Fault { scope: Scope::Symbol(self.symbol), class: FaultClass::Data, detail });
+        self.kill_switch.tell(KillWord::Fault { scope: Scope::Symbol(self.symbol), class: FaultClass::Data, detail });
     }
 }

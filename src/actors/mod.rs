@@ -23,7 +23,7 @@ use tokio::runtime::Handle;
 
 use crate::domain::ids::Symbol;
 use crate::domain::market_data::{Candle, DepthSnapshot};
-use crate::messages::{Board, Clock, HaltGate, ModeBoard, Views, Wires, boards::Roster};
+use crate::messages::{Board, Clock, HaltGate, KillInbox, KillPost, ModeBoard, Views, Wires, boards::Roster};
 use crate::supervision::Directory;
 use journal::JournalPort;
 
@@ -38,10 +38,19 @@ pub struct Surroundings {
     pub wires: Arc<Wires>,
     pub roster: Roster,
     pub gate: HaltGate,
+    pub inbox: KillInbox,
     pub journal: JournalPort,
     pub history: Arc<dyn History>,
     /// For requests that may take their time; never for anything that trades.
     pub services: Handle,
+}
+
+impl Surroundings {
+    /// The way to the kill switch for what must be heard.
+    #[must_use]
+    pub fn kill_switch(&self) -> KillPost {
+        KillPost::new(self.inbox.clone(), &self.directory, &names::kill_switch())
+    }
 }
 
 /// A venue's past: what a market and a strategy begin with.

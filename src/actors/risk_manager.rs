@@ -15,7 +15,7 @@ use crate::domain::record::Record;
 use crate::domain::risk::limits::RiskLimits;
 use crate::domain::risk::{Effect, Input, RiskMachine};
 use crate::domain::time::Timestamp;
-use crate::messages::{Envelope, ExecutorMessage, KillMessage, Post, RiskMessage, StrategyMessage};
+use crate::messages::{Envelope, ExecutorMessage, KillPost, KillWord, Post, RiskMessage, StrategyMessage};
 use crate::supervision::Reporter;
 use crate::telemetry::events::OrderRefused;
 use crate::telemetry::trace::{self, ActiveSpan, Field, Outcome, span};
@@ -32,7 +32,7 @@ pub struct State {
     machine: RiskMachine,
     executors: HashMap<AccountId, Post<ExecutorMessage>>,
     strategies: HashMap<StrategyId, Post<StrategyMessage>>,
-    kill_switch: Post<KillMessage>,
+    kill_switch: KillPost,
     seen: HashMap<Symbol, u64>,
     modes_seen: Arc<ModeTable>,
     around: Surroundings,
@@ -56,7 +56,7 @@ impl Actor for RiskManager {
             modes_seen: modes,
             executors: HashMap::default(),
             strategies: HashMap::default(),
-            kill_switch: Post::new(&around.directory, &names::kill_switch()),
+            kill_switch: around.kill_switch(),
             seen: HashMap::default(),
             around,
             restart: restart.flatten(),
@@ -166,7 +166,7 @@ impl State {
             Effect::SetLeverage { account, symbol, leverage } => {
                 self.executor(account).tell(ExecutorMessage::SetLeverage { symbol, leverage })
             }
-            Effect::Trip { scope, mode, cause } => self.kill_switch.tell(KillMessage::Trip { scope, mode, cause }),
+            Effect::Trip { scope, mode, cause } => self.kill_switch.tell(KillWord::Trip { scope, mode, cause }),
         }
     }
 

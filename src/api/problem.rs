@@ -59,6 +59,11 @@ impl ApiProblem {
         Self::new(StatusCode::CONFLICT, "conflict", "refused as things stand", detail)
     }
 
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        self.status == StatusCode::CONFLICT.as_u16()
+    }
+
     /// 503: try again.
     #[must_use]
     pub fn unavailable(detail: impl Into<String>) -> Self {

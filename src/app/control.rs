@@ -1,13 +1,14 @@
 //! What the API shows and does. Everything shown comes from published views; every command goes to the actor that owns the
 //! matter. A halt closes the gate before it asks anybody.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{broadcast, watch};
 
 use super::hub::Hub;
 use super::tree::{self, Plan};
@@ -26,7 +27,8 @@ use crate::domain::record::Record;
 use crate::domain::restart::ChildState;
 use crate::domain::time::Timestamp;
 use crate::exchange::{ExchangeHandle, Fault};
-use crate::messages::{CommandAnswer, KillMessage, Post};
+use crate::messages::inbox::{Progress, Reply};
+use crate::messages::{CommandAnswer, KillWord, Post};
 use crate::supervision::Inject;
 use crate::telemetry::metrics::MetricsHandle;
 
@@ -34,6 +36,8 @@ use crate::telemetry::metrics::MetricsHandle;
 const RESTART_SHOWS: Duration = Duration::from_secs(10);
 /// How long an operator's answer waits for the journal: a healthy disk takes a few thousandths of it.
 const DURABLE_WITHIN: Duration = Duration::from_secs(1);
+/// How long it waits for the kill switch: one that is stuck is found after two seconds and has a successor within the next.
+const ACTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What the daemon tells of itself.
 pub struct DaemonControl {
@@ -44,15 +48,23 @@ pub struct DaemonControl {
     exchange: ExchangeHandle,
     started: Timestamp,
     stopping: AtomicBool,
-    /// Halted accounts for which the venue shows no open order.
-    confirmed: std::sync::Mutex<std::collections::BTreeSet<AccountId>>,
+    emptying: Mutex<Emptying>,
+}
+
+/// What the kill switch last said of the accounts that it empties.
+#[derive(Debug, Default)]
+struct Emptying {
+    /// Halted, and without an open order at the venue since.
+    confirmed: BTreeSet<AccountId>,
+    /// Tried often and not emptied yet, and why.
+    failing: BTreeMap<AccountId, String>,
 }
 
 impl DaemonControl {
     #[must_use]
     pub fn new(plan: Arc<Plan>, hub: Arc<Hub>, metrics: MetricsHandle, exchange: ExchangeHandle) -> Arc<Self> {
-        let (started, stopping, confirmed) = (plan.around.clock.now(), AtomicBool::new(false), std::sync::Mutex::default());
-        Arc::new(Self { plan, hub, metrics, exchange, started, stopping, confirmed })
+        let (started, stopping, emptying) = (plan.around.clock.now(), AtomicBool::new(false), Mutex::default());
+        Arc::new(Self { plan, hub, metrics, exchange, started, stopping, emptying })
     }
 
     /// Not ready from here on.
@@ -65,19 +77,37 @@ impl DaemonControl {
     }
 
     pub fn confirm(&self, account: AccountId) {
-        self.confirmed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(account);
+        let mut emptying = self.emptying();
+        emptying.failing.remove(&account);
+        emptying.confirmed.insert(account);
     }
 
+    pub fn unconfirm(&self, account: AccountId) {
+        self.emptying().confirmed.remove(&account);
+    }
+
+    pub fn emptied(&self, account: AccountId) {
+        self.emptying().failing.remove(&account);
+    }
+
+    pub fn not_emptied(&self, account: AccountId, why: String) {
+        self.emptying().failing.insert(account, why);
+    }
+
+    /// Whether the account is halted and the venue showed no open order of it since.
     #[must_use]
     pub fn is_confirmed(&self, account: AccountId) -> bool {
-        self.confirmed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).contains(&account)
+        self.emptying().confirmed.contains(&account)
     }
 
     /// Forgets who is confirmed, where that no longer holds.
     pub fn modes_changed(&self) {
         let modes = self.plan.around.modes.get();
-        let mut confirmed = self.confirmed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        confirmed.retain(|account| modes.account(*account) == Mode::Halted);
+        self.emptying().confirmed.retain(|account| modes.account(*account) == Mode::Halted);
+    }
+
+    fn emptying(&self) -> MutexGuard<'_, Emptying> {
+        self.emptying.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn waiting_for(&self) -> Vec<String> {
@@ -107,8 +137,7 @@ impl DaemonControl {
     /// account whose orders are being cancelled.
     fn shown_mode(&self, account: AccountId) -> Mode {
         let mode = self.plan.around.modes.get().account(account);
-        let confirmed = self.confirmed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).contains(&account);
-        if mode == Mode::Halted && !confirmed { Mode::CancelOnly } else { mode }
+        if mode == Mode::Halted && !self.is_confirmed(account) { Mode::CancelOnly } else { mode }
     }
 
     fn account(&self, account: AccountId) -> AccountStatus {
@@ -202,28 +231,46 @@ impl DaemonControl {
             tripped: first.is_some(),
             cause: first.map(|entry| entry.cause.clone()),
             since: first.map(|entry| entry.since),
-            verified: self.confirmed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter().copied().collect(),
+            verified: self.emptying().confirmed.iter().copied().collect(),
         }
     }
 
     /// The kill switch's verbs. A halt of everything slams the gate first, so that it holds whatever the mailboxes look like.
+    /// What makes things stricter is kept until it is carried out, by this kill switch or its successor; a resume that nobody
+    /// took in time is taken back, because nobody expects it later.
     async fn to_kill_switch(&self, verb: kill_switch::Verb, command: &OperatorCommand) -> Result<String, ApiProblem> {
         if verb == kill_switch::Verb::Halt && command.scope == Scope::Global {
             self.plan.around.gate.slam();
         }
         let order = kill_switch::Order { verb, scope: command.scope, by: command.by.clone(), reason: command.reason.clone() };
-        let (answer, answered) = oneshot::channel();
-        let around = &self.plan.around;
-        let mut kill_switch = Post::new(&around.directory, &names::kill_switch());
-        let down = || ApiProblem::unavailable("expected a running kill switch, found it restarting; the gate is closed, try again");
-        kill_switch.send(KillMessage::Operator { order, answer }).map_err(|_| down())?;
-        match tokio::time::timeout(DURABLE_WITHIN, answered).await {
-            Ok(Ok(CommandAnswer { accepted: true, text })) => Ok(text),
-            Ok(Ok(CommandAnswer { accepted: false, text })) => Err(ApiProblem::conflict(text)),
-            Ok(Err(_)) => Err(down()),
-            // The kill switch has long acted; it is the journal that is late.
-            Err(_) => Ok(format!("{verb} of {} is under way, and the journal has not taken it yet: look at the disk", command.scope)),
+        let (reply, mut progress) = Reply::new();
+        let Some(id) = self.plan.around.kill_switch().send(KillWord::Operator { order, reply }) else {
+            return Err(ApiProblem::unavailable(
+                "expected room in the kill switch's inbox, found it full: everything is being halted; try again",
+            ));
+        };
+        if !reaches(&mut progress, ACTED_WITHIN, |progress| *progress != Progress::Waiting).await {
+            return Err(self.not_acted(verb, command.scope, id));
         }
+        let durable = reaches(&mut progress, DURABLE_WITHIN, |progress| matches!(progress, Progress::Settled(_))).await;
+        let (Progress::Acted(answer) | Progress::Settled(answer)) = progress.borrow().clone() else {
+            return Err(self.not_acted(verb, command.scope, id));
+        };
+        match answer {
+            CommandAnswer { accepted: false, text } => Err(ApiProblem::conflict(text)),
+            CommandAnswer { text, .. } if durable => Ok(text),
+            CommandAnswer { text, .. } => Ok(format!("{text}; the journal has not taken it yet: look at the disk")),
+        }
+    }
+
+    fn not_acted(&self, verb: kill_switch::Verb, scope: Scope, id: u64) -> ApiProblem {
+        let found = format!("{verb} of {scope} expected the kill switch to act within {ACTED_WITHIN:?}, found it busy or restarting");
+        let then = match verb {
+            kill_switch::Verb::Resume if self.plan.around.inbox.withdraw(id) => "nothing was resumed; try again",
+            kill_switch::Verb::Resume => "it waits for the journal and nothing is resumed before; look at the disk and at the status",
+            _ => "it is kept and the first thing that is carried out; look at the status",
+        };
+        ApiProblem::unavailable(format!("{found}; {then}"))
     }
 
     fn check_scope(&self, scope: Scope) -> Result<(), ApiProblem> {
@@ -266,11 +313,13 @@ impl DaemonControl {
         };
         let outcome = match (by_kill_switch, &command.verb) {
             (Some(verb), _) => {
-                let text = self.to_kill_switch(verb, &command).await?;
-                if verb != kill_switch::Verb::Resume {
+                let asked = self.to_kill_switch(verb, &command).await;
+                // A command that is late is kept; its cancels within a strategy or a symbol need not wait for it.
+                let refused = asked.as_ref().is_err_and(ApiProblem::is_conflict);
+                if !refused && verb != kill_switch::Verb::Resume {
                     self.cancel_within(command.scope, &command.reason);
                 }
-                text
+                asked?
             }
             (None, Verb::Restart { child }) => {
                 self.plan.around.directory.restart(child).map_err(|error| ApiProblem::not_found(error.to_string()))?;
@@ -403,7 +452,8 @@ impl Control for DaemonControl {
         Readiness { ready: waiting_for.is_empty(), waiting_for }
     }
 
-    /// Degraded is: what is not ready, what was restarted just now, and what is not in Normal mode.
+    /// Degraded is: what is not ready, what was restarted just now, what is not in Normal mode, and what the kill switch cannot
+    /// empty.
     fn health(&self) -> Health {
         let (around, now) = (&self.plan.around, self.plan.around.clock.now());
         let mut degraded: Vec<String> = self.waiting_for().into_iter().map(|name| format!("{name} is not ready")).collect();
@@ -414,6 +464,10 @@ impl Control for DaemonControl {
             }
         }
         degraded.extend(around.modes.get().iter().map(|entry| format!("{} is {}: {}", entry.scope, entry.mode, entry.cause)));
+        let failing = |(account, why): (&AccountId, &String)| {
+            format!("{} is not emptied yet, {why}: it is tried on; look at the venue", Scope::Account(*account))
+        };
+        degraded.extend(self.emptying().failing.iter().map(failing));
         degraded.into()
     }
 
@@ -443,4 +497,9 @@ fn recent(report: &OrderReport) -> RecentOrder {
         detail: report.detail.clone(),
         at: report.at,
     }
+}
+
+/// Waits until a command has come so far, or says that it has not in that time.
+async fn reaches(progress: &mut watch::Receiver<Progress>, within: Duration, so_far: impl FnMut(&Progress) -> bool) -> bool {
+    tokio::time::timeout(within, progress.wait_for(so_far)).await.is_ok_and(|reached| reached.is_ok())
 }

@@ -29,7 +29,7 @@ use crate::domain::ids::Epoch;
 use crate::domain::mode::{Mode, Scope};
 use crate::domain::record::Record;
 use crate::domain::recovery::DaemonState;
-use crate::messages::{Board, Clock, HaltGate, ModeBoard, Post, Views, Wires, boards::Roster};
+use crate::messages::{Board, Clock, HaltGate, KillInbox, KillPost, ModeBoard, Views, Wires, boards::Roster};
 use crate::settings::{LogFormat, Settings};
 use crate::store::{Journal, JournalOptions, Latch, Recovery};
 use crate::strategies::Registry;
@@ -203,7 +203,9 @@ impl Started<'_> {
             Arc::new(move |entry: &crate::domain::record::Entry| observer.entry(entry)),
         );
         let directory = Directory::new();
-        let kill_switch = Post::new(&directory, &names::kill_switch());
+        let gate = HaltGate::default();
+        let inbox = KillInbox::new(gate.clone());
+        let kill_switch = KillPost::new(inbox.clone(), &directory, &names::kill_switch());
         let environment = Environment {
             directory: directory.clone(),
             runtimes: self.runtimes.handles(),
@@ -221,7 +223,8 @@ impl Started<'_> {
             views: Arc::new(Views::default()),
             wires: Arc::new(Wires::default()),
             roster: Roster::default(),
-            gate: HaltGate::default(),
+            gate,
+            inbox,
             journal: port,
             history: Arc::new(history),
             services: self.runtimes.handles().services,

@@ -20,7 +20,7 @@ use crate::domain::ladder::{Ladder, ModeTable};
 use crate::domain::mode::{FaultClass, Mode, Scope};
 use crate::domain::record::Record;
 use crate::domain::restart::{ChildView, Intensity, Restart, RuntimeKind, SupervisorPolicy};
-use crate::messages::{KillMessage, Post};
+use crate::messages::{KillMessage, KillWord, Post};
 use crate::store::{HaltedScope, Latch, LatchState};
 use crate::supervision::{Child, ChildContext, ChildFault, StallFound, SupervisorHandle, SupervisorSpec, ThreadHeartbeat, watch_threads};
 use crate::telemetry::events::{JournalFailed, MailboxAlarm, ThreadStalled};
@@ -96,17 +96,18 @@ impl Safety {
         })
     }
 
-    /// A restarted kill switch starts from what the modes are now, not from what they were at the daemon's start.
+    /// A restarted kill switch starts from what the modes are now, not from what they were at the daemon's start, and goes on
+    /// with what its predecessor was emptying.
     fn kill_switch(self: &Arc<Self>) -> Child {
         let safety = Arc::clone(self);
         let child = Child::actor(names::kill_switch(), RuntimeKind::Services, move |context| {
             let settings = safety.plan.settings.load();
             let now = safety.plan.around.modes.get();
             let modes = if context.incarnation.0 > 1 { now.as_ref().clone() } else { safety.latched.clone() };
-            let machine =
-                KillSwitch::new(Ladder::new(settings.fault_budgets(), modes), settings.on_kill(), safety.plan.epoch, context.incarnation);
+            let ladder = Ladder::new(settings.fault_budgets(), modes);
+            let machine = KillSwitch::new(ladder, settings.on_kill(), safety.plan.epoch, context.incarnation);
             let arguments = kill_switch::Arguments {
-                machine,
+                machine: machine.taking_over(safety.plan.around.inbox.unfinished()),
                 venue: Arc::clone(&safety.plan.venue),
                 latch: safety.latch.clone(),
                 notices: safety.notices.clone(),
@@ -142,14 +143,14 @@ impl Safety {
     /// Halts everything and has the process end once the venue has confirmed it, or a while later.
     pub fn halt_and_exit(&self, why: &str) {
         self.plan.around.gate.slam();
-        self.tell(KillMessage::Trip { scope: Scope::Global, mode: Mode::Halted, cause: why.to_owned() });
+        self.plan.around.kill_switch().tell(KillWord::Trip { scope: Scope::Global, mode: Mode::Halted, cause: why.to_owned() });
         // The application may be ending already.
         drop(self.exits.send(Exit::Halted(why.to_owned())));
     }
 
-    fn tell(&self, message: KillMessage) {
+    fn tick(&self) {
         let around = &self.plan.around;
-        Post::new(&around.directory, &names::kill_switch()).tell(message);
+        Post::new(&around.directory, &names::kill_switch()).tell(KillMessage::Tick);
     }
 
     fn beat(self: &Arc<Self>) -> Child {
@@ -161,8 +162,10 @@ impl Safety {
     /// What the application does about what the kill switch tells.
     pub fn noticed(&self, control: &DaemonControl, notice: Notice) {
         match notice {
+            Notice::Sweeping(account) => control.unconfirm(account),
             Notice::Confirmed(account) => control.confirm(account),
-            Notice::Unconfirmed(..) => {}
+            Notice::Emptied(account) => control.emptied(account),
+            Notice::Unconfirmed(account, why) => control.not_emptied(account, why),
             Notice::Modes { raised } => {
                 control.modes_changed();
                 self.lock_returning().extend(raised);
@@ -196,20 +199,17 @@ impl Safety {
         }
     }
 
-    /// Until every account is confirmed or the time for it is over.
+    /// Until everything is halted and every account confirmed, or the time for it is over.
     pub async fn until_confirmed(&self, notices: &mut mpsc::UnboundedReceiver<Notice>, control: &DaemonControl, why: &str) {
         if self.plan.around.directory.lookup(names::kill_switch().as_str()).is_none() {
             return self.without_kill_switch(why).await;
         }
-        let mut waiting = self.plan.around.roster.get().accounts.clone();
-        // What was halted and confirmed before is so still, and nobody says it twice.
-        waiting.retain(|account| !control.is_confirmed(*account));
+        let around = &self.plan.around;
+        let halted = || around.modes.get().of(Scope::Global) == Mode::Halted;
+        let done = || halted() && around.roster.get().accounts.iter().all(|account| control.is_confirmed(*account));
         let all = async {
-            while !waiting.is_empty() {
+            while !done() {
                 let Some(notice) = notices.recv().await else { return };
-                if let Notice::Confirmed(account) = &notice {
-                    waiting.retain(|other| other != account);
-                }
                 self.noticed(control, notice);
             }
         };
@@ -304,7 +304,7 @@ async fn beat(context: ChildContext, safety: Arc<Safety>) -> Result<(), ChildFau
         }
         context.reporter.obey_injection().await;
         context.reporter.heartbeat();
-        safety.tell(KillMessage::Tick);
+        safety.tick();
         safety.bring_back();
         // Once a second.
         if count.is_multiple_of(20) {

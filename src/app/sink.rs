@@ -7,23 +7,23 @@ use crate::actors::names;
 use crate::domain::mode::{FaultClass, Mode};
 use crate::domain::record::Record;
 use crate::domain::restart::{ChildName, EventKind, SupervisionEvent};
-use crate::messages::{KillMessage, Post};
+use crate::messages::{KillPost, KillWord};
 use crate::supervision::SupervisionSink;
 use crate::telemetry::events::{ChildFailed, ChildReady, ChildRestarted, Escalated};
 
 pub struct Sink {
     journal: JournalPort,
-    kill_switch: Mutex<Post<KillMessage>>,
+    kill_switch: Mutex<KillPost>,
 }
 
 impl Sink {
     #[must_use]
-    pub fn new(journal: JournalPort, kill_switch: Post<KillMessage>) -> Self {
+    pub fn new(journal: JournalPort, kill_switch: KillPost) -> Self {
         Self { journal, kill_switch: Mutex::new(kill_switch) }
     }
 
-    fn tell(&self, message: KillMessage) {
-        self.kill_switch.lock().unwrap_or_else(PoisonError::into_inner).tell(message);
+    fn tell(&self, word: KillWord) {
+        self.kill_switch.lock().unwrap_or_else(PoisonError::into_inner).tell(word);
     }
 }
 
@@ -42,7 +42,7 @@ impl SupervisionSink for Sink {
                 }
                 ChildFailed { child, incarnation: event.incarnation, class, cause: &event.detail }.emit();
                 let scope = names::scope_of(child);
-                self.tell(KillMessage::Fault { scope, class, detail: format!("{child}: {}", event.detail) });
+                self.tell(KillWord::Fault { scope, class, detail: format!("{child}: {}", event.detail) });
             }
             _ => {}
         }
@@ -53,6 +53,6 @@ impl SupervisionSink for Sink {
         Escalated { supervisor: supervisor.as_str(), class, cause: why }.emit();
         let scope = names::scope_of(supervisor.as_str());
         let cause = format!("{supervisor} gave up after repeated {class} faults: {why}");
-        self.tell(KillMessage::Trip { scope, mode: Mode::Halted, cause });
+        self.tell(KillWord::Trip { scope, mode: Mode::Halted, cause });
     }
 }

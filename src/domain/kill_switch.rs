@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId};
-use super::ladder::{Ladder, ModeTable, RaiseError, Transition};
+use super::ladder::{Ladder, ModeTable, Raise, RaiseError, Transition};
 use super::mode::{FaultClass, Mode, Scope};
 use super::order::{NewOrder, OrderKind, SelfTradePrevention, Side, TimeInForce, VenueCommand, VenueSnapshot};
 use super::outbox::Outbox;
@@ -53,6 +53,14 @@ pub enum Verb {
     Flatten,
 }
 
+/// A raise on its way to the disk, and the command that asked for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Raising {
+    pub raise: Raise,
+    pub by: String,
+    pub id: u64,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     Fault {
@@ -66,10 +74,15 @@ pub enum Input {
         mode: Mode,
         cause: String,
     },
-    Operator(Order),
-    /// The venue's answer on the kill switch's own connection.
+    /// `id` comes back with the answer.
+    Operator {
+        id: u64,
+        order: Order,
+    },
+    /// The venue's answer on the kill switch's own connection, with the round that asked.
     Shows {
         account: AccountId,
+        round: u64,
         snapshot: VenueSnapshot,
     },
     /// The venue could not be asked.
@@ -78,7 +91,12 @@ pub enum Input {
         why: String,
     },
     /// The row of a raise is durable.
-    Raised,
+    Raised(Raising),
+    /// The row of a raise was not taken.
+    NotRaised {
+        raising: Raising,
+        why: String,
+    },
     Tick,
 }
 
@@ -88,23 +106,30 @@ pub enum Effect {
     SetGate(ModeTable),
     /// Tell risk and executors, and store the latch file.
     Publish(ModeTable),
-    /// Behind the row of a raise: `Raised` comes back to the machine. The modes are not in here, because what was lowered
-    /// while the row was on its way must stay so.
-    Raise,
-    /// Straight to the venue, on the kill switch's own connection.
-    Send { account: AccountId, command: VenueCommand },
-    /// `account` has no open order at the venue, by the venue's own word, and no position where those were to be closed.
+    /// Behind the row of a raise: `Raised` comes back to the machine, or `NotRaised`. Until then nothing is raised.
+    Raise(Raising),
+    /// Straight to the venue, on the kill switch's own connection. What is shown comes back with the round.
+    Send { account: AccountId, round: u64, command: VenueCommand },
+    /// `account` is being emptied from here on: what the venue showed of it before does not count any more.
+    Sweeping { account: AccountId },
+    /// `account` is halted and has had no open order since, by the venue's own word, and no position where those were to be
+    /// closed.
     Confirmed { account: AccountId, tries: u32, took: Duration },
+    /// The same of an account that is not halted: what was asked for is done, and new orders may follow.
+    Emptied { account: AccountId },
     /// Tries are failing; a person must look.
     Unconfirmed { account: AccountId, tries: u32, open_orders: Option<usize>, why: String },
     /// What became of an operator's command.
-    Answer { accepted: bool, text: String },
+    Answer { id: u64, accepted: bool, text: String },
 }
 
 /// One account being emptied of orders.
 #[derive(Debug, Clone, PartialEq)]
 struct Sweep {
+    /// What was asked before this sweep began says nothing about it.
+    round: u64,
     began: Timestamp,
+    /// Stays for as long as the sweep runs, whoever asks for what meanwhile: positions that were to be closed are closed.
     flatten: bool,
     tries: u32,
     next_try: Timestamp,
@@ -121,6 +146,9 @@ pub struct KillSwitch {
     accounts: BTreeMap<AccountId, OnKill>,
     sweeps: BTreeMap<AccountId, Sweep>,
     confirmed: BTreeMap<AccountId, Timestamp>,
+    /// What an earlier incarnation was emptying when it died, and whether it was closing positions.
+    unfinished: BTreeMap<AccountId, bool>,
+    rounds: u64,
     epoch: Epoch,
     counter: u32,
 }
@@ -128,7 +156,21 @@ pub struct KillSwitch {
 impl KillSwitch {
     #[must_use]
     pub fn new(ladder: Ladder, accounts: BTreeMap<AccountId, OnKill>, epoch: Epoch, incarnation: Incarnation) -> Self {
-        Self { ladder, accounts, sweeps: BTreeMap::new(), confirmed: BTreeMap::new(), epoch, counter: first_order(incarnation) }
+        let (sweeps, confirmed, unfinished) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { ladder, accounts, sweeps, confirmed, unfinished, rounds: 0, epoch, counter: first_order(incarnation) }
+    }
+
+    /// What an earlier incarnation was at is gone on with at the start.
+    #[must_use]
+    pub fn taking_over(mut self, unfinished: BTreeMap<AccountId, bool>) -> Self {
+        self.unfinished = unfinished;
+        self
+    }
+
+    /// What is being emptied right now, and whether positions are being closed.
+    #[must_use]
+    pub fn unfinished(&self) -> BTreeMap<AccountId, bool> {
+        self.sweeps.iter().map(|(account, sweep)| (*account, sweep.flatten)).collect()
     }
 
     #[must_use]
@@ -136,7 +178,7 @@ impl KillSwitch {
         self.ladder.modes()
     }
 
-    /// Whether the venue itself showed no open order since the account was halted.
+    /// Whether the account is halted and the venue itself showed no open order since.
     #[must_use]
     pub fn is_confirmed(&self, account: AccountId) -> bool {
         self.confirmed.contains_key(&account)
@@ -151,13 +193,14 @@ impl KillSwitch {
     }
 
     /// What a restarted daemon does with the latch it found: the gate is closed again and the halted accounts are swept
-    /// anew, because the life before may have died half way.
+    /// anew, because the life before may have died half way. So is what an earlier incarnation had not finished.
     pub fn start(&mut self, now: Timestamp, out: &mut Outbox<Record, Effect>) {
         self.tell_modes(out);
-        let halted: Vec<AccountId> =
-            self.accounts.keys().copied().filter(|account| self.modes().account(*account) == Mode::Halted).collect();
-        for account in halted {
-            let flatten = self.accounts.get(&account) == Some(&OnKill::Flatten);
+        let mut sweeps = std::mem::take(&mut self.unfinished);
+        for account in self.accounts.keys().filter(|account| self.modes().account(**account) == Mode::Halted) {
+            *sweeps.entry(*account).or_default() |= self.flattens(*account);
+        }
+        for (account, flatten) in sweeps {
             self.sweep(now, account, flatten, out);
         }
     }
@@ -174,14 +217,15 @@ impl KillSwitch {
                     self.lowered(now, &transition, None, out);
                 }
             }
-            Input::Operator(order) => self.operator(now, &order, out),
-            Input::Shows { account, snapshot } => self.shows(now, account, &snapshot, out),
+            Input::Operator { id, order } => self.operator(now, id, &order, out),
+            Input::Shows { account, round, snapshot } => self.shows(now, account, round, &snapshot, out),
             Input::Silent { account, why } => {
                 if let Some(sweep) = self.sweeps.get_mut(&account) {
                     sweep.last_why = why;
                 }
             }
-            Input::Raised => self.tell_modes(out),
+            Input::Raised(raising) => self.raised(now, &raising, out),
+            Input::NotRaised { raising, why } => self.not_raised(&raising, &why, out),
             Input::Tick => self.retry(now, out),
         }
     }
@@ -192,7 +236,7 @@ impl KillSwitch {
         out.push(Effect::Publish(self.modes().clone()));
     }
 
-    fn operator(&mut self, now: Timestamp, order: &Order, out: &mut Outbox<Record, Effect>) {
+    fn operator(&mut self, now: Timestamp, id: u64, order: &Order, out: &mut Outbox<Record, Effect>) {
         let outcome = match order.verb {
             Verb::Halt => self.operator_lower(now, order, Mode::Halted, out),
             // A position is an account's; whose part of it a strategy's is, the venue does not know.
@@ -200,7 +244,11 @@ impl KillSwitch {
                 Err(RaiseError::NotOfAccount { scope: order.scope })
             }
             Verb::Flatten => self.operator_lower(now, order, Mode::ReduceOnly, out),
-            Verb::Resume => self.resume(now, order, out),
+            // Answered when it is durable, and not before.
+            Verb::Resume => match self.resume(id, order, out) {
+                Ok(()) => return,
+                Err(error) => Err(error),
+            },
             Verb::Cancel => Ok(format!("cancelling every open order of {}", order.scope)),
         };
         if outcome.is_ok() && matches!(order.verb, Verb::Cancel | Verb::Flatten) {
@@ -212,15 +260,8 @@ impl KillSwitch {
             Ok(text) => (true, text),
             Err(error) => (false, error.to_string()),
         };
-        let row = Record::OperatorCommand {
-            verb: order.verb.to_string(),
-            scope: order.scope,
-            by: order.by.clone(),
-            reason: order.reason.clone(),
-            outcome: text.clone(),
-        };
-        out.persist(vec![row], vec![]);
-        out.push(Effect::Answer { accepted, text });
+        out.persist(vec![command_row(order, &text)], vec![]);
+        out.push(Effect::Answer { id, accepted, text });
     }
 
     fn operator_lower(
@@ -237,13 +278,13 @@ impl KillSwitch {
         match self.ladder.lower(now, order.scope, mode, &cause) {
             Some(transition) => {
                 self.lowered(now, &transition, Some(order), out);
-                Ok(format!("{} is {mode}", order.scope))
+                Ok(format!("{} is {}", order.scope, transition.to))
             }
             None => {
                 // Asked again while already stopped: sweep again, a person who repeats a halt wants to be sure.
                 if mode == Mode::Halted {
                     for account in self.covered(order.scope) {
-                        self.sweep(now, account, false, out);
+                        self.sweep(now, account, self.flattens(account), out);
                     }
                 }
                 Ok(format!("{} already was {}", order.scope, self.ladder.modes().of(order.scope)))
@@ -252,25 +293,46 @@ impl KillSwitch {
     }
 
     /// Up: durable first, then acted on. (Down is the other way round: a sick disk must not delay it.)
-    fn resume(&mut self, now: Timestamp, order: &Order, out: &mut Outbox<Record, Effect>) -> Result<String, RaiseError> {
+    fn resume(&mut self, id: u64, order: &Order, out: &mut Outbox<Record, Effect>) -> Result<(), RaiseError> {
         if let Some(account) = self.covered(order.scope).into_iter().find(|account| self.sweeps.contains_key(account)) {
             let what = format!("orders of {account} still being cancelled");
             return Err(RaiseError::NotReconciled { scope: order.scope, what });
         }
-        let transition = self.ladder.raise(now, order.scope, Mode::Normal, &order.by, &order.reason)?;
-        for account in self.covered(order.scope) {
+        let raise = self.ladder.begin_raise(order.scope, &order.by, &order.reason)?;
+        let rows = vec![mode_row(&raise.transition, Some(order)), command_row(order, &raised_text(&raise))];
+        out.persist(rows, vec![Effect::Raise(Raising { raise, by: order.by.clone(), id })]);
+        Ok(())
+    }
+
+    fn raised(&mut self, now: Timestamp, raising: &Raising, out: &mut Outbox<Record, Effect>) {
+        let (id, scope) = (raising.id, raising.raise.transition.scope);
+        if !self.ladder.finish_raise(now, &raising.raise) {
+            let text = format!("{scope} was lowered while its resume was being written, and is {}", self.modes().of(scope));
+            return out.push(Effect::Answer { id, accepted: false, text });
+        }
+        for account in self.covered(scope) {
             self.confirmed.remove(&account);
         }
-        out.persist(vec![mode_row(&transition, Some(order))], vec![Effect::Raise]);
-        Ok(format!("{} is Normal", order.scope))
+        self.tell_modes(out);
+        out.push(Effect::Answer { id, accepted: true, text: raised_text(&raising.raise) });
+    }
+
+    fn not_raised(&mut self, raising: &Raising, why: &str, out: &mut Outbox<Record, Effect>) {
+        let Transition { scope, from, to, .. } = raising.raise.transition;
+        if self.ladder.drop_raise(&raising.raise) {
+            // Whoever folds the row that was not taken folds this one behind it.
+            let cause = format!("not raised: {why}");
+            out.persist(vec![mode_row(&Transition { scope, from: to, to: from, cause }, None)], vec![]);
+        }
+        let text = format!("{scope} stays {}: the resume is not in the journal: {why}", self.modes().of(scope));
+        out.push(Effect::Answer { id: raising.id, accepted: false, text });
     }
 
     fn lowered(&mut self, now: Timestamp, transition: &Transition, order: Option<&Order>, out: &mut Outbox<Record, Effect>) {
         self.tell_modes(out);
         if transition.to == Mode::Halted {
             for account in self.covered(transition.scope) {
-                let flatten = self.accounts.get(&account) == Some(&OnKill::Flatten);
-                self.sweep(now, account, flatten, out);
+                self.sweep(now, account, self.flattens(account), out);
             }
         }
         let event = format!("{} → {}", transition.from, transition.to);
@@ -288,16 +350,34 @@ impl KillSwitch {
         }
     }
 
-    fn sweep(&mut self, now: Timestamp, account: AccountId, flatten: bool, out: &mut Outbox<Record, Effect>) {
-        self.confirmed.remove(&account);
-        let last_why = "no answer yet".to_owned();
-        let next_try = now + RETRY_AFTER;
-        self.sweeps.insert(account, Sweep { began: now, flatten, tries: 1, next_try, last_why, open_orders: None, flattened: false });
-        ask(account, out);
+    /// What a halt does with the account's positions, as configured.
+    fn flattens(&self, account: AccountId) -> bool {
+        self.accounts.get(&account) == Some(&OnKill::Flatten)
     }
 
-    fn shows(&mut self, now: Timestamp, account: AccountId, snapshot: &VenueSnapshot, out: &mut Outbox<Record, Effect>) {
-        let Some(sweep) = self.sweeps.get_mut(&account) else { return };
+    /// Empties an account, from the beginning: what the venue showed before does not count. Positions that a sweep before
+    /// this one was to close are closed by this one.
+    fn sweep(&mut self, now: Timestamp, account: AccountId, flatten: bool, out: &mut Outbox<Record, Effect>) {
+        self.confirmed.remove(&account);
+        self.rounds += 1;
+        let flatten = flatten || self.sweeps.get(&account).is_some_and(|running| running.flatten);
+        let sweep = Sweep {
+            round: self.rounds,
+            began: now,
+            flatten,
+            tries: 1,
+            next_try: now + RETRY_AFTER,
+            last_why: "no answer yet".to_owned(),
+            open_orders: None,
+            flattened: false,
+        };
+        self.sweeps.insert(account, sweep);
+        out.push(Effect::Sweeping { account });
+        ask(account, self.rounds, out);
+    }
+
+    fn shows(&mut self, now: Timestamp, account: AccountId, round: u64, snapshot: &VenueSnapshot, out: &mut Outbox<Record, Effect>) {
+        let Some(sweep) = self.sweeps.get_mut(&account).filter(|sweep| sweep.round == round) else { return };
         sweep.open_orders = Some(snapshot.open_orders.len());
         if !snapshot.open_orders.is_empty() {
             sweep.last_why = format!("the venue still shows {} open orders", snapshot.open_orders.len());
@@ -327,18 +407,24 @@ impl KillSwitch {
                     reduce_only: true,
                     self_trade_prevention: SelfTradePrevention::ExpireMaker,
                 };
-                out.push(Effect::Send { account, command: VenueCommand::Place(order) });
+                out.push(Effect::Send { account, round, command: VenueCommand::Place(order) });
             }
             self.counter = counter;
-            out.push(Effect::Send { account, command: VenueCommand::Snapshot { trades_after: u64::MAX } });
+            out.push(Effect::Send { account, round, command: VenueCommand::Snapshot { trades_after: u64::MAX } });
             return;
         }
         let (tries, began) = (sweep.tries, sweep.began);
         self.sweeps.remove(&account);
-        self.confirmed.insert(account, now);
+        let event = if self.modes().account(account) == Mode::Halted {
+            self.confirmed.insert(account, now);
+            out.push(Effect::Confirmed { account, tries, took: now.since(began) });
+            "confirmed"
+        } else {
+            out.push(Effect::Emptied { account });
+            "emptied"
+        };
         let detail = format!("the venue shows no open order after {tries} tries");
-        let row = Record::KillSwitch { scope: Scope::Account(account), event: "confirmed".to_owned(), detail };
-        out.push(Effect::Confirmed { account, tries, took: now.since(began) });
+        let row = Record::KillSwitch { scope: Scope::Account(account), event: event.to_owned(), detail };
         out.persist(vec![row], vec![]);
     }
 
@@ -351,7 +437,7 @@ impl KillSwitch {
             sweep.flattened = false;
             // Slower with each try, to 16 × at most: a venue that is down must not be flooded by its clients' stops.
             sweep.next_try = now + RETRY_AFTER * 2u32.pow(sweep.tries.min(5) - 1);
-            ask(*account, out);
+            ask(*account, sweep.round, out);
             if sweep.tries % ALARM_AFTER_TRIES == 0 {
                 let why = sweep.last_why.clone();
                 out.push(Effect::Unconfirmed { account: *account, tries: sweep.tries, open_orders: sweep.open_orders, why });
@@ -360,9 +446,23 @@ impl KillSwitch {
     }
 }
 
-fn ask(account: AccountId, out: &mut Outbox<Record, Effect>) {
-    out.push(Effect::Send { account, command: VenueCommand::CancelAll { symbol: None } });
-    out.push(Effect::Send { account, command: VenueCommand::Snapshot { trades_after: u64::MAX } });
+fn ask(account: AccountId, round: u64, out: &mut Outbox<Record, Effect>) {
+    out.push(Effect::Send { account, round, command: VenueCommand::CancelAll { symbol: None } });
+    out.push(Effect::Send { account, round, command: VenueCommand::Snapshot { trades_after: u64::MAX } });
+}
+
+fn raised_text(raise: &Raise) -> String {
+    format!("{} is {}", raise.transition.scope, raise.transition.to)
+}
+
+fn command_row(order: &Order, outcome: &str) -> Record {
+    Record::OperatorCommand {
+        verb: order.verb.to_string(),
+        scope: order.scope,
+        by: order.by.clone(),
+        reason: order.reason.clone(),
+        outcome: outcome.to_owned(),
+    }
 }
 
 fn mode_row(transition: &Transition, order: Option<&Order>) -> Record {

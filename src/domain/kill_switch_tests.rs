@@ -14,14 +14,44 @@ fn switch(on_kill: OnKill) -> KillSwitch {
     KillSwitch::new(Ladder::new(BTreeMap::new(), ModeTable::default()), accounts, Epoch(3), Incarnation(1))
 }
 
-fn step(switch: &mut KillSwitch, at: i64, input: Input) -> Vec<Step<Record, Effect>> {
+/// What the venue shows answers the sweep that runs, unless it says which round asked.
+fn step(switch: &mut KillSwitch, at: i64, mut input: Input) -> Vec<Step<Record, Effect>> {
     let mut out = Outbox::new();
+    if let Input::Shows { account, round, .. } = &mut input
+        && *round == 0
+    {
+        *round = switch.sweeps.get(account).map_or(0, |sweep| sweep.round);
+    }
     switch.on(Timestamp::from_millis(at), input, &mut out);
     out.drain().collect()
 }
 
 fn order(verb: Verb, scope: Scope) -> Input {
-    Input::Operator(Order { verb, scope, by: "ada".into(), reason: "test".into() })
+    Input::Operator { id: 7, order: Order { verb, scope, by: "ada".into(), reason: "test".into() } }
+}
+
+fn trip(scope: Scope) -> Input {
+    Input::Trip { scope, mode: Mode::Halted, cause: "again".into() }
+}
+
+/// The raise that waits for its row.
+fn raising(steps: &[Step<Record, Effect>]) -> Raising {
+    let [Step::Persist { rows, then }] = steps else { panic!("expected nothing but rows and what waits for them, found {steps:?}") };
+    assert!(rows.iter().any(|row| matches!(row, Record::ModeChanged { to: Mode::Normal, .. })), "{rows:?}");
+    let [Effect::Raise(raising)] = &then[..] else { panic!("{then:?}") };
+    raising.clone()
+}
+
+fn answered(steps: &[Step<Record, Effect>], expected: bool) -> bool {
+    steps.iter().any(|step| matches!(step, Step::Do(Effect::Answer { id: 7, accepted, .. }) if *accepted == expected))
+}
+
+fn says(steps: &[Step<Record, Effect>], effect: &Effect) -> bool {
+    steps.iter().any(|step| matches!(step, Step::Do(found) if found == effect))
+}
+
+fn closes_positions(steps: &[Step<Record, Effect>]) -> bool {
+    steps.iter().any(|step| matches!(step, Step::Do(Effect::Send { command: VenueCommand::Place(_), .. })))
 }
 
 fn open_order() -> VenueOrder {
@@ -48,7 +78,7 @@ fn shows(name: &str, open: usize, position: &str) -> Input {
         entry_price: "10".parse().unwrap(),
     };
     let snapshot = VenueSnapshot { open_orders: vec![open_order(); open], positions: vec![position], ..VenueSnapshot::default() };
-    Input::Shows { account: account(name), snapshot }
+    Input::Shows { account: account(name), round: 0, snapshot }
 }
 
 #[test]
@@ -147,13 +177,13 @@ fn resume_needs_a_person_and_finished_cancels_and_is_durable_before_the_gate_ope
     assert!(refused.iter().any(|step| matches!(step, Step::Do(Effect::Answer { accepted: false, .. }))));
     step(&mut switch, 10, shows("a", 0, "0"));
     let nameless = Order { verb: Verb::Resume, scope, by: String::new(), reason: "x".into() };
-    step(&mut switch, 20, Input::Operator(nameless));
-    assert_eq!(switch.modes().account(account("a")), Mode::Halted);
-    let steps = step(&mut switch, 30, order(Verb::Resume, scope));
-    let Step::Persist { then, .. } = &steps[0] else { panic!("{steps:?}") };
-    assert_eq!(then, &[Effect::Raise]);
-    let steps = step(&mut switch, 40, Input::Raised);
+    step(&mut switch, 20, Input::Operator { id: 7, order: nameless });
+    let raising = raising(&step(&mut switch, 30, order(Verb::Resume, scope)));
+    assert_eq!(switch.modes().account(account("a")), Mode::Halted, "its row is not durable yet");
+    assert!(switch.is_confirmed(account("a")));
+    let steps = step(&mut switch, 40, Input::Raised(raising));
     assert!(matches!(&steps[0], Step::Do(Effect::SetGate(modes)) if modes.account(account("a")) == Mode::Normal), "{steps:?}");
+    assert!(answered(&steps, true) && !switch.is_confirmed(account("a")));
 }
 
 #[test]
@@ -162,14 +192,97 @@ fn a_halt_that_comes_while_a_resume_is_being_written_stands() {
     let scope = Scope::Account(account("a"));
     step(&mut switch, 0, order(Verb::Halt, scope));
     step(&mut switch, 10, shows("a", 0, "0"));
-    step(&mut switch, 20, order(Verb::Resume, scope));
-    step(&mut switch, 21, Input::Trip { scope, mode: Mode::Halted, cause: "again".into() });
-    let steps = step(&mut switch, 22, Input::Raised);
-    let halted = |modes: &ModeTable| modes.account(account("a")) == Mode::Halted;
-    assert!(
-        matches!(&steps[..], [Step::Do(Effect::SetGate(gate)), Step::Do(Effect::Publish(told))] if halted(gate) && halted(told)),
-        "{steps:?}"
-    );
+    let raising = raising(&step(&mut switch, 20, order(Verb::Resume, scope)));
+    let steps = step(&mut switch, 21, trip(scope));
+    let back = |row: &Record| matches!(row, Record::ModeChanged { from: Mode::Normal, to: Mode::Halted, .. });
+    let written = steps.iter().any(|step| matches!(step, Step::Persist { rows, .. } if rows.iter().any(back)));
+    assert!(written, "the row of the resume is answered by one behind it: {steps:?}");
+    let steps = step(&mut switch, 22, Input::Raised(raising));
+    assert!(answered(&steps, false) && !steps.iter().any(|step| matches!(step, Step::Do(Effect::SetGate(_)))), "{steps:?}");
+    assert_eq!(switch.modes().account(account("a")), Mode::Halted);
+}
+
+#[test]
+fn what_another_scope_does_while_a_resume_is_being_written_opens_nothing() {
+    let mut switch = switch(OnKill::Cancel);
+    let scope = Scope::Account(account("a"));
+    step(&mut switch, 0, order(Verb::Halt, scope));
+    step(&mut switch, 10, shows("a", 0, "0"));
+    let raising = raising(&step(&mut switch, 20, order(Verb::Resume, scope)));
+    let steps = step(&mut switch, 21, trip(Scope::Account(account("b"))));
+    assert!(matches!(&steps[0], Step::Do(Effect::SetGate(modes)) if modes.account(account("a")) == Mode::Halted), "{steps:?}");
+    let steps = step(&mut switch, 22, Input::NotRaised { raising: raising.clone(), why: "the disk is full".into() });
+    assert!(answered(&steps, false), "{steps:?}");
+    assert_eq!(switch.modes().account(account("a")), Mode::Halted, "a row that was refused raises nothing");
+    assert!(switch.is_confirmed(account("a")), "it is halted as before");
+    step(&mut switch, 23, Input::Raised(raising));
+    assert_eq!(switch.modes().account(account("a")), Mode::Halted);
+}
+
+#[test]
+fn an_account_that_is_not_halted_is_emptied_and_never_confirmed() {
+    let mut switch = switch(OnKill::Cancel);
+    let a = account("a");
+    step(&mut switch, 0, order(Verb::Cancel, Scope::Account(a)));
+    let steps = step(&mut switch, 10, shows("a", 0, "0"));
+    assert!(says(&steps, &Effect::Emptied { account: a }) && !switch.is_confirmed(a), "{steps:?}");
+    assert!(!steps.iter().any(|step| matches!(step, Step::Do(Effect::Confirmed { .. }))), "{steps:?}");
+    let steps = step(&mut switch, 20, order(Verb::Halt, Scope::Account(a)));
+    assert!(says(&steps, &Effect::Sweeping { account: a }) && !switch.is_confirmed(a), "{steps:?}");
+}
+
+#[test]
+fn what_the_venue_showed_before_a_halt_confirms_nothing() {
+    let mut switch = switch(OnKill::Cancel);
+    let a = account("a");
+    step(&mut switch, 0, order(Verb::Cancel, Scope::Account(a)));
+    let before = switch.sweeps[&a].round;
+    step(&mut switch, 5, order(Verb::Halt, Scope::Account(a)));
+    let Input::Shows { account, snapshot, .. } = shows("a", 0, "0") else { panic!() };
+    let steps = step(&mut switch, 10, Input::Shows { account, round: before, snapshot });
+    assert!(steps.is_empty() && !switch.is_confirmed(a), "an order may have left between that answer and the halt: {steps:?}");
+    step(&mut switch, 11, shows("a", 0, "0"));
+    assert!(switch.is_confirmed(a));
+    let steps = step(&mut switch, 20, order(Verb::Halt, Scope::Account(a)));
+    assert!(says(&steps, &Effect::Sweeping { account: a }) && !switch.is_confirmed(a), "asked again, it is looked at again: {steps:?}");
+}
+
+#[test]
+fn whatever_comes_while_positions_are_being_closed_they_are_closed() {
+    let scope = Scope::Account(account("a"));
+    for next in [order(Verb::Halt, scope), order(Verb::Cancel, scope), order(Verb::Cancel, Scope::Global), trip(scope), trip(Scope::Global)]
+    {
+        let mut switch = switch(OnKill::Cancel);
+        step(&mut switch, 0, order(Verb::Flatten, scope));
+        step(&mut switch, 10, next.clone());
+        let steps = step(&mut switch, 20, shows("a", 0, "0.5"));
+        assert!(closes_positions(&steps), "{next:?}: {steps:?}");
+        step(&mut switch, 30, shows("a", 0, "0.5"));
+        assert!(switch.sweeps.contains_key(&account("a")), "{next:?}: a position is still open");
+    }
+}
+
+#[test]
+fn a_repeated_halt_closes_positions_where_a_halt_does() {
+    for (on_kill, closes) in [(OnKill::Flatten, true), (OnKill::Cancel, false)] {
+        let mut switch = switch(on_kill);
+        step(&mut switch, 0, order(Verb::Halt, Scope::Global));
+        step(&mut switch, 10, shows("a", 0, "0"));
+        step(&mut switch, 20, order(Verb::Halt, Scope::Global));
+        assert_eq!(closes_positions(&step(&mut switch, 30, shows("a", 0, "0.5"))), closes, "{on_kill:?}");
+    }
+}
+
+#[test]
+fn a_successor_goes_on_with_what_was_being_emptied() {
+    let mut before = switch(OnKill::Cancel);
+    step(&mut before, 0, order(Verb::Flatten, Scope::Account(account("a"))));
+    step(&mut before, 0, order(Verb::Cancel, Scope::Account(account("b"))));
+    let mut after = switch(OnKill::Cancel).taking_over(before.unfinished());
+    after.start(Timestamp::ZERO, &mut Outbox::new());
+    assert!(closes_positions(&step(&mut after, 10, shows("a", 0, "0.5"))));
+    let steps = step(&mut after, 10, shows("b", 0, "0.5"));
+    assert!(says(&steps, &Effect::Emptied { account: account("b") }), "{steps:?}");
 }
 
 #[test]

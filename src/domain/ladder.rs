@@ -94,8 +94,17 @@ pub enum RaiseError {
     NotLower { scope: Scope, mode: Mode },
     #[error("{scope} expected a completed reconciliation before it is raised, found {what}; try again when it is done")]
     NotReconciled { scope: Scope, what: String },
+    #[error("{scope} is being raised already: wait until that is in the journal")]
+    UnderWay { scope: Scope },
     #[error("flatten expected an account or everything, found {scope}: halt it, which cancels its orders, and flatten its accounts")]
     NotOfAccount { scope: Scope },
+}
+
+/// A raise that was granted and is not in force yet: its row is on the way to the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Raise {
+    serial: u64,
+    pub transition: Transition,
 }
 
 /// The machine: modes, fault windows, budgets.
@@ -104,13 +113,16 @@ pub struct Ladder {
     modes: ModeTable,
     budgets: BTreeMap<FaultClass, FaultBudget>,
     faults: BTreeMap<(Scope, FaultClass), VecDeque<Timestamp>>,
+    /// Scopes whose raise is being written, with the number of the raise.
+    raising: BTreeMap<Scope, u64>,
+    raises: u64,
 }
 
 impl Ladder {
     /// `latched` is what an earlier life left behind.
     #[must_use]
     pub fn new(budgets: BTreeMap<FaultClass, FaultBudget>, latched: ModeTable) -> Self {
-        Self { modes: latched, budgets, faults: BTreeMap::new() }
+        Self { modes: latched, budgets, faults: BTreeMap::new(), raising: BTreeMap::new(), raises: 0 }
     }
 
     #[must_use]
@@ -143,33 +155,61 @@ impl Ladder {
         self.lower(now, scope, Mode::Halted, &cause)
     }
 
-    /// Makes a scope stricter. `None` when it already is as strict.
+    /// Makes a scope stricter. `None` when it already is as strict. A raise that is being written is off: the scope stays as
+    /// strict as it was at least, and that is a transition, because the raise's row says otherwise.
     pub fn lower(&mut self, now: Timestamp, scope: Scope, mode: Mode, cause: &str) -> Option<Transition> {
         let from = self.modes.of(scope);
-        if mode <= from {
+        let overtaken = self.raising.remove(&scope).is_some();
+        if mode <= from && !overtaken {
             return None;
         }
-        self.modes.set(scope, mode, cause, now);
-        Some(Transition { scope, from, to: mode, cause: cause.to_owned() })
+        let to = mode.max(from);
+        self.modes.set(scope, to, cause, now);
+        Some(Transition { scope, from: if overtaken { Mode::Normal } else { from }, to, cause: cause.to_owned() })
     }
 
-    /// Makes a scope freer. Only a named person with a reason may.
+    /// Grants that a scope becomes Normal again. Only a named person with a reason may. Nothing changes before
+    /// `finish_raise`, because a raise is durable first.
     ///
     /// # Errors
-    /// When the person or the reason is missing, or there is nothing to raise.
-    pub fn raise(&mut self, now: Timestamp, scope: Scope, mode: Mode, by: &str, reason: &str) -> Result<Transition, RaiseError> {
+    /// When the person or the reason is missing, there is nothing to raise, or it is being raised already.
+    pub fn begin_raise(&mut self, scope: Scope, by: &str, reason: &str) -> Result<Raise, RaiseError> {
         let missing = if by.trim().is_empty() { Some("no name") } else { reason.trim().is_empty().then_some("no reason") };
         if let Some(found) = missing {
             return Err(RaiseError::Unnamed { scope, found });
         }
         let from = self.modes.of(scope);
-        if mode >= from {
+        if from == Mode::Normal {
             return Err(RaiseError::NotLower { scope, mode: from });
         }
+        if self.raising.contains_key(&scope) {
+            return Err(RaiseError::UnderWay { scope });
+        }
+        self.raises += 1;
+        self.raising.insert(scope, self.raises);
         let cause = format!("raised by {by}: {reason}");
-        self.modes.set(scope, mode, &cause, now);
-        self.faults.retain(|(faulty, _), _| *faulty != scope);
-        Ok(Transition { scope, from, to: mode, cause })
+        Ok(Raise { serial: self.raises, transition: Transition { scope, from, to: Mode::Normal, cause } })
+    }
+
+    /// The row of a raise is durable. False when the scope was lowered meanwhile: that stands.
+    pub fn finish_raise(&mut self, now: Timestamp, raise: &Raise) -> bool {
+        let Transition { scope, to, cause, .. } = &raise.transition;
+        if !self.drop_raise(raise) {
+            return false;
+        }
+        self.modes.set(*scope, *to, cause, now);
+        self.faults.retain(|(faulty, _), _| faulty != scope);
+        true
+    }
+
+    /// The row of a raise was not taken: everything stays as it is. False when the scope was lowered meanwhile.
+    pub fn drop_raise(&mut self, raise: &Raise) -> bool {
+        let scope = raise.transition.scope;
+        let written = self.raising.get(&scope) == Some(&raise.serial);
+        if written {
+            self.raising.remove(&scope);
+        }
+        written
     }
 }
 
@@ -229,11 +269,28 @@ mod tests {
         let mut ladder = ladder();
         assert!(ladder.lower(at(0), Scope::Global, Mode::CancelOnly, "why").is_some());
         assert_eq!(ladder.lower(at(0), Scope::Global, Mode::ReduceOnly, "why"), None);
-        assert!(ladder.raise(at(1), Scope::Global, Mode::Normal, " ", "fixed").is_err());
-        assert!(ladder.raise(at(1), Scope::Global, Mode::Normal, "ada", "").is_err());
-        assert!(ladder.raise(at(1), Scope::Global, Mode::Normal, "ada", "fixed").is_ok());
-        assert!(ladder.raise(at(1), Scope::Global, Mode::Normal, "ada", "fixed").is_err());
+        assert!(ladder.begin_raise(Scope::Global, " ", "fixed").is_err());
+        assert!(ladder.begin_raise(Scope::Global, "ada", "").is_err());
+        let raise = ladder.begin_raise(Scope::Global, "ada", "fixed").unwrap();
+        assert_eq!(ladder.modes().of(Scope::Global), Mode::CancelOnly, "not before it is durable");
+        assert_eq!(ladder.begin_raise(Scope::Global, "ada", "fixed"), Err(RaiseError::UnderWay { scope: Scope::Global }));
+        assert!(ladder.finish_raise(at(1), &raise));
+        assert!(ladder.begin_raise(Scope::Global, "ada", "fixed").is_err());
         assert_eq!(ladder.modes(), &ModeTable::default());
+    }
+
+    #[test]
+    fn whatever_lowers_a_scope_while_its_raise_is_written_overtakes_it() {
+        let mut ladder = ladder();
+        ladder.lower(at(0), Scope::Global, Mode::Halted, "why");
+        let first = ladder.begin_raise(Scope::Global, "ada", "fixed").unwrap();
+        let again = ladder.lower(at(1), Scope::Global, Mode::ReduceOnly, "again").unwrap();
+        assert_eq!((again.from, again.to), (Mode::Normal, Mode::Halted), "the raise's row is answered by one of its own");
+        let second = ladder.begin_raise(Scope::Global, "ada", "fixed").unwrap();
+        assert!(!ladder.finish_raise(at(2), &first), "the second one's row is not durable yet");
+        assert_eq!(ladder.modes().of(Scope::Global), Mode::Halted);
+        assert!(ladder.drop_raise(&second) && !ladder.finish_raise(at(3), &second));
+        assert_eq!(ladder.modes().of(Scope::Global), Mode::Halted, "a row that was refused raises nothing");
     }
 
     #[test]

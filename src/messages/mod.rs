@@ -5,18 +5,16 @@
 pub mod boards;
 pub mod envelope;
 pub mod gate;
+pub mod inbox;
 pub mod slots;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
 use crate::domain::ids::{AccountId, ClientOrderId, Incarnation, StrategyId, Symbol};
 use crate::domain::kill_switch;
 use crate::domain::ladder::ModeTable;
 use crate::domain::market_data::{Candle, DepthSnapshot};
-use crate::domain::mode::{FaultClass, Mode, Scope};
 use crate::domain::order::{AccountView, OrderIntent, OrderReport, Refusal, VenueEvent, VenueSnapshot};
 use crate::domain::risk::limits::RiskLimits;
 use crate::domain::risk::{AccountBook, Approved};
@@ -25,6 +23,7 @@ pub use crate::supervision::MonotonicClock as Clock;
 pub use boards::{Board, ModeBoard, Views};
 pub use envelope::{Envelope, Post};
 pub use gate::HaltGate;
+pub use inbox::{CommandAnswer, KillInbox, KillPost, KillWord};
 pub use slots::{FrameSlot, UpdateSlot, Wires};
 
 /// To a market actor.
@@ -109,32 +108,14 @@ pub enum ExecutorMessage {
     Tick,
 }
 
-/// What became of an operator's command.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommandAnswer {
-    pub accepted: bool,
-    pub text: String,
-}
-
-/// To the kill switch.
+/// To the kill switch. What must not be lost with an incarnation is not in here: it waits in the `KillInbox`.
 #[derive(Debug)]
 pub enum KillMessage {
-    Fault {
-        scope: Scope,
-        class: FaultClass,
-        detail: String,
-    },
-    Trip {
-        scope: Scope,
-        mode: Mode,
-        cause: String,
-    },
-    Operator {
-        order: kill_switch::Order,
-        answer: oneshot::Sender<CommandAnswer>,
-    },
+    /// Words wait in the inbox.
+    Wake,
     Shows {
         account: AccountId,
+        round: u64,
         snapshot: VenueSnapshot,
     },
     Silent {

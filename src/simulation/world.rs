@@ -376,20 +376,23 @@ impl World {
                 }
                 self.seen_modes = modes;
             }
-            Effect::Send { account, command } => self.kill_send(account, &command),
-            Effect::Raise => self.work.push_back(Work::Kill(kill_switch::Input::Raised)),
-            Effect::Confirmed { .. } | Effect::Unconfirmed { .. } | Effect::Answer { .. } => {}
+            Effect::Send { account, round, command } => self.kill_send(account, round, &command),
+            Effect::Raise(raising) => self.work.push_back(Work::Kill(kill_switch::Input::Raised(raising))),
+            Effect::Sweeping { .. } | Effect::Confirmed { .. } | Effect::Emptied { .. } => {}
+            Effect::Unconfirmed { .. } | Effect::Answer { .. } => {}
         }
     }
 
     /// The kill switch has a connection of its own: its snapshots come back to it, everything else is the account's news.
-    fn kill_send(&mut self, account: AccountId, command: &VenueCommand) {
+    fn kill_send(&mut self, account: AccountId, round: u64, command: &VenueCommand) {
         self.trace.value(command);
         let mut told = Vec::new();
         self.parts.exchange.command(self.now, account, command, &mut told);
         for output in told {
             match output.event {
-                VenueEvent::SnapshotIs(snapshot) => self.work.push_back(Work::Kill(kill_switch::Input::Shows { account, snapshot })),
+                VenueEvent::SnapshotIs(snapshot) => {
+                    self.work.push_back(Work::Kill(kill_switch::Input::Shows { account, round, snapshot }));
+                }
                 _ => self.told.push(output),
             }
         }

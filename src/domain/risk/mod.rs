@@ -140,7 +140,18 @@ struct Account {
     open: BTreeMap<IntentId, Symbol>,
     messages: VecDeque<Timestamp>,
     day_pnl: Money,
-    day_loss_tripped: bool,
+    day_loss: DayLoss,
+}
+
+/// How far the trip over a day's loss has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum DayLoss {
+    #[default]
+    Within,
+    /// Past the limit, and the account is not halted yet.
+    Told,
+    /// The account was halted since. What a person raises again stays so; `checks` lets no opening order pass.
+    Heard,
 }
 
 /// The last order of one strategy on one account: what its twin would have in common with it.
@@ -228,7 +239,7 @@ impl RiskMachine {
             Input::Market(view) => self.market(view),
             Input::Book(book) => self.rebuild(book, out),
             Input::Account(view) => self.account(&view, out),
-            Input::Modes(modes) => self.modes = modes,
+            Input::Modes(modes) => self.set_modes(modes),
             Input::Limits(limits) => self.limits = *limits,
             Input::NotTaken(intent) => self.release(&intent),
         }
@@ -354,19 +365,30 @@ impl RiskMachine {
         self.account(&book.view, out);
     }
 
-    /// Watches the day's loss. The trip is told once a day and account; the kill switch latches it.
+    /// Watches the day's loss. The trip is told with every view until the account is halted: its first telling may have met
+    /// nobody.
     fn account(&mut self, view: &AccountView, out: &mut Outbox<Record, Effect>) {
         let limit = self.limits.account(view.account).and_then(|limits| limits.max_daily_loss);
+        let halted = self.modes.account(view.account) == Mode::Halted;
         let account = self.accounts.entry(view.account).or_default();
         account.day_pnl = view.day_pnl;
         let Some(limit) = limit else { return };
         let lost = -view.day_pnl;
         if lost < limit {
-            account.day_loss_tripped = false;
-        } else if !account.day_loss_tripped {
-            account.day_loss_tripped = true;
+            account.day_loss = DayLoss::Within;
+        } else if account.day_loss != DayLoss::Heard {
+            account.day_loss = if halted { DayLoss::Heard } else { DayLoss::Told };
             let cause = format!("daily_loss: limit {limit}, found {lost}");
             out.push(Effect::Trip { scope: Scope::Account(view.account), mode: Mode::Halted, cause });
+        }
+    }
+
+    fn set_modes(&mut self, modes: ModeTable) {
+        self.modes = modes;
+        for (id, account) in &mut self.accounts {
+            if account.day_loss == DayLoss::Told && self.modes.account(*id) == Mode::Halted {
+                account.day_loss = DayLoss::Heard;
+            }
         }
     }
 

@@ -409,15 +409,23 @@ fn reduce_only_must_be_true() {
 }
 
 #[test]
-fn the_daily_loss_trips_once_halts_the_account_and_lets_only_reducing_orders_pass() {
+fn the_daily_loss_trips_until_the_account_is_halted_and_lets_only_reducing_orders_pass() {
     let mut machine = machine();
     machine.on(at(0), Input::Book(book("5", "-99.99")), &mut Outbox::new());
     assert_eq!(propose(&mut machine, 0, intent(1, Side::Buy, "1")), None);
-    let mut out = Outbox::new();
-    machine.on(at(0), Input::Account(book("5", "-100").view), &mut out);
-    machine.on(at(0), Input::Account(book("5", "-101").view), &mut out);
-    let trips: Vec<_> = out.drain().filter(|step| matches!(step, Step::Do(Effect::Trip { mode: Mode::Halted, .. }))).collect();
-    assert_eq!(trips.len(), 1, "told once");
+    let trips = |machine: &mut RiskMachine, loss: &str| {
+        let mut out = Outbox::new();
+        machine.on(at(0), Input::Account(book("5", loss).view), &mut out);
+        out.drain().filter(|step| matches!(step, Step::Do(Effect::Trip { mode: Mode::Halted, .. }))).count()
+    };
+    assert_eq!([trips(&mut machine, "-100"), trips(&mut machine, "-101")], [1, 1], "nobody may have heard the first");
+    let account = book("5", "0").view.account;
+    let mut halted = ModeTable::default();
+    halted.latch(Scope::Account(account), "daily_loss", at(0));
+    machine.on(at(0), Input::Modes(halted), &mut Outbox::new());
+    assert_eq!(trips(&mut machine, "-102"), 0, "it is halted");
+    machine.on(at(0), Input::Modes(ModeTable::default()), &mut Outbox::new());
+    assert_eq!(trips(&mut machine, "-103"), 0, "a person raised it and knows why");
     refused(&mut machine, intent(2, Side::Buy, "2"), "daily_loss");
     assert_eq!(propose(&mut machine, 0, OrderIntent { reduce_only: true, ..intent(3, Side::Sell, "5") }), None);
 }
