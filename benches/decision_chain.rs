@@ -316,7 +316,7 @@ impl Bench {
             wires: Arc::new(Wires::default()),
             roster: Roster::default(),
             gate: HaltGate::default(),
-            inbox: KillInbox::new(HaltGate::default()),
+            inbox: KillInbox::default(),
             journal: port,
             history: Arc::new(FirstBooks(books)),
             services: runtimes.handles().services,

@@ -192,15 +192,8 @@ impl State {
     /// Rows of a halt go to the emergency file as well when the journal cannot take them; nothing waits for either. What
     /// does wait is a resume: it is durable first, and told when it is.
     fn persist(&mut self, rows: Vec<Record>, then: Vec<Effect>) {
-        for row in rows.iter().filter(|_| then.is_empty()) {
-            if let Record::ModeChanged { scope, from, to, cause, by, .. } = row {
-                ModeChanged { scope: *scope, from: *from, to: *to, cause, by: by.as_deref() }.emit();
-                if *to == Mode::Halted {
-                    KillTripped { scope: *scope, cause }.emit();
-                }
-            }
-        }
         if then.is_empty() {
+            rows.iter().for_each(tell_lowered);
             return self.around.journal.note(rows);
         }
         let ticket = self.tickets.issue(then);
@@ -319,6 +312,14 @@ impl State {
     fn notice(&self, notice: Notice) {
         // The application listens for as long as it lives.
         drop(self.notices.send(notice));
+    }
+}
+
+fn tell_lowered(row: &Record) {
+    let Record::ModeChanged { scope, from, to, cause, by, .. } = row else { return };
+    ModeChanged { scope: *scope, from: *from, to: *to, cause, by: by.as_deref() }.emit();
+    if *to == Mode::Halted {
+        KillTripped { scope: *scope, cause }.emit();
     }
 }
 

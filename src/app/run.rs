@@ -19,9 +19,9 @@ use super::services;
 use super::shutdown;
 use super::sink::Sink;
 use super::tree::{Plan, PlanParts};
+use crate::actors::Surroundings;
 use crate::actors::journal::JournalPort;
 use crate::actors::kill_switch::Notice;
-use crate::actors::{Surroundings, names};
 use crate::api::{ApiConfig, ApiServer, EventKind};
 use crate::cli::screen::{self, Screen};
 use crate::cli::{Failure, RunOptions};
@@ -29,7 +29,7 @@ use crate::domain::ids::Epoch;
 use crate::domain::mode::{Mode, Scope};
 use crate::domain::record::Record;
 use crate::domain::recovery::DaemonState;
-use crate::messages::{Board, Clock, HaltGate, KillInbox, KillPost, ModeBoard, Views, Wires, boards::Roster};
+use crate::messages::{Board, Clock, KillInbox, ModeBoard, Views, Wires, boards::Roster};
 use crate::settings::{LogFormat, Settings};
 use crate::store::{Journal, JournalOptions, Latch, Recovery};
 use crate::strategies::Registry;
@@ -191,8 +191,7 @@ impl Started<'_> {
 
     async fn start(&self, registry: Registry, state: DaemonState, epoch: Epoch) -> Result<Running, Failure> {
         let settings = &self.options.settings;
-        let hub = Arc::new(Hub::default());
-        let clock = Clock::start();
+        let (hub, clock, inbox) = (Arc::new(Hub::default()), Clock::start(), KillInbox::default());
         let observer = Arc::clone(&hub);
         let modes = state.modes.clone();
         let port = JournalPort::new(
@@ -203,13 +202,10 @@ impl Started<'_> {
             Arc::new(move |entry: &crate::domain::record::Entry| observer.entry(entry)),
         );
         let directory = Directory::new();
-        let gate = HaltGate::default();
-        let inbox = KillInbox::new(gate.clone());
-        let kill_switch = KillPost::new(inbox.clone(), &directory, &names::kill_switch());
         let environment = Environment {
             directory: directory.clone(),
             runtimes: self.runtimes.handles(),
-            sink: Arc::new(Sink::new(port.clone(), kill_switch)),
+            sink: Arc::new(Sink::new(port.clone(), inbox.clone(), &directory)),
             clock,
             jitter_seed: u64::from(epoch.0) ^ u64::from(std::process::id()),
         };
@@ -223,7 +219,7 @@ impl Started<'_> {
             views: Arc::new(Views::default()),
             wires: Arc::new(Wires::default()),
             roster: Roster::default(),
-            gate,
+            gate: inbox.gate(),
             inbox,
             journal: port,
             history: Arc::new(history),

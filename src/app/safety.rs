@@ -105,7 +105,12 @@ impl Safety {
             let now = safety.plan.around.modes.get();
             let modes = if context.incarnation.0 > 1 { now.as_ref().clone() } else { safety.latched.clone() };
             let ladder = Ladder::new(settings.fault_budgets(), modes);
-            let machine = KillSwitch::new(ladder, settings.on_kill(), safety.plan.epoch, context.incarnation);
+            let mut accounts = settings.on_kill();
+            // One that a reload took out is still looked after for as long as it stands in the roster.
+            for account in &safety.plan.around.roster.get().accounts {
+                accounts.entry(*account).or_default();
+            }
+            let machine = KillSwitch::new(ladder, accounts, safety.plan.epoch, context.incarnation);
             let arguments = kill_switch::Arguments {
                 machine: machine.taking_over(safety.plan.around.inbox.unfinished()),
                 venue: Arc::clone(&safety.plan.venue),

@@ -7,8 +7,8 @@ use crate::actors::names;
 use crate::domain::mode::{FaultClass, Mode};
 use crate::domain::record::Record;
 use crate::domain::restart::{ChildName, EventKind, SupervisionEvent};
-use crate::messages::{KillPost, KillWord};
-use crate::supervision::SupervisionSink;
+use crate::messages::{KillInbox, KillPost, KillWord};
+use crate::supervision::{Directory, SupervisionSink};
 use crate::telemetry::events::{ChildFailed, ChildReady, ChildRestarted, Escalated};
 
 pub struct Sink {
@@ -18,8 +18,8 @@ pub struct Sink {
 
 impl Sink {
     #[must_use]
-    pub fn new(journal: JournalPort, kill_switch: KillPost) -> Self {
-        Self { journal, kill_switch: Mutex::new(kill_switch) }
+    pub fn new(journal: JournalPort, inbox: KillInbox, directory: &Directory) -> Self {
+        Self { journal, kill_switch: Mutex::new(KillPost::new(inbox, directory, &names::kill_switch())) }
     }
 
     fn tell(&self, word: KillWord) {

@@ -85,16 +85,17 @@ pub struct Begun {
 }
 
 /// Cheap to clone; all clones are one inbox.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct KillInbox {
     kept: Arc<Mutex<Kept>>,
     gate: HaltGate,
 }
 
 impl KillInbox {
+    /// The gate that is slammed at the bound: the daemon has this one and no other.
     #[must_use]
-    pub fn new(gate: HaltGate) -> Self {
-        Self { kept: Arc::default(), gate }
+    pub fn gate(&self) -> HaltGate {
+        self.gate.clone()
     }
 
     /// Keeps a word until it is handled, and says under which number. `None` when there is no room: the gate is slammed then.
@@ -207,13 +208,9 @@ mod tests {
         KillWord::Trip { scope: Scope::Global, mode: Mode::Halted, cause: cause.to_owned() }
     }
 
-    fn inbox() -> KillInbox {
-        KillInbox::new(HaltGate::default())
-    }
-
     #[test]
     fn a_word_stays_until_it_was_handled_and_is_tried_twice_at_most_the_second_time_behind_a_slammed_gate() {
-        let inbox = inbox();
+        let inbox = KillInbox::default();
         let (first, second) = (inbox.push(fault("a")).unwrap(), inbox.push(fault("b")).unwrap());
         let begun = inbox.begin().unwrap();
         assert_eq!((begun.id, begun.again, inbox.gate.is_slammed()), (first, false, false));
@@ -229,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_full_inbox_slams_the_gate() {
-        let inbox = inbox();
+        let inbox = KillInbox::default();
         for _ in 0..WORDS_MAX {
             assert!(inbox.push(fault("x")).is_some());
         }
@@ -240,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_trip_that_waits_speaks_for_its_repetitions_and_one_that_is_being_handled_does_not() {
-        let inbox = inbox();
+        let inbox = KillInbox::default();
         let first = inbox.push(trip("loss of 100"));
         assert_eq!(inbox.push(trip("loss of 101")), first);
         let begun = inbox.begin().unwrap();
@@ -251,7 +248,7 @@ mod tests {
 
     #[test]
     fn what_nobody_has_begun_can_be_withdrawn() {
-        let inbox = inbox();
+        let inbox = KillInbox::default();
         let (first, second) = (inbox.push(fault("a")).unwrap(), inbox.push(fault("b")).unwrap());
         let begun = inbox.begin().unwrap();
         assert!(!inbox.withdraw(first) && inbox.withdraw(second) && !inbox.withdraw(second));

@@ -122,10 +122,14 @@ fn cancel_takes_open_orders_and_flatten_positions_without_a_halt() {
         resting.iter().all(|id| !open.contains(id))
     });
     assert_eq!(daemon.account("beta")["mode"], "Normal");
+    daemon.wait_until("has the venue's word for beta", WITHIN, |_| {
+        home.audit("operator").iter().any(|row| row["payload"]["event"] == "emptied")
+    });
     ask(&home, "flatten", &["--account", "gamma"]);
     let flat = |status: &Value| account(status, "gamma")["positions"] == json!([]) && account(status, "gamma")["open_orders"] == 0;
     let status = daemon.wait_for_status("has closed gamma's positions", WITHIN, flat);
     assert_eq!(account(&status, "gamma")["mode"], "ReduceOnly");
+    assert_eq!(status["kill_switch"]["verified"], json!([]), "nothing is halted, whatever the venue shows");
     // The books are flat a moment before the venue has said so to the kill switch, which resumes nothing before.
     let resume = ["resume", "--account", "gamma", "--by", "ann", "--reason", "drill"];
     daemon.wait_until("lets gamma be resumed", WITHIN, |_| home.command(&resume).code == 0);

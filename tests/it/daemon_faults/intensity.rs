@@ -69,6 +69,22 @@ fn an_executor_that_keeps_panicking_halts_its_account_alone_and_a_resume_brings_
     assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.home.log());
 }
 
+/// The guard says it once, and nobody restarts it: were its word lost, the account's orders would stand for good.
+#[test]
+fn a_guard_that_gives_up_while_the_kill_switch_is_stuck_halts_its_account_all_the_same() {
+    let mut daemon = Daemon::start(&format!("{BUSY}{SHORT}"));
+    trades_on(&mut daemon, &ACCOUNTS);
+    inject(&daemon, "kill_switch", "wedge");
+    panics_until(&mut daemon, "executor/alpha", |status| {
+        children(status).get("guard/executor/alpha").is_none_or(|(_, state)| state == "down")
+    });
+    let status = daemon.wait_for_status("has confirmed alpha", BACK_WITHIN, |status| verified(status) == ["alpha"]);
+    let cause = status["restrictions"][0]["cause"].as_str().unwrap();
+    assert!(cause.contains("guard/executor/alpha gave up"), "{cause}");
+    assert_eq!(incarnation(&status, "kill_switch"), 2, "{status:#}");
+    trades_on(&mut daemon, &["beta", "gamma"]);
+}
+
 #[test]
 fn a_fault_budget_that_is_used_up_halts_the_account_while_its_executor_lives_on() {
     let mut daemon = Daemon::start(BUSY);

@@ -81,6 +81,33 @@ fn a_halt_that_finds_the_kill_switch_stuck_is_carried_out_by_its_successor() {
     trades_on(&mut daemon, &ACCOUNTS);
 }
 
+/// Of one account, so that no slammed gate keeps it: the words themselves must outlive the stuck one.
+#[test]
+fn a_command_about_one_account_that_finds_the_kill_switch_stuck_is_carried_out_by_its_successor() {
+    let mut daemon = Daemon::start(&format!("{BUSY}{PATIENT}"));
+    open_orders_to_cancel(&mut daemon);
+    inject(&daemon, "kill_switch", "wedge");
+    let flatten = json!({ "scope": { "account": "beta" }, "by": "ada", "reason": "drill" });
+    let (flattened, halted) = std::thread::scope(|scope| {
+        let flattening = scope.spawn(|| daemon.post("/admin/flatten", &flatten));
+        let halted = halt(&daemon, &json!({ "account": "alpha" }));
+        (flattening.join().unwrap(), halted)
+    });
+    for (code, answer) in [&flattened, &halted] {
+        // Late or not, it is kept; what is called done is done.
+        assert!(*code == 200 || *code == 503 && answer.to_string().contains("it is kept"), "{code} {answer}");
+    }
+    if halted.0 == 200 {
+        assert!(halted.1["outcome"].as_str().unwrap().starts_with("account/alpha is Halted"), "{halted:?}");
+    }
+    let status = daemon.wait_for_status("has confirmed alpha", BACK_WITHIN, |status| verified(status) == ["alpha"]);
+    assert_eq!((mode(&status, "alpha"), status["mode"].as_str(), incarnation(&status, "kill_switch")), ("Halted", Some("Normal"), 2));
+    daemon.wait_for_status("has closed beta's positions", HALTED_WITHIN, |status| {
+        mode(status, "beta") == "ReduceOnly" && account(status, "beta")["positions"] == json!([])
+    });
+    trades_on(&mut daemon, &["gamma"]);
+}
+
 #[test]
 fn a_disk_that_refuses_halts_everything_and_the_kill_switch_does_not_need_it() {
     let mut daemon = Daemon::start(BUSY);
@@ -104,7 +131,10 @@ fn an_account_is_not_halted_before_the_venue_shows_no_open_order() {
     daemon.wait_until("alarms", Duration::from_secs(60), |daemon| daemon.home.log().contains("account not yet halted"));
     let status = daemon.status();
     assert!(verified(&status).len() < ACCOUNTS.len(), "{status:#}");
+    let not_emptied = |daemon: &Daemon| daemon.get("/health").1["degraded"].to_string().contains("is not emptied yet");
+    daemon.wait_until("says so in its health", BACK_WITHIN, |daemon| not_emptied(daemon));
     assert_eq!(resume(&daemon, &json!("global")).0, 409, "no resume while orders are being cancelled");
     inject(&daemon, "exchange", "take_cancels");
     daemon.wait_for_status("has confirmed every account", BACK_WITHIN, |status| verified(status).len() == ACCOUNTS.len());
+    assert!(!not_emptied(&daemon), "it is");
 }
