@@ -231,7 +231,7 @@ impl DaemonControl {
             tripped: first.is_some(),
             cause: first.map(|entry| entry.cause.clone()),
             since: first.map(|entry| entry.since),
-            verified: self.emptying().confirmed.iter().copied().collect(),
+            verified: self.emptying().confirmed.iter().copied().filter(|account| modes.account(*account) == Mode::Halted).collect(),
         }
     }
 
