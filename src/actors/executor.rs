@@ -257,6 +257,8 @@ impl State {
             let Some(incarnation) = self.strategy(id).incarnation() else { continue };
             if introducing {
                 self.introduced.insert(id, incarnation);
+                let account = view.account;
+                self.strategy(id).tell(StrategyMessage::Anew(account));
             }
             if self.introduced.get(&id) == Some(&incarnation) {
                 self.strategy(id).tell(StrategyMessage::Account(Arc::clone(&view)));

@@ -62,6 +62,8 @@ pub enum StrategyMessage {
     Report(Arc<OrderReport>),
     Refused(Box<Refusal>),
     Account(Arc<AccountView>),
+    /// The account is told anew: [`crate::strategies::HostInput::Anew`].
+    Anew(AccountId),
 }
 
 /// To the risk manager.

@@ -41,6 +41,7 @@ fn entry(number: u64) -> Entry {
     let record = match number % 6 {
         0 => order_intended(account, client_order_id, intent),
         1 | 2 => Record::OrderChanged {
+            cancel_wanted: false,
             account,
             client_order_id,
             intent,

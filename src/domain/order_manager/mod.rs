@@ -350,7 +350,7 @@ impl OrderManager {
         if order.status.is_terminal() || order.status == OrderStatus::PendingCancel {
             return;
         }
-        order.cancel_wanted = true;
+        let asked_before = std::mem::replace(&mut order.cancel_wanted, true);
         if order.status == OrderStatus::Working {
             order.set(now, OrderStatus::PendingCancel);
             let row = order.row(self.account, Some(reason.to_owned()));
@@ -358,6 +358,10 @@ impl OrderManager {
             out.push(Effect::Send(VenueCommand::Cancel { symbol, client_order_id: id }));
             out.persist(vec![row], vec![]);
             out.push(Effect::Report(Arc::new(report)));
+        } else if !asked_before {
+            // The wish waits for the venue's answer, and must outlive this executor if the answer comes to the next one.
+            let why = format!("to be cancelled when it has an answer: {reason}");
+            out.persist(vec![order.row(self.account, Some(why))], vec![]);
         }
     }
 
