@@ -189,7 +189,7 @@ mod tests {
                 account: account(),
                 wallet: money,
                 equity: money,
-                day_pnl: Money::ZERO,
+                day_pnl: Some(Money::ZERO),
                 positions: vec![position],
                 at: Timestamp::ZERO,
             };

@@ -134,7 +134,7 @@ impl DaemonControl {
                 open_orders: 0,
                 wallet: Money::ZERO,
                 equity: Money::ZERO,
-                day_pnl: Money::ZERO,
+                day_pnl: None,
                 positions: vec![],
             },
         }
@@ -392,7 +392,7 @@ impl Control for DaemonControl {
                 control: "daily_loss".to_owned(),
                 scope: Scope::Account(*account),
                 limit: limit.map_or_else(|| "not configured".to_owned(), |limit| limit.to_string()),
-                value: (-standing.view.day_pnl).to_string(),
+                value: standing.view.day_pnl.map_or_else(|| "not known".to_owned(), |day_pnl| (-day_pnl).to_string()),
             });
         }
         AdminStatusView { status: self.status(), recent_orders, risk }

@@ -222,7 +222,7 @@ fn account_row(account: &AccountStatus) -> Row<'_> {
         Line::from(account.name.to_string()),
         Line::styled(account.mode.to_string(), mode_style(account.mode)),
         right(cents(account.equity)),
-        right(cents(account.day_pnl)).style(sign_style(account.day_pnl)),
+        account.day_pnl.map_or_else(|| right("–").style(dim()), |amount| right(cents(amount)).style(sign_style(amount))),
         right(account.orders),
         right(account.open_orders),
         right(account.fills),
@@ -399,7 +399,7 @@ mod tests {
             open_orders: 2,
             wallet: equity.parse().unwrap(),
             equity: equity.parse().unwrap(),
-            day_pnl: day_pnl.parse().unwrap(),
+            day_pnl: day_pnl.parse().ok(),
             positions: vec![position],
         }
     }

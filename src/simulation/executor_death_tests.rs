@@ -119,6 +119,7 @@ impl Scene {
             self.from_venue.clear();
         }
         self.manager = manager(&self.state);
+        self.mark();
         self.start();
     }
 
@@ -213,7 +214,13 @@ impl Scene {
 
     fn tick(&mut self) {
         self.now = self.now + Duration::from_millis(500);
+        self.mark();
         self.on(Input::Tick);
+    }
+
+    /// As the executor does at its start and with every beat; without a price the day is not known, and nothing is opened.
+    fn mark(&mut self) {
+        self.on(Input::Mark { symbol: symbol(), price: price(1_000) });
     }
 
     fn on(&mut self, input: Input) {

@@ -67,7 +67,7 @@ fn describe() {
     describe_gauge!("ringfence_process_open_fds", "open file descriptors");
     describe_gauge!("ringfence_mailbox_depth", "messages waiting for a child");
     describe_gauge!("ringfence_account_equity", "wallet plus open profit, settlement currency");
-    describe_gauge!("ringfence_account_day_pnl", "equity less equity at the start of the UTC day");
+    describe_gauge!("ringfence_account_day_pnl", "equity less equity at the start of the UTC day; NaN while a position has no price");
     describe_gauge!("ringfence_mode", "0 Normal, 1 ReduceOnly, 2 CancelOnly, 3 Halted, by scope");
     describe_histogram!("ringfence_decision_seconds", "a strategy's decision to the order in the executor's outbox");
     describe_histogram!("ringfence_order_ack_seconds", "order sent to the venue's word on it");
@@ -107,10 +107,11 @@ pub fn mailbox_depth(child: &str, depth: usize) {
     gauge!("ringfence_mailbox_depth", "child" => child.to_owned()).set(depth as f64);
 }
 
-/// An account's books. A gauge is a statistic: the exact amounts are in `/status` and in the journal.
-pub fn account_books(account: AccountId, equity: Money, day_pnl: Money) {
+/// An account's books. A gauge is a statistic: the exact amounts are in `/status` and in the journal. What is not known is
+/// not a number: a gauge that was shown once cannot be taken back, and its last value would pass for today's.
+pub fn account_books(account: AccountId, equity: Money, day_pnl: Option<Money>) {
     gauge!("ringfence_account_equity", "account" => account.to_string()).set(statistic(equity));
-    gauge!("ringfence_account_day_pnl", "account" => account.to_string()).set(statistic(day_pnl));
+    gauge!("ringfence_account_day_pnl", "account" => account.to_string()).set(day_pnl.map_or(f64::NAN, statistic));
 }
 
 /// The times of one account's orders. Made once, because looking a histogram up costs more than the decision it measures.
@@ -179,7 +180,7 @@ mod tests {
         let handle = MetricsHandle { prometheus: recorder.handle(), started: Instant::now() };
         let text = ::metrics::with_local_recorder(&recorder, || {
             mailbox_depth("executor/a1", 3);
-            account_books(AccountId::new("a1").unwrap(), Money("1000.5".parse().unwrap()), Money("-0.5".parse().unwrap()));
+            account_books(AccountId::new("a1").unwrap(), Money("1000.5".parse().unwrap()), Some(Money("-0.5".parse().unwrap())));
             handle.render()
         });
         assert!(text.contains("ringfence_mailbox_depth{child=\"executor/a1\"} 3"), "{text}");

@@ -4,7 +4,7 @@
 use super::super::ids::IntentId;
 use super::super::market::MarketView;
 use super::super::mode::Scope;
-use super::super::money::Quantity;
+use super::super::money::{Money, Quantity};
 use super::super::order::{EndReason, Fill, OrderKind, PositionSide, Side, TimeInForce, VenueOrder, VenuePosition, VenueSnapshot};
 use super::super::outbox::Step;
 use super::super::record::Entry;
@@ -56,7 +56,7 @@ fn approve(incarnation: u64, intent: OrderIntent) -> Approved<Arc<OrderIntent>> 
         account: account(),
         wallet: Money::ZERO,
         equity: Money::ZERO,
-        day_pnl: Money::ZERO,
+        day_pnl: Some(Money::ZERO),
         positions,
         at: intent.decided_at,
     };

@@ -11,6 +11,8 @@ use super::super::outbox::Step;
 use super::limits::{AccountLimits, MessageRate, SymbolLimits};
 use super::*;
 
+mod unknown;
+
 fn account() -> AccountId {
     AccountId::new("a").unwrap()
 }
@@ -97,7 +99,7 @@ fn book(position: &str, day_pnl: &str) -> AccountBook {
         account: account(),
         wallet: Money::ZERO,
         equity: Money::ZERO,
-        day_pnl: day_pnl.parse().unwrap(),
+        day_pnl: Some(day_pnl.parse().unwrap()),
         positions: vec![position],
         at: at(0),
     };
