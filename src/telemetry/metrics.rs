@@ -181,10 +181,13 @@ mod tests {
         let text = ::metrics::with_local_recorder(&recorder, || {
             mailbox_depth("executor/a1", 3);
             account_books(AccountId::new("a1").unwrap(), Money("1000.5".parse().unwrap()), Some(Money("-0.5".parse().unwrap())));
+            account_books(AccountId::new("a2").unwrap(), Money::ZERO, Some(Money::ZERO));
+            account_books(AccountId::new("a2").unwrap(), Money::ZERO, None);
             handle.render()
         });
         assert!(text.contains("ringfence_mailbox_depth{child=\"executor/a1\"} 3"), "{text}");
         assert!(text.contains("ringfence_account_equity{account=\"a1\"} 1000.5"), "{text}");
+        assert!(text.contains("ringfence_account_day_pnl{account=\"a2\"} NaN"), "{text}");
         assert!(text.contains("ringfence_uptime_seconds"), "{text}");
         #[cfg(target_os = "linux")]
         assert!(text.contains("ringfence_process_resident_bytes") && text.contains("ringfence_process_open_fds"), "{text}");
