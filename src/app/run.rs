@@ -34,7 +34,7 @@ use crate::settings::{LogFormat, Settings};
 use crate::store::{Journal, JournalOptions, Latch, Recovery};
 use crate::strategies::Registry;
 use crate::supervision::signals::{self, Signal, Signals};
-use crate::supervision::{Directory, Environment, Runtimes, Supervisor, SupervisorHandle};
+use crate::supervision::{Directory, Environment, MonotonicClock, Runtimes, Supervisor, SupervisorHandle};
 use crate::telemetry::events::{DaemonReady, DaemonStopped, DaemonStopping};
 use crate::telemetry::logs;
 use crate::telemetry::{self, LogSink, OtlpConfig, TelemetryConfig, TelemetryGuard};
@@ -95,10 +95,11 @@ fn with_journal(
     let epoch = recovery.epoch;
     let mut state = replay(recovery)?;
     adopt_latch(&mut state, data_dir);
-    let exchange = embedded::start(&options.settings, data_dir)?;
+    let clock = Clock::start();
+    let exchange = embedded::start(&options.settings, data_dir, &clock)?;
     let runtimes = Runtimes::start().map_err(Failure::failed)?;
     let running = exchange.running.handle();
-    let started = Started { options, data_dir, telemetry, on_screen, journal: &journal, exchange: &exchange, runtimes: &runtimes };
+    let started = Started { options, data_dir, telemetry, on_screen, clock, journal: &journal, exchange: &exchange, runtimes: &runtimes };
     let ended = runtimes.block_on(started.daemon(registry.clone(), state, epoch));
     let clean = ended.as_ref().is_ok_and(|exit| *exit == Exit::Ordered);
     // With the runtimes goes whoever listened: from here on a signal ends the process at once, should a disk hang.
@@ -151,6 +152,7 @@ struct Started<'a> {
     data_dir: &'a Path,
     telemetry: &'a TelemetryGuard,
     on_screen: bool,
+    clock: Clock,
     journal: &'a Journal,
     exchange: &'a EmbeddedExchange,
     runtimes: &'a Runtimes,
@@ -192,14 +194,14 @@ impl Started<'_> {
     async fn start(&self, registry: Registry, state: DaemonState, epoch: Epoch) -> Result<Running, Failure> {
         let settings = &self.options.settings;
         let hub = Arc::new(Hub::default());
-        let clock = Clock::start();
+        let clock = self.clock.clone();
         let observer = Arc::clone(&hub);
         let modes = state.modes.clone();
         let port = JournalPort::new(
             self.journal.handle(),
             self.journal.emergency(),
             state,
-            clock,
+            clock.clone(),
             Arc::new(move |entry: &crate::domain::record::Entry| observer.entry(entry)),
         );
         let directory = Directory::new();
@@ -208,7 +210,7 @@ impl Started<'_> {
             directory: directory.clone(),
             runtimes: self.runtimes.handles(),
             sink: Arc::new(Sink::new(port.clone(), kill_switch)),
-            clock,
+            clock: MonotonicClock::start(),
             jitter_seed: u64::from(epoch.0) ^ u64::from(std::process::id()),
         };
         let stream_base = format!("ws://{}", self.exchange.address);

@@ -19,6 +19,8 @@ pub struct MarketView {
     pub symbol: Symbol,
     /// The venue's time of the newest frame in it.
     pub at: Timestamp,
+    /// When the newest frame came in by the driver's clock. A view's age is measured from here: the venue's clock is not ours.
+    pub heard_at: Timestamp,
     pub bid: Option<(Price, Quantity)>,
     pub ask: Option<(Price, Quantity)>,
     pub last: Option<Price>,
@@ -275,6 +277,7 @@ impl MarketMachine {
         MarketView {
             symbol: self.instrument.symbol,
             at: self.at,
+            heard_at: self.heard_at,
             bid: self.top.map(|(bid, _)| level(bid)),
             ask: self.top.map(|(_, ask)| level(ask)),
             last: self.last.map(price),

@@ -189,10 +189,9 @@ mod tests {
         let woken = Arc::default();
         let slots = wires.subscribe(StrategyId::new("s").unwrap(), &[symbol()], &woken);
         let update = |sequence: u64| {
+            let (open, at) = (Price::ZERO, Timestamp(sequence as i64));
             let view =
-                MarketView { symbol: symbol(), at: Timestamp::ZERO, bid: None, ask: None, last: None, mark: None, stale: false, sequence };
-            let open = Price::ZERO;
-            let at = Timestamp(sequence as i64);
+                MarketView { symbol: symbol(), at, heard_at: at, bid: None, ask: None, last: None, mark: None, stale: false, sequence };
             let candle = Candle {
                 open_time: at,
                 close_time: at,
