@@ -355,6 +355,20 @@ impl ReloadRefused<'_> {
     }
 }
 
+/// A market was so far behind its feed that what waited for it was thrown away.
+pub struct FramesDropped {
+    pub symbol: Symbol,
+    pub count: u64,
+}
+
+impl FramesDropped {
+    pub fn emit(self) {
+        let Self { symbol, count } = self;
+        counter!("ringfence_feed_frames_dropped_total", "symbol" => symbol.to_string()).increment(count);
+        warn!(target: MARKET, %symbol, count, "frames dropped");
+    }
+}
+
 /// A market stream skipped something; the book is rebuilt.
 pub struct FeedGap {
     pub symbol: Symbol,
