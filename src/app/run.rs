@@ -26,8 +26,7 @@ use crate::api::{ApiConfig, ApiServer, EventKind};
 use crate::cli::screen::{self, Screen};
 use crate::cli::{Failure, RunOptions};
 use crate::domain::ids::Epoch;
-use crate::domain::mode::{Mode, Scope};
-use crate::domain::record::Record;
+use crate::domain::mode::Mode;
 use crate::domain::recovery::DaemonState;
 use crate::messages::{Board, Clock, HaltGate, ModeBoard, Post, Views, Wires, boards::Roster};
 use crate::settings::{LogFormat, Settings};
@@ -250,7 +249,7 @@ impl Started<'_> {
         let safety = Safety::new(Arc::clone(&plan), modes, Latch::new(self.data_dir), notice_sender, exit_sender);
         let root = |spec| Supervisor::start_root(environment.clone(), spec);
         let gone = |error: crate::supervision::SupervisorGone| Failure::failed(error);
-        let safety_root = root(safety.root(self.runtimes.trading_heartbeat())).await.map_err(gone)?;
+        let safety_root = root(safety.root(self.runtimes.trading_heartbeat(), self.runtimes.services_heartbeat())).await.map_err(gone)?;
         let floor = services::floor(self.exchange);
         let listener = self.exchange.listener.try_clone().map_err(Failure::failed)?;
         let services_root = root(services::root(&control, server, api, floor, listener)).await.map_err(gone)?;
@@ -338,7 +337,7 @@ impl Running {
                 self.control.stopping();
                 let detail = exit.to_string();
                 self.safety.until_confirmed(&mut self.notices, &self.control, &detail).await;
-                self.plan.around.journal.emergency(Record::KillSwitch { scope: Scope::Global, event: "exit".to_owned(), detail });
+                self.safety.note_exit(detail);
                 self.hub.tell(self.plan.around.clock.now(), EventKind::Daemon, exit.to_string());
                 exit
             }

@@ -2,7 +2,7 @@
 //! Every append that was taken is answered exactly once, also when the writer dies. It knows nothing of the database.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -219,8 +219,8 @@ pub(crate) struct Shared {
     in_flight: AtomicUsize,
     state: AtomicU8,
     pub rows_since_checkpoint: AtomicU64,
-    /// When the commit that is running began, 0 when none is.
-    commit_began: AtomicI64,
+    /// Counts beginnings and ends of commits: odd while one is running.
+    commits: AtomicU64,
     failure: watch::Sender<Option<JournalFault>>,
 }
 
@@ -232,7 +232,7 @@ impl Shared {
             in_flight: AtomicUsize::new(0),
             state: AtomicU8::new(OPEN),
             rows_since_checkpoint: AtomicU64::new(0),
-            commit_began: AtomicI64::new(0),
+            commits: AtomicU64::new(0),
             failure: watch::Sender::new(None),
         }
     }
@@ -259,8 +259,9 @@ impl Shared {
         (self.state.load(Ordering::Acquire) == FAILED).then(|| self.failure.borrow().clone()).flatten()
     }
 
-    pub(crate) fn commit_began(&self, at: Option<Timestamp>) {
-        self.commit_began.store(at.map_or(0, |at| at.0), Ordering::Relaxed);
+    /// The writer alone calls it, at the beginning of each commit and at its end.
+    pub(crate) fn commit_begins_or_ends(&self) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
     }
 
     fn refusal(&self) -> Option<RefusedBecause> {
@@ -341,14 +342,11 @@ impl JournalHandle {
         self.shared.failure.subscribe()
     }
 
-    /// How long the commit that is running has been running, zero when none is. A disk that hangs reports no error; this
-    /// is how it shows.
+    /// Which commit is running, if one is. A disk that hangs reports no error; it shows by a commit that stays.
     #[must_use]
-    pub fn stalled_for(&self, now: Timestamp) -> Duration {
-        match self.shared.commit_began.load(Ordering::Relaxed) {
-            0 => Duration::ZERO,
-            began => now.since(Timestamp(began)),
-        }
+    pub fn running_commit(&self) -> Option<u64> {
+        let commits = self.shared.commits.load(Ordering::Relaxed);
+        (commits % 2 == 1).then_some(commits)
     }
 
     /// Rows queued, or answered and not yet taken by their owner.

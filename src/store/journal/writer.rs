@@ -135,12 +135,12 @@ impl Writer {
     }
 
     fn commit_and_answer(&mut self, requests: Vec<Request>, shared: &Shared) {
-        shared.commit_began(Some((self.clock)()));
+        shared.commit_begins_or_ends();
         let result = match shared.failure() {
             Some(fault) => Err(fault),
             None => self.commit(&requests).inspect_err(|fault| shared.fail(fault.clone())),
         };
-        shared.commit_began(None);
+        shared.commit_begins_or_ends();
         if result.is_ok() {
             count_since_checkpoint(&requests, shared);
         }

@@ -30,17 +30,20 @@ fn a_hanging_disk_shows_before_it_reports_an_error() {
     let data = tempfile::tempdir().unwrap();
     let (journal, _) = open(data.path());
     let handle = journal.handle();
-    let now = ringfence::store::wall_clock;
-    assert_eq!(handle.stalled_for(now()), Duration::ZERO);
+    assert_eq!(handle.running_commit(), None);
     handle.inject(InjectedFault::Stall(Duration::from_millis(300)));
     let (ack, answer) = Ack::oneshot();
     handle.append(entries(0..1), ack).unwrap();
-    // Not a wait for time to pass: the loop ends as soon as the stall shows.
-    while handle.stalled_for(now()) < Duration::from_millis(20) {
-        std::thread::yield_now();
-    }
+    let running = loop {
+        match handle.running_commit() {
+            Some(commit) => break commit,
+            None => std::thread::yield_now(),
+        }
+    };
+    assert_eq!(handle.running_commit(), Some(running), "it stays");
     answer.blocking_recv().unwrap().unwrap();
     append(&handle, Vec::new()).unwrap();
+    assert_ne!(handle.running_commit(), Some(running));
 }
 
 /// After the fault: every answer is the fault, the watch shows it, later appends are refused with their entries, and what
