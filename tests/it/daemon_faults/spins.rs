@@ -27,6 +27,9 @@ pub(super) fn ends_halted_and_stays_so(mut daemon: Daemon, why: &str) {
     resume_in_the_end(&mut next, &json!("global"));
     trades_on(&mut next, &ACCOUNTS);
     assert_eq!(next.terminate().code(), Some(0), "{}", next.home.log());
+    let exit = next.home.audit("operator").into_iter().find(|row| row["payload"]["event"] == "exit");
+    let exit = exit.unwrap_or_else(|| panic!("expected the row of the exit\n{}", next.home.log()));
+    assert!(exit["payload"]["detail"].as_str().is_some_and(|detail| detail.contains(why)), "{exit}");
 }
 
 #[test]
