@@ -7,7 +7,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::watch;
 
 use crate::domain::ids::Epoch;
 use crate::domain::record::Entry;
@@ -29,12 +29,6 @@ pub enum Ack {
     /// Nobody waits. A fault is still seen through `JournalHandle::failure`.
     None,
     Callback(Box<dyn FnOnce(AckResult) + Send>),
-    Oneshot(oneshot::Sender<AckResult>),
-    /// Answered through a channel that carries one message for each group commit: one wake-up for all its appends.
-    Token {
-        token: u64,
-        to: AckSender,
-    },
 }
 
 impl std::fmt::Debug for Ack {
@@ -42,63 +36,8 @@ impl std::fmt::Debug for Ack {
         f.write_str(match self {
             Self::None => "None",
             Self::Callback(_) => "Callback",
-            Self::Oneshot(_) => "Oneshot",
-            Self::Token { .. } => "Token",
         })
     }
-}
-
-impl Ack {
-    /// An answer to `.await`.
-    #[must_use]
-    pub fn oneshot() -> (Self, oneshot::Receiver<AckResult>) {
-        let (sender, receiver) = oneshot::channel();
-        (Self::Oneshot(sender), receiver)
-    }
-
-    /// A channel for tokens. It needs no bound of its own: an answer in it still counts as in flight.
-    #[must_use]
-    pub fn channel() -> (AckSender, AckReceiver) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (AckSender(sender), AckReceiver(receiver))
-    }
-}
-
-/// The answer to the append that carried `token`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TokenAck {
-    pub token: u64,
-    pub result: AckResult,
-}
-
-#[derive(Debug, Clone)]
-pub struct AckSender(mpsc::UnboundedSender<Answers>);
-
-#[derive(Debug)]
-pub struct AckReceiver(mpsc::UnboundedReceiver<Answers>);
-
-impl AckReceiver {
-    /// The answers of the next group commit, in the order of their appends; `None` when every sender is gone.
-    pub async fn recv(&mut self) -> Option<Vec<TokenAck>> {
-        self.0.recv().await.map(|answers| answers.acks)
-    }
-
-    /// The same without waiting.
-    pub fn try_recv(&mut self) -> Option<Vec<TokenAck>> {
-        self.0.try_recv().ok().map(|answers| answers.acks)
-    }
-
-    /// The same from a thread outside the runtime.
-    pub fn blocking_recv(&mut self) -> Option<Vec<TokenAck>> {
-        self.0.blocking_recv().map(|answers| answers.acks)
-    }
-}
-
-#[derive(Debug)]
-struct Answers {
-    acks: Vec<TokenAck>,
-    /// Given back when the receiver takes the message, so that an owner that stops reading is refused, not buffered for.
-    _credits: Vec<Credit>,
 }
 
 /// Rows in flight, given back when dropped.
@@ -122,15 +61,11 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    fn answer(mut self, result: AckResult) {
-        match std::mem::replace(&mut self.ack, Ack::None) {
-            Ack::None => {}
-            Ack::Callback(call) => call(result),
-            Ack::Oneshot(sender) => drop(sender.send(result)),
-            Ack::Token { token, to } => {
-                let answers = Answers { acks: vec![TokenAck { token, result }], _credits: self.credit.take().into_iter().collect() };
-                drop(to.0.send(answers));
-            }
+    pub(crate) fn answer(mut self, result: AckResult) {
+        // First, so that whoever is answered finds room for the next.
+        drop(self.credit.take());
+        if let Ack::Callback(call) = std::mem::replace(&mut self.ack, Ack::None) {
+            call(result);
         }
     }
 }
@@ -142,31 +77,6 @@ impl Drop for Pending {
         }
         let fault = self.credit.as_ref().and_then(|credit| credit.shared.failure()).unwrap_or_else(JournalFault::closed);
         Self { ack: std::mem::replace(&mut self.ack, Ack::None), credit: self.credit.take() }.answer(Err(fault));
-    }
-}
-
-/// Answers the appends of one group commit in their order; tokens of one channel travel together.
-pub(crate) fn answer_all(answers: impl Iterator<Item = (Pending, AckResult)>) {
-    let mut run: Option<(AckSender, Answers)> = None;
-    for (mut pending, result) in answers {
-        let same = matches!((&pending.ack, &run), (Ack::Token { to, .. }, Some((channel, _))) if to.0.same_channel(&channel.0));
-        if !same && let Some((channel, answers)) = run.take() {
-            drop(channel.0.send(answers));
-        }
-        match std::mem::replace(&mut pending.ack, Ack::None) {
-            Ack::Token { token, to } => {
-                let (_, answers) = run.get_or_insert_with(|| (to, Answers { acks: Vec::new(), _credits: Vec::new() }));
-                answers.acks.push(TokenAck { token, result });
-                answers._credits.extend(pending.credit.take());
-            }
-            other => {
-                pending.ack = other;
-                pending.answer(result);
-            }
-        }
-    }
-    if let Some((channel, answers)) = run {
-        drop(channel.0.send(answers));
     }
 }
 
@@ -349,7 +259,7 @@ impl JournalHandle {
         (commits % 2 == 1).then_some(commits)
     }
 
-    /// Rows queued, or answered and not yet taken by their owner.
+    /// Rows queued and not yet answered.
     #[must_use]
     pub fn rows_in_flight(&self) -> usize {
         self.shared.in_flight.load(Ordering::Relaxed)

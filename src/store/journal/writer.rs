@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use rusqlite::TransactionBehavior;
 
 use super::chain::Link;
-use super::handle::{AckResult, Command, Content, Durable, InjectedFault, Pending, Shared, answer_all};
+use super::handle::{Command, Content, Durable, InjectedFault, Pending, Shared};
 use super::head::Head;
 use super::row::{CHECKPOINT, Columns, Encoder, Hash};
 use super::segment::{Segment, signed};
@@ -146,8 +146,8 @@ impl Writer {
         }
         let pending = requests.into_iter().map(|request| request.pending);
         match result {
-            Ok(durable) => answer_all(pending.zip(durable.into_iter().map(AckResult::Ok))),
-            Err(fault) => answer_all(pending.map(|pending| (pending, Err(fault.clone())))),
+            Ok(durable) => pending.zip(durable).for_each(|(pending, durable)| pending.answer(Ok(durable))),
+            Err(fault) => pending.for_each(|pending| pending.answer(Err(fault.clone()))),
         }
     }
 
