@@ -63,6 +63,9 @@ fn spins_on_every_thread_of_the_services_are_the_end_with_every_order_cancelled_
     for child in SPINNING {
         inject_to_the_end(&daemon, child, "spin");
     }
+    assert_eq!(daemon.wait().code(), Some(1), "{}", daemon.home.log());
+    let log = daemon.home.log();
+    assert_eq!(log.matches("the venue shows no open order").count(), ACCOUNTS.len(), "{log}");
     ends_halted_and_stays_so(daemon, "the services thread stood still");
 }
 
