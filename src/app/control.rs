@@ -172,7 +172,7 @@ impl DaemonControl {
                 bid: view.and_then(|view| view.bid).map(|(price, _)| price),
                 ask: view.and_then(|view| view.ask).map(|(price, _)| price),
                 last: view.and_then(|view| view.last),
-                age_ms: view.map(|view| u64::try_from(now.since(view.at).as_millis()).unwrap_or(u64::MAX)),
+                age_ms: view.map(|view| u64::try_from(now.since(view.heard_at).as_millis()).unwrap_or(u64::MAX)),
                 stale: view.is_none_or(|view| view.stale),
                 frames: view.map_or(0, |view| view.sequence),
             }

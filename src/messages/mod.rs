@@ -3,6 +3,7 @@
 //! boards that are read without asking anybody. No logic: machines decide, actors act.
 
 pub mod boards;
+pub mod clock;
 pub mod envelope;
 pub mod gate;
 pub mod slots;
@@ -21,8 +22,8 @@ use crate::domain::order::{AccountView, OrderIntent, OrderReport, Refusal, Venue
 use crate::domain::risk::limits::RiskLimits;
 use crate::domain::risk::{AccountBook, Approved};
 
-pub use crate::supervision::MonotonicClock as Clock;
 pub use boards::{Board, ModeBoard, Views};
+pub use clock::Clock;
 pub use envelope::{Envelope, Post};
 pub use gate::HaltGate;
 pub use slots::{FrameSlot, UpdateSlot, Wires};

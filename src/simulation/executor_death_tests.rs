@@ -154,7 +154,17 @@ impl Scene {
         };
         let touch = |ticks| Some((price(ticks), "1".parse().unwrap()));
         let (bid, ask, last) = (touch(999), touch(1_001), Some(price(1_000)));
-        let view = MarketView { symbol: symbol(), at: self.now, bid, ask, last, mark: last, stale: false, sequence: self.next_intent };
+        let view = MarketView {
+            symbol: symbol(),
+            at: self.now,
+            heard_at: self.now,
+            bid,
+            ask,
+            last,
+            mark: last,
+            stale: false,
+            sequence: self.next_intent,
+        };
         self.on_risk(risk::Input::Market(view));
         self.on_risk(risk::Input::Propose(Arc::new(intent)));
     }

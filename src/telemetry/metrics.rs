@@ -84,6 +84,8 @@ fn describe() {
     describe_counter!("ringfence_journal_failures_total", "journal faults");
     describe_counter!("ringfence_reloads_total", "configuration reloads, by outcome");
     describe_counter!("ringfence_feed_gaps_total", "gaps found in a market stream");
+    describe_counter!("ringfence_feed_frames_dropped_total", "frames thrown away because their market was too far behind");
+    describe_counter!("ringfence_clock_steps_total", "steps of the wall clock of a second and more, by direction");
     describe_counter!("ringfence_feed_disconnects_total", "market streams lost");
     describe_counter!("ringfence_spans_lost_total", "spans that never reached the collector, by reason");
     describe_counter!("ringfence_spans_sent_total", "spans that the collector took");

@@ -49,8 +49,17 @@ fn approve(incarnation: u64, intent: OrderIntent) -> Approved<Arc<OrderIntent>> 
     let price = "100".parse().unwrap();
     let one = "1".parse().unwrap();
     let (bid, ask) = (Some((price, one)), Some((price, one)));
-    let view =
-        MarketView { symbol: symbol(), at: intent.decided_at, bid, ask, last: Some(price), mark: Some(price), stale: false, sequence: 1 };
+    let view = MarketView {
+        symbol: symbol(),
+        at: intent.decided_at,
+        heard_at: intent.decided_at,
+        bid,
+        ask,
+        last: Some(price),
+        mark: Some(price),
+        stale: false,
+        sequence: 1,
+    };
     let positions = vec![];
     let account_view = AccountView {
         account: account(),

@@ -94,7 +94,7 @@ impl RiskMachine {
     fn fresh_market(&self, now: Timestamp, intent: &OrderIntent, limits: &SymbolLimits) -> Result<MarketView, Broken> {
         let stale_after = configured("stale_market", limits.stale_after)?;
         let view = self.markets.get(&intent.symbol).ok_or_else(|| no("stale_market", "a market", "no data yet"))?;
-        let age = now.since(view.at);
+        let age = now.since(view.heard_at);
         if view.stale || age > stale_after {
             let why = if view.stale { "marked stale" } else { "silent" };
             return Err(no("stale_market", format!("{stale_after:?}"), format!("{why}, {age:?} old")));
