@@ -41,7 +41,7 @@ use ringfence::messages::{
 };
 use ringfence::store::{Journal, JournalOptions};
 use ringfence::strategies::{Desk, Draft, Holdings, HostConfig, Interest, Strategy, StrategyHost, StrategyInput};
-use ringfence::supervision::{Child, Directory, Environment, Runtimes, SupervisionSink, Supervisor, SupervisorSpec};
+use ringfence::supervision::{Child, Directory, Environment, MonotonicClock, Runtimes, SupervisionSink, Supervisor, SupervisorSpec};
 use ringfence::venues::port::{NotTaken, Venue};
 
 #[global_allocator]
@@ -306,7 +306,7 @@ impl Bench {
                 record(&into_decision, decoded, intent.decided_at);
             }
         };
-        let port = JournalPort::new(journal.handle(), journal.emergency(), DaemonState::default(), clock, Arc::new(observer));
+        let port = JournalPort::new(journal.handle(), journal.emergency(), DaemonState::default(), clock.clone(), Arc::new(observer));
         let around = Surroundings {
             directory: Directory::new(),
             clock,
@@ -331,14 +331,14 @@ impl Bench {
             directory: self.around.directory.clone(),
             runtimes: runtimes.handles(),
             sink: Arc::new(Quiet),
-            clock: self.around.clock,
+            clock: MonotonicClock::start(),
             jitter_seed: 1,
         };
         let policy = SupervisorPolicy::new(names::plain("trading"));
         let root = SupervisorSpec::of(policy, RuntimeKind::Trading, self.children());
         let mut root = Supervisor::start_root(environment, root).await.expect("a running root");
         let trading = runtimes.handles().trading;
-        let empty = trading.spawn(EmptyChain::start(self.around.clock)).await.expect("an empty chain");
+        let empty = trading.spawn(EmptyChain::start(self.around.clock.clone())).await.expect("an empty chain");
         let mut feeder = Feeder::new(self);
         feeder = trading.spawn(feeder.feed(FRAMES_A_ROUND)).await.expect("a feeder that ends");
         assert!(root.wait_ready().await, "the chain is ready");
@@ -370,7 +370,7 @@ impl Bench {
     }
 
     fn children(&self) -> Vec<Child> {
-        let venue = Arc::new(FakeVenue { accounts: Mutex::default(), clock: self.around.clock });
+        let venue = Arc::new(FakeVenue { accounts: Mutex::default(), clock: self.around.clock.clone() });
         let mut children = vec![self.risk_manager()];
         children.extend(accounts().into_iter().flat_map(|account| self.executor(account, &venue)));
         children.extend(self.instruments.iter().map(|instrument| self.market(instrument)));
@@ -495,7 +495,7 @@ impl Feeder {
             (symbol, (around.wires.frames(symbol), Post::new(&around.directory, &names::market(symbol))))
         };
         let readers = bench.instruments.iter().map(reader).collect();
-        Self { frames: bench.frames.clone().into_iter(), readers, clock: around.clock }
+        Self { frames: bench.frames.clone().into_iter(), readers, clock: around.clock.clone() }
     }
 
     async fn feed(mut self, frames: usize) -> Self {
@@ -569,7 +569,7 @@ impl EmptyChain {
         let times = times();
         let mut next = None;
         for place in (0..4).rev() {
-            let hand = Hand { place, next: next.take(), clock, times: Arc::clone(&times) };
+            let hand = Hand { place, next: next.take(), clock: clock.clone(), times: Arc::clone(&times) };
             next = Some(Actor::spawn(None, Player, hand).await.expect("an actor").0);
         }
         Self { first: next.expect("four actors"), clock, times }

@@ -189,7 +189,7 @@ mod tests {
                 account: account(),
                 wallet: money,
                 equity: money,
-                day_pnl: Money::ZERO,
+                day_pnl: Some(Money::ZERO),
                 positions: vec![position],
                 at: Timestamp::ZERO,
             };
@@ -213,7 +213,17 @@ mod tests {
                 trades: 1,
             };
             let at = candle.close_time;
-            let view = MarketView { symbol: symbol(), at, bid: None, ask: None, last: Some(price), mark: None, stale: false, sequence: 0 };
+            let view = MarketView {
+                symbol: symbol(),
+                at,
+                heard_at: at,
+                bid: None,
+                ask: None,
+                last: Some(price),
+                mark: None,
+                stale: false,
+                sequence: 0,
+            };
             let update = MarketUpdate { view, closed: [ClosedBar { interval: MINUTE, candle }].into() };
             let mut effects = Vec::new();
             self.host.on(at, HostInput::Market(&update), &mut effects);

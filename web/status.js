@@ -32,7 +32,7 @@ function badge(id, text, tone) {
 
 const mode = (name) => cell(name, MODES[name]);
 const number = (value, ...classes) => cell(value === null || value === undefined ? "–" : String(value), "n", ...classes);
-const sign = (money) => (money.startsWith("-") ? "bad" : /[1-9]/.test(money) ? "good" : "dim");
+const sign = (money) => (money === null ? "dim" : money.startsWith("-") ? "bad" : /[1-9]/.test(money) ? "good" : "dim");
 const age = (ms) => (ms === null ? "–" : ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`);
 const restarts = (count) => number(count, count > 0 ? "warn" : "dim");
 

@@ -1,12 +1,12 @@
 //! Rows as a busy account writes them, for benches of what stores and replays them.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use ringfence::domain::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId, StrategyId, Symbol};
 use ringfence::domain::order::{Fill, NewOrder, OrderIntent, OrderKind, OrderStatus, PositionSide, SelfTradePrevention, Side, TimeInForce};
 use ringfence::domain::record::{Entry, Record};
 use ringfence::domain::time::Timestamp;
-use ringfence::store::{Ack, JournalHandle};
+use ringfence::store::{Ack, AckResult, JournalHandle};
 
 /// The life of an order: intended, working, filled, and the account's view of it.
 pub fn entry(number: u64) -> Entry {
@@ -18,6 +18,7 @@ pub fn entry(number: u64) -> Entry {
     let price = "61234.5".parse().expect("a price");
     let at = Timestamp(1_700_000_000_000_000_000 + number as i64 * 1_000);
     let changed = |status, detail| Record::OrderChanged {
+        cancel_wanted: false,
         account,
         client_order_id,
         intent: id,
@@ -80,16 +81,20 @@ fn intended(id: IntentId, account: AccountId, client_order_id: ClientOrderId) ->
 
 /// As fast as the queue takes them, until the last one is durable.
 pub fn append_all(handle: &JournalHandle, batches: Vec<Vec<Entry>>) {
-    let (tokens, mut answers) = Ack::channel();
+    let (told, answers) = mpsc::channel();
     let mut open = 0;
-    let mut wait = |open: &mut usize| {
-        let acks = answers.blocking_recv().expect("answers");
-        *open -= acks.len();
-        assert!(acks.iter().all(|ack| ack.result.is_ok()));
+    let wait = |open: &mut usize| {
+        let result: AckResult = answers.recv().expect("an answer");
+        assert!(result.is_ok(), "{result:?}");
+        *open -= 1;
     };
     for batch in batches {
         let mut batch: Arc<[Entry]> = batch.into();
-        while let Err(refused) = handle.append(batch, Ack::Token { token: 0, to: tokens.clone() }) {
+        let ack = || {
+            let told = told.clone();
+            Ack::Callback(Box::new(move |result| told.send(result).expect("somebody who waits")))
+        };
+        while let Err(refused) = handle.append(batch, ack()) {
             batch = refused.entries;
             wait(&mut open);
         }

@@ -98,6 +98,8 @@ impl Actor for Executor {
             reporter,
             myself,
         };
+        // What is held has its price before anybody asks for the day's figure.
+        state.mark_held();
         let mut out = Outbox::new();
         let now = state.around.clock.now();
         state.machine.start(now, &mut out);
@@ -162,13 +164,17 @@ impl State {
         }
     }
 
-    fn tick(&mut self) {
+    fn mark_held(&mut self) {
         let held: Vec<_> = self.machine.positions().open().map(|(symbol, _, _)| symbol).collect();
         for symbol in held {
             if let Some(price) = self.around.board.get(symbol).and_then(|view| view.reference()) {
                 self.step(Input::Mark { symbol, price });
             }
         }
+    }
+
+    fn tick(&mut self) {
+        self.mark_held();
         self.meet_risk();
         // A message that fell between two incarnations is made good here.
         let modes = self.around.modes.get();
@@ -257,6 +263,8 @@ impl State {
             let Some(incarnation) = self.strategy(id).incarnation() else { continue };
             if introducing {
                 self.introduced.insert(id, incarnation);
+                let account = view.account;
+                self.strategy(id).tell(StrategyMessage::Anew(account));
             }
             if self.introduced.get(&id) == Some(&incarnation) {
                 self.strategy(id).tell(StrategyMessage::Account(Arc::clone(&view)));

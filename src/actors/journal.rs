@@ -2,11 +2,13 @@
 //! is always what the rows before it add up to, and a restarted executor starts from it. Nothing here waits for the disk.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::domain::ids::AccountId;
 use crate::domain::record::{Entry, Record};
 use crate::domain::recovery::{AccountState, DaemonState};
 use crate::messages::Clock;
+use crate::store::emergency::EmergencyStanding;
 use crate::store::{Ack, AckResult, AppendRefused, Emergency, JournalFault, JournalHandle};
 
 /// Rows between two checkpoints: a restart replays at most so many, in some 20 ms, and a checkpoint of a hundred accounts
@@ -104,6 +106,12 @@ impl JournalPort {
     /// Straight into the preallocated file: for what must not wait for a sick disk.
     pub fn emergency(&self, record: Record) {
         self.emergency.record(&Entry { at: self.clock.now(), record });
+    }
+
+    /// Waits until the emergency file has all that it was handed, or the time is over.
+    #[must_use]
+    pub fn settle(&self, at_most: Duration) -> EmergencyStanding {
+        self.emergency.settle(at_most)
     }
 
     /// What the rows so far say of one account.

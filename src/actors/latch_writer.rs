@@ -2,6 +2,7 @@
 //! state wins, however long an older one takes to be written. It decides nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 
@@ -29,6 +30,19 @@ impl LatchWriter {
         *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
         let writer = self.clone();
         self.services.spawn_blocking(move || writer.write());
+    }
+
+    /// Waits until what was stored before is written, at most so long. Says whether it is: before an exit that waits for
+    /// nobody. Not from inside a task.
+    pub fn settle(&self, at_most: Duration) -> bool {
+        let (done, written) = std::sync::mpsc::sync_channel(1);
+        let writer = self.clone();
+        self.services.spawn_blocking(move || {
+            writer.write();
+            // Nobody waits any more when it took too long.
+            let _unheard = done.send(());
+        });
+        written.recv_timeout(at_most).is_ok()
     }
 
     fn write(&self) {

@@ -17,7 +17,7 @@ use crate::domain::mode::{FaultClass, Scope};
 use crate::domain::time::Timestamp;
 use crate::messages::{Envelope, FrameSlot, KillPost, KillWord, MarketMessage, Post, StrategyMessage};
 use crate::supervision::Reporter;
-use crate::telemetry::events::{FeedGap, MarketFreshness};
+use crate::telemetry::events::{FeedGap, FramesDropped, MarketFreshness};
 
 /// How late a trade may be and still belong to its bar: frames over loopback or a good line come within 100 ms, a venue's
 /// batches within another 100.
@@ -120,7 +120,9 @@ impl Actor for Market {
 impl State {
     fn drain(&mut self) {
         let mut frames = std::mem::take(&mut self.frames);
-        if self.slot.take(&mut frames) {
+        let dropped = self.slot.take(&mut frames);
+        if dropped > 0 {
+            FramesDropped { symbol: self.symbol, count: dropped }.emit();
             FeedGap { symbol: self.symbol, expected: 0, found: 0 }.emit();
             self.machine.disconnected();
             // Trades are missing: the bars that are open now are not whole.

@@ -1,5 +1,5 @@
 //! The beat of the trading thread: one supervised task posts a tick to everybody that wants one, instead of a timer for
-//! each. It decides nothing; who gets a tick is in the roster.
+//! each, and leads the daemon's clock after the wall's. It decides nothing; who gets a tick is in the roster.
 
 use std::time::Duration;
 
@@ -7,14 +7,18 @@ use tokio::time::MissedTickBehavior;
 
 use super::{Surroundings, names};
 use crate::domain::restart::{ChildName, ChildView};
+use crate::messages::clock::WallStep;
 use crate::messages::{ExecutorMessage, MarketMessage, Post, RiskMessage, StrategyMessage};
 use crate::supervision::{ChildContext, ChildFault, Directory};
+use crate::telemetry::events::ClockStepped;
 use crate::telemetry::metrics;
 
 /// Bars close and silence shows within this: a tenth of the shortest bar that strategies use.
 const BEAT: Duration = Duration::from_millis(100);
 /// Executors, risk and strategies hear every how many-th beat: their deadlines are seconds.
 const SLOW_BEATS: u32 = 5;
+/// A wall clock further away than this was set, or the machine slept.
+const STEP_TOLD: Duration = Duration::from_secs(1);
 
 /// # Errors
 /// Never by itself; it ends when it is asked to.
@@ -30,6 +34,7 @@ pub async fn beat(context: ChildContext, around: Surroundings) -> Result<(), Chi
         }
         context.reporter.obey_injection().await;
         context.reporter.heartbeat();
+        follow_wall(&around);
         let roster = around.roster.get();
         for symbol in &roster.symbols {
             tell(&around, &names::market(*symbol), MarketMessage::Tick);
@@ -45,6 +50,18 @@ pub async fn beat(context: ChildContext, around: Surroundings) -> Result<(), Chi
         }
     }
     Ok(())
+}
+
+/// Small corrections are the time server's daily work; what is told is a step.
+fn follow_wall(around: &Surroundings) {
+    let (ahead, by) = match around.clock.follow_wall() {
+        Some(WallStep::Ahead(by)) => (true, by),
+        Some(WallStep::Behind(by)) => (false, by),
+        None => return,
+    };
+    if by >= STEP_TOLD {
+        ClockStepped { ahead, by }.emit();
+    }
 }
 
 fn tell<M: std::fmt::Debug + Send + 'static>(around: &Surroundings, name: &ChildName, message: M) {

@@ -10,6 +10,7 @@ use super::{Surroundings, names};
 use crate::domain::ids::{AccountId, StrategyId, Symbol};
 use crate::domain::ladder::ModeTable;
 use crate::domain::order::{OrderIntent, TraceContext};
+use crate::domain::order_manager;
 use crate::domain::outbox::{Outbox, Step};
 use crate::domain::record::Record;
 use crate::domain::risk::limits::RiskLimits;
@@ -62,7 +63,10 @@ impl Actor for RiskManager {
             restart: restart.flatten(),
             spare: Outbox::new(),
         };
-        // Exposures come back from the executors; until then nothing passes for their accounts.
+        state.meet_accounts();
+        state.look_at_all();
+        // Exposures come back from the executors; until then nothing passes for their accounts, and they count with what the
+        // journal says of them.
         for account in state.around.roster.get().accounts.clone() {
             state.executor(account).tell(ExecutorMessage::RiskManager(incarnation));
         }
@@ -84,12 +88,15 @@ impl Actor for RiskManager {
                 state.modes_seen = Arc::clone(&modes);
                 Input::Modes(modes.as_ref().clone())
             }
-            RiskMessage::Limits(limits) => Input::Limits(limits),
+            RiskMessage::Limits(limits) => {
+                state.step(state.around.clock.now(), Input::Limits(limits), None);
+                state.meet_accounts();
+                return Ok(());
+            }
             RiskMessage::Tick => {
                 let now = state.around.clock.now();
-                for symbol in &state.around.roster.get().symbols {
-                    state.look(now, *symbol);
-                }
+                state.look_at_all();
+                state.meet_accounts();
                 // A message that fell between two incarnations is made good here.
                 let modes = state.around.modes.get();
                 if !Arc::ptr_eq(&modes, &state.modes_seen) {
@@ -113,6 +120,24 @@ impl State {
         let restart = self.restart.take();
         let span = trace::start_child(span::RISK, signal, &fields, restart.as_slice());
         self.step(now, Input::Propose(intent), Some(span));
+    }
+
+    /// An account that is new here, or that this incarnation has not heard of, counts with what the journal says of it.
+    fn meet_accounts(&mut self) {
+        let (now, roster) = (self.around.clock.now(), self.around.roster.get());
+        for account in &roster.accounts {
+            if !self.machine.has_heard_of(*account) {
+                let journalled = order_manager::journalled(now, self.around.journal.account(*account));
+                self.step(now, Input::Journalled(journalled), None);
+            }
+        }
+    }
+
+    fn look_at_all(&mut self) {
+        let (now, roster) = (self.around.clock.now(), self.around.roster.get());
+        for symbol in &roster.symbols {
+            self.look(now, *symbol);
+        }
     }
 
     /// Takes the newest view of a symbol from the board, if it is newer than the last one taken.

@@ -121,6 +121,7 @@ impl State {
                 self.tell(HostInput::Refused(&refusal));
             }
             StrategyMessage::Account(view) => self.tell(HostInput::Account(&view)),
+            StrategyMessage::Anew(account) => self.tell(HostInput::Anew(account)),
         }
     }
 
@@ -197,7 +198,12 @@ impl State {
                 self.risk.send(RiskMessage::Cancel { account, symbol, client_order_id, reason }).map_err(drop)
             }
             StrategyEffect::SetLeverage { account, symbol, leverage } => {
-                self.risk.send(RiskMessage::SetLeverage { account, symbol, leverage }).map_err(drop)
+                let sent = self.risk.send(RiskMessage::SetLeverage { account, symbol, leverage });
+                if sent.is_err() {
+                    // The account may have been told anew before this one was lost.
+                    self.host.forget_asked(account);
+                }
+                sent.map_err(drop)
             }
         };
         if sent.is_err() {

@@ -80,7 +80,7 @@ impl Guard {
         let mut expected: Vec<&str> = self.authorities.iter().map(String::as_str).collect();
         expected.sort_unstable();
         let detail = format!(
-            "expected {header} to be one of {}, found {found:?}; name further hosts in the configuration's api.allowed_hosts",
+            "expected {header} to be one of {}, found {found:?}; name further hosts in the configuration's daemon.http_allowed_hosts",
             expected.join(", ")
         );
         ApiProblem::forbidden(code, detail)

@@ -39,7 +39,7 @@ pub trait Control: Send + Sync + 'static {
         self.ready().waiting_for.into_iter().map(|name| format!("{name} is not ready")).collect::<Vec<_>>().into()
     }
 
-    /// Carries a command out and answers when its outcome is known. It may take as long as `server::COMMAND_TIMEOUT`; the
+    /// Carries a command out and answers when its outcome is known. It may take as long as `routes::COMMAND_TIMEOUT`; the
     /// command itself must not depend on the caller waiting for it.
     fn command(&self, command: OperatorCommand) -> BoxFuture<'_, Result<CommandOutcome, ApiProblem>>;
 

@@ -99,7 +99,8 @@ pub struct AccountStatus {
     pub open_orders: u64,
     pub wallet: Money,
     pub equity: Money,
-    pub day_pnl: Money,
+    /// `null` while it is not known: the account is not reconciled, or a position has no price yet.
+    pub day_pnl: Option<Money>,
     pub positions: Vec<PositionView>,
 }
 

@@ -163,7 +163,7 @@ impl DaemonControl {
                 open_orders: 0,
                 wallet: Money::ZERO,
                 equity: Money::ZERO,
-                day_pnl: Money::ZERO,
+                day_pnl: None,
                 positions: vec![],
             },
         }
@@ -201,7 +201,7 @@ impl DaemonControl {
                 bid: view.and_then(|view| view.bid).map(|(price, _)| price),
                 ask: view.and_then(|view| view.ask).map(|(price, _)| price),
                 last: view.and_then(|view| view.last),
-                age_ms: view.map(|view| u64::try_from(now.since(view.at).as_millis()).unwrap_or(u64::MAX)),
+                age_ms: view.map(|view| u64::try_from(now.since(view.heard_at).as_millis()).unwrap_or(u64::MAX)),
                 stale: view.is_none_or(|view| view.stale),
                 frames: view.map_or(0, |view| view.sequence),
             }
@@ -441,7 +441,7 @@ impl Control for DaemonControl {
                 control: "daily_loss".to_owned(),
                 scope: Scope::Account(*account),
                 limit: limit.map_or_else(|| "not configured".to_owned(), |limit| limit.to_string()),
-                value: (-standing.view.day_pnl).to_string(),
+                value: standing.view.day_pnl.map_or_else(|| "not known".to_owned(), |day_pnl| (-day_pnl).to_string()),
             });
         }
         AdminStatusView { status: self.status(), recent_orders, risk }

@@ -3,6 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
+use std::sync::Arc;
 
 use rust_decimal::Decimal;
 
@@ -11,11 +12,12 @@ use crate::domain::ids::{AccountId, Symbol};
 use crate::domain::instrument::{Instrument, InstrumentKind};
 use crate::domain::money::{Price, Quantity};
 use crate::exchange::instruments;
-use crate::exchange::shell::OpenMarket;
+use crate::exchange::shell::{self as exchange, OpenMarket};
 use crate::exchange::sources::MarketSource;
 use crate::exchange::sources::replay::ReplayMarket;
 use crate::exchange::sources::synthetic::{Synthetic, SyntheticConfig, SyntheticSymbol};
 use crate::exchange::{AccountSetup, ExchangeConfig, RunningExchange, ShellConfig};
+use crate::messages::Clock;
 use crate::settings::{AccountSpec, MarketSource as Source, Settings, SymbolSpec};
 
 /// Where a symbol that nobody described opens: any price does, this one has room for both sides of the tick.
@@ -34,6 +36,8 @@ pub struct EmbeddedExchange {
     /// Bound before anything starts, so that the feeds know where to go; the server may be restarted on it.
     pub listener: TcpListener,
     pub address: SocketAddr,
+    /// The exchange's time.
+    pub clock: exchange::Clock,
 }
 
 /// How an account is opened at the exchange.
@@ -42,16 +46,19 @@ pub fn setup(account: &AccountSpec) -> (AccountId, AccountSetup) {
     (account.id, AccountSetup { deposit: account.starting_funds, owner: 0, hedge: account.hedge_mode })
 }
 
+/// The exchange's time is the daemon's: a wall clock that is set back would have its market wait until it is there again.
+///
 /// # Errors
 /// When the record cannot be read, a recording cannot be opened or no port is free.
-pub fn start(settings: &Settings, data_dir: &Path) -> Result<EmbeddedExchange, Failure> {
-    let clock = crate::exchange::shell::wall_clock();
+pub fn start(settings: &Settings, data_dir: &Path, clock: &Clock) -> Result<EmbeddedExchange, Failure> {
+    let clock = clock.clone();
+    let clock: exchange::Clock = Arc::new(move || clock.now());
     let (open, instruments) = market(settings, clock())?;
     let config = ShellConfig {
         exchange: ExchangeConfig::default(),
         accounts: settings.enabled_accounts().map(setup).collect(),
         record: Some(data_dir.join("exchange.db")),
-        clock,
+        clock: Arc::clone(&clock),
     };
     let running = RunningExchange::start(config, open).map_err(Failure::usage)?;
     let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| {
@@ -60,7 +67,7 @@ pub fn start(settings: &Settings, data_dir: &Path) -> Result<EmbeddedExchange, F
     });
     let (address, listener) =
         bound.map_err(|error| Failure::failed(format!("the exchange's market server expected a free loopback port, found: {error}")))?;
-    Ok(EmbeddedExchange { running, instruments, listener, address })
+    Ok(EmbeddedExchange { running, instruments, listener, address, clock })
 }
 
 fn market(settings: &Settings, now: crate::domain::time::Timestamp) -> Result<(OpenMarket, Vec<Instrument>), Failure> {

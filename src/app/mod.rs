@@ -5,6 +5,7 @@ pub mod backtest;
 mod control;
 mod embedded;
 mod hub;
+mod last_resort;
 pub mod memory;
 mod reload;
 pub mod run;

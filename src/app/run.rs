@@ -26,15 +26,14 @@ use crate::api::{ApiConfig, ApiServer, EventKind};
 use crate::cli::screen::{self, Screen};
 use crate::cli::{Failure, RunOptions};
 use crate::domain::ids::Epoch;
-use crate::domain::mode::{Mode, Scope};
-use crate::domain::record::Record;
+use crate::domain::mode::Mode;
 use crate::domain::recovery::DaemonState;
 use crate::messages::{Board, Clock, KillInbox, ModeBoard, Views, Wires, boards::Roster};
 use crate::settings::{LogFormat, Settings};
 use crate::store::{Journal, JournalOptions, Latch, Recovery};
 use crate::strategies::Registry;
 use crate::supervision::signals::{self, Signal, Signals};
-use crate::supervision::{Directory, Environment, Runtimes, Supervisor, SupervisorHandle};
+use crate::supervision::{Directory, Environment, MonotonicClock, Runtimes, Supervisor, SupervisorHandle};
 use crate::telemetry::events::{DaemonReady, DaemonStopped, DaemonStopping};
 use crate::telemetry::logs;
 use crate::telemetry::{self, LogSink, OtlpConfig, TelemetryConfig, TelemetryGuard};
@@ -95,10 +94,11 @@ fn with_journal(
     let epoch = recovery.epoch;
     let mut state = replay(recovery)?;
     adopt_latch(&mut state, data_dir);
-    let exchange = embedded::start(&options.settings, data_dir)?;
+    let clock = Clock::start();
+    let exchange = embedded::start(&options.settings, data_dir, &clock)?;
     let runtimes = Runtimes::start().map_err(Failure::failed)?;
     let running = exchange.running.handle();
-    let started = Started { options, data_dir, telemetry, on_screen, journal: &journal, exchange: &exchange, runtimes: &runtimes };
+    let started = Started { options, data_dir, telemetry, on_screen, clock, journal: &journal, exchange: &exchange, runtimes: &runtimes };
     let ended = runtimes.block_on(started.daemon(registry.clone(), state, epoch));
     let clean = ended.as_ref().is_ok_and(|exit| *exit == Exit::Ordered);
     // With the runtimes goes whoever listened: from here on a signal ends the process at once, should a disk hang.
@@ -151,6 +151,7 @@ struct Started<'a> {
     data_dir: &'a Path,
     telemetry: &'a TelemetryGuard,
     on_screen: bool,
+    clock: Clock,
     journal: &'a Journal,
     exchange: &'a EmbeddedExchange,
     runtimes: &'a Runtimes,
@@ -191,14 +192,14 @@ impl Started<'_> {
 
     async fn start(&self, registry: Registry, state: DaemonState, epoch: Epoch) -> Result<Running, Failure> {
         let settings = &self.options.settings;
-        let (hub, clock, inbox) = (Arc::new(Hub::default()), Clock::start(), KillInbox::default());
+        let (hub, clock, inbox) = (Arc::new(Hub::default()), self.clock.clone(), KillInbox::default());
         let observer = Arc::clone(&hub);
         let modes = state.modes.clone();
         let port = JournalPort::new(
             self.journal.handle(),
             self.journal.emergency(),
             state,
-            clock,
+            clock.clone(),
             Arc::new(move |entry: &crate::domain::record::Entry| observer.entry(entry)),
         );
         let directory = Directory::new();
@@ -206,7 +207,7 @@ impl Started<'_> {
             directory: directory.clone(),
             runtimes: self.runtimes.handles(),
             sink: Arc::new(Sink::new(port.clone(), inbox.clone(), &directory)),
-            clock,
+            clock: MonotonicClock::start(),
             jitter_seed: u64::from(epoch.0) ^ u64::from(std::process::id()),
         };
         let stream_base = format!("ws://{}", self.exchange.address);
@@ -247,7 +248,7 @@ impl Started<'_> {
         let safety = Safety::new(Arc::clone(&plan), modes, Latch::new(self.data_dir), notice_sender, exit_sender);
         let root = |spec| Supervisor::start_root(environment.clone(), spec);
         let gone = |error: crate::supervision::SupervisorGone| Failure::failed(error);
-        let safety_root = root(safety.root(self.runtimes.trading_heartbeat())).await.map_err(gone)?;
+        let safety_root = root(safety.root(self.runtimes.trading_heartbeat(), self.runtimes.services_heartbeat())).await.map_err(gone)?;
         let floor = services::floor(self.exchange);
         let listener = self.exchange.listener.try_clone().map_err(Failure::failed)?;
         let services_root = root(services::root(&control, server, api, floor, listener)).await.map_err(gone)?;
@@ -335,7 +336,7 @@ impl Running {
                 self.control.stopping();
                 let detail = exit.to_string();
                 self.safety.until_confirmed(&mut self.notices, &self.control, &detail).await;
-                self.plan.around.journal.emergency(Record::KillSwitch { scope: Scope::Global, event: "exit".to_owned(), detail });
+                self.safety.note_exit(detail);
                 self.hub.tell(self.plan.around.clock.now(), EventKind::Daemon, exit.to_string());
                 exit
             }

@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::control::DaemonControl;
+use super::last_resort;
 use super::shutdown;
 use super::tree::{self, Plan};
 use crate::actors::kill_switch::{self, KillSwitchActor, Notice};
@@ -22,7 +23,9 @@ use crate::domain::record::Record;
 use crate::domain::restart::{ChildView, Intensity, Restart, RuntimeKind, SupervisorPolicy};
 use crate::messages::{KillMessage, KillWord, Post};
 use crate::store::{HaltedScope, Latch, LatchState};
-use crate::supervision::{Child, ChildContext, ChildFault, StallFound, SupervisorHandle, SupervisorSpec, ThreadHeartbeat, watch_threads};
+use crate::supervision::{
+    Child, ChildContext, ChildFault, StallFound, SupervisorHandle, SupervisorSpec, ThreadHeartbeat, ThreadWatch, Verdict, watch_threads,
+};
 use crate::telemetry::events::{JournalFailed, MailboxAlarm, ThreadStalled};
 
 /// The kill switch's own beat: its retries are a quarter of a second apart.
@@ -32,8 +35,17 @@ const DISK_STALL: Duration = Duration::from_secs(5);
 /// Nothing here waits for anything; what says nothing for so long is stuck. The kill switch must be back before a person
 /// asks again.
 const SILENCE_MAX: Duration = Duration::from_secs(2);
+/// How often it is looked at.
+const DISK_LOOK: Duration = Duration::from_millis(250);
+/// The services' threads take turns at everything, each of it short; long work is elsewhere. One that is held up is its
+/// supervisor's matter, which gives a child up within `SILENCE_MAX` and its grace. When none has been free for so long, nobody is
+/// left who could: no kill switch, no supervisor, no API. A machine that is only busy does not starve two threads for that long.
+const SERVICES_STALL: Duration = Duration::from_secs(5);
 /// How long a process that halted by itself waits for the venue to show no open order before it ends.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long an exit waits for its last words to be on the disk: a thousand times what a healthy one takes.
+const NOTED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Why the daemon ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,14 +97,14 @@ impl Safety {
     }
 
     #[must_use]
-    pub fn root(self: &Arc<Self>, trading: ThreadHeartbeat) -> SupervisorSpec {
+    pub fn root(self: &Arc<Self>, trading: ThreadHeartbeat, services: ThreadHeartbeat) -> SupervisorSpec {
         let policy = SupervisorPolicy {
             intensity: Intensity { restarts: 3, period: Duration::from_secs(30) },
             ..SupervisorPolicy::new(names::plain("safety"))
         };
         let safety = Arc::clone(self);
         SupervisorSpec::new(policy, RuntimeKind::Services, move || {
-            vec![safety.kill_switch(), safety.journal(), safety.watchdog(trading.clone()), safety.beat()]
+            vec![safety.kill_switch(), safety.journal(), safety.watchdog(trading.clone(), services.clone()), safety.beat()]
         })
     }
 
@@ -133,15 +145,19 @@ impl Safety {
         child.restart(Restart::Temporary).heartbeat(SILENCE_MAX)
     }
 
-    fn watchdog(self: &Arc<Self>, trading: ThreadHeartbeat) -> Child {
+    fn watchdog(self: &Arc<Self>, trading: ThreadHeartbeat, services: ThreadHeartbeat) -> Child {
         let limit = self.plan.settings.load().supervision.thread_deadline;
-        let safety = Arc::clone(self);
-        watch_threads(names::plain("watchdog"), vec![trading], limit, move |stall: StallFound| {
+        let (safety, of_services) = (Arc::clone(self), services.name());
+        let threads = vec![(trading, limit), (services, SERVICES_STALL)];
+        watch_threads(names::plain("watchdog"), threads, move |stall: StallFound| {
             // On the watch's own thread: the gate first, everything else after it.
             safety.plan.around.gate.slam();
             ThreadStalled { thread: stall.thread, silent_for: stall.silent_for }.emit();
             let why = format!("the {} thread stood still for {:?}", stall.thread, stall.silent_for);
             safety.halt_and_exit(&why);
+            if stall.thread == of_services {
+                last_resort::end_from_outside(&safety, why);
+            }
         })
     }
 
@@ -192,16 +208,35 @@ impl Safety {
     }
 
     /// What is left when the kill switch is gone for good: the latch and the venue, straight from here.
-    async fn without_kill_switch(&self, why: &str) {
+    pub(super) async fn without_kill_switch(&self, why: &str) {
         let (scope, since) = (Scope::Global, self.plan.around.clock.now());
         self.latch.store(LatchState { halted: vec![HaltedScope { scope, since, cause: why.to_owned(), by: None }] });
-        for account in self.plan.around.roster.get().accounts.clone() {
-            let deadline = tokio::time::Instant::now() + CONFIRM_WITHIN;
-            match shutdown::cancel_at_venue(&self.plan, account, deadline, || true).await {
+        let deadline = tokio::time::Instant::now() + CONFIRM_WITHIN;
+        // Side by side: an account whose venue does not answer must not take the others' time.
+        let accounts = self.plan.around.roster.get().accounts.clone();
+        futures_util::future::join_all(accounts.into_iter().map(async |account| {
+            match shutdown::cancel_at_venue(self.plan.venue.as_ref(), account, deadline, || true).await {
                 Ok(()) => tracing::warn!(target: "ringfence::controls", %account, "the venue shows no open order"),
                 Err(why) => tracing::error!(target: "ringfence::controls", %account, why, "not confirmed: look there by hand"),
             }
+        }))
+        .await;
+    }
+
+    /// Writes down that the process ends, and why, where a sick disk does not hold it up; waits a little for it to be there.
+    pub(super) fn note_exit(&self, detail: String) {
+        let journal = &self.plan.around.journal;
+        journal.emergency(Record::KillSwitch { scope: Scope::Global, event: "exit".to_owned(), detail });
+        let standing = journal.settle(NOTED_WITHIN);
+        if standing.failed || standing.durable < standing.taken {
+            let (taken, durable) = (standing.taken, standing.durable);
+            tracing::error!(target: "ringfence::daemon", taken, durable, "emergency records not on the disk at the exit");
         }
+    }
+
+    /// Whether the latch is on the disk, after a while of waiting for it. Not from inside a task.
+    pub(super) fn latch_is_written(&self) -> bool {
+        self.latch.settle(NOTED_WITHIN)
     }
 
     /// Until everything is halted and every account confirmed, or the time for it is over.
@@ -241,16 +276,23 @@ async fn watch_journal(context: ChildContext, safety: Arc<Safety>) -> Result<(),
     let mut failures = handle.failures();
     let watching = Watching { safety: Arc::clone(&safety), stop: context.stop.clone() };
     context.reporter.ready();
-    let mut look = tokio::time::interval(Duration::from_millis(250));
+    let mut look = tokio::time::interval(DISK_LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Not by the wall clock, which may be set, and not by a time in which this process did not run.
+    let (began, mut disk) = (tokio::time::Instant::now(), ThreadWatch::new(DISK_STALL, DISK_LOOK));
     let why = loop {
         tokio::select! {
             () = context.stop.cancelled() => return Ok(()),
             _ = look.tick() => {
                 context.reporter.obey_injection().await;
                 context.reporter.heartbeat();
-                let stalled = handle.stalled_for(crate::store::wall_clock());
-                if stalled > DISK_STALL {
-                    break format!("a commit expected within {DISK_STALL:?}, found one running for {stalled:?}");
+                let now = began.elapsed();
+                let seen = match handle.running_commit() {
+                    Some(commit) => disk.look(now, commit),
+                    None => disk.idle(now),
+                };
+                if let Verdict::Stalled(time) = seen {
+                    break format!("a commit expected within {DISK_STALL:?}, found one running for {time:?}");
                 }
             }
             failed = async { failures.wait_for(Option::is_some).await.ok().and_then(|fault| fault.clone()) } => match failed {

@@ -31,7 +31,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(2);
 #[must_use]
 pub fn floor(exchange: &EmbeddedExchange) -> Arc<dyn MarketFloor> {
     let (handle, instruments) = (exchange.running.handle(), exchange.instruments.clone());
-    Arc::new(ExchangeFloor { handle, instruments, clock: crate::exchange::shell::wall_clock() })
+    Arc::new(ExchangeFloor { handle, instruments, clock: exchange.clock.clone() })
 }
 
 /// The services, in no order that matters.

@@ -16,6 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::messages::boards::AccountStanding;
 use crate::settings::OpenOrders;
 use crate::supervision::{SupervisorHandle, shutdown};
+use crate::venues::port::Venue;
 
 /// How long one question to the venue may take while stopping.
 const ANSWER: Duration = Duration::from_secs(1);
@@ -90,29 +91,104 @@ async fn answered(plan: &Plan, account: AccountId, since: Timestamp, deadline: I
 async fn cancel_all(plan: &Arc<Plan>, account: AccountId, since: Timestamp, deadline: Instant) -> Result<(), String> {
     // An order whose outcome the venue does not tell yet is no order that it shows: the next start asks on.
     let booked = || settled(plan, account, since, |status| !status.is_terminal() && status != OrderStatus::Unknown);
-    cancel_at_venue(plan, account, deadline, booked).await
+    cancel_at_venue(plan.venue.as_ref(), account, deadline, booked).await
 }
 
-/// Until the venue shows no open order and `booked` holds, or time is up.
-pub async fn cancel_at_venue(plan: &Plan, account: AccountId, deadline: Instant, booked: impl Fn() -> bool) -> Result<(), String> {
+/// Until the venue shows no open order and `booked` holds, or time is up. A venue that does not answer is asked again: it
+/// may be overloaded or on its way back, and the orders are open meanwhile.
+pub async fn cancel_at_venue(venue: &dyn Venue, account: AccountId, deadline: Instant, booked: impl Fn() -> bool) -> Result<(), String> {
+    loop {
+        let why = match cancel_and_look(venue, account).await {
+            Ok(0) if booked() => return Ok(()),
+            Ok(0) => "the venue shows none, and their ends are not booked".to_owned(),
+            Ok(count) => format!("the venue still shows {count}"),
+            Err(why) => why,
+        };
+        if Instant::now() >= deadline {
+            return Err(why);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// How many orders the venue shows after they were to be cancelled.
+async fn cancel_and_look(venue: &dyn Venue, account: AccountId) -> Result<usize, String> {
     let ask = |command| {
-        let answer = plan.venue.ask(account, command);
+        let answer = venue.ask(account, command);
         async { timeout(ANSWER, answer).await.map_err(|_| "no answer from the venue".to_owned())?.map_err(|error| error.to_string()) }
     };
-    loop {
-        ask(VenueCommand::CancelAll { symbol: None }).await?;
-        let events = ask(VenueCommand::Snapshot { trades_after: u64::MAX }).await?;
-        let open = events.iter().find_map(|event| match event {
-            VenueEvent::SnapshotIs(snapshot) => Some(snapshot.open_orders.len()),
-            _ => None,
-        });
-        match open {
-            Some(0) if booked() => return Ok(()),
-            Some(count) if Instant::now() >= deadline => {
-                return Err(format!("the venue still shows {count}, or their ends are not booked"));
-            }
-            None => return Err("the venue gave no snapshot".to_owned()),
-            Some(_) => tokio::time::sleep(LOOK_AGAIN).await,
+    ask(VenueCommand::CancelAll { symbol: None }).await?;
+    let events = ask(VenueCommand::Snapshot { trades_after: u64::MAX }).await?;
+    let open = events.iter().find_map(|event| match event {
+        VenueEvent::SnapshotIs(snapshot) => Some(snapshot.open_orders.len()),
+        _ => None,
+    });
+    open.ok_or_else(|| "the venue gave no snapshot".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    use futures_util::FutureExt;
+    use futures_util::future::BoxFuture;
+    use futures_util::stream::BoxStream;
+
+    use super::*;
+    use crate::domain::order::VenueSnapshot;
+    use crate::venues::port::NotTaken;
+
+    /// What the venue does with one command.
+    #[derive(Clone, Copy)]
+    enum Answer {
+        Refuse,
+        Never,
+        WithoutSnapshot,
+        Well,
+    }
+
+    /// Does as it is told, then well.
+    struct Script(Mutex<VecDeque<Answer>>);
+
+    impl Venue for Script {
+        fn send(&self, _: AccountId, _: VenueCommand) -> Result<(), NotTaken> {
+            Ok(())
         }
+
+        fn listen(&self, _: AccountId) -> Result<BoxStream<'static, VenueEvent>, NotTaken> {
+            Err(NotTaken { found: "no stream".to_owned() })
+        }
+
+        fn ask(&self, _: AccountId, command: VenueCommand) -> BoxFuture<'static, Result<Vec<VenueEvent>, NotTaken>> {
+            let answer = self.0.lock().unwrap().pop_front().unwrap_or(Answer::Well);
+            async move {
+                match (answer, command) {
+                    (Answer::Refuse, _) => Err(NotTaken { found: "a closed connection".to_owned() }),
+                    (Answer::Never, _) => std::future::pending().await,
+                    (Answer::Well, VenueCommand::Snapshot { .. }) => Ok(vec![VenueEvent::SnapshotIs(VenueSnapshot::default())]),
+                    _ => Ok(Vec::new()),
+                }
+            }
+            .boxed()
+        }
+    }
+
+    async fn cancel(answers: &[Answer], within: Duration) -> Result<(), String> {
+        let venue = Script(Mutex::new(answers.iter().copied().collect()));
+        cancel_at_venue(&venue, AccountId::new("main").unwrap(), Instant::now() + within, || true).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_venue_that_misses_an_answer_is_asked_again_until_the_deadline() {
+        use Answer::{Never, Refuse, Well, WithoutSnapshot};
+        let long = Duration::from_secs(5);
+        assert_eq!(cancel(&[], long).await, Ok(()));
+        assert_eq!(cancel(&[Refuse, Never, Well, WithoutSnapshot, Well, Refuse], long).await, Ok(()));
+        let began = Instant::now();
+        assert_eq!(cancel(&[Never; 100], long).await, Err("no answer from the venue".to_owned()));
+        assert!(began.elapsed() >= long && began.elapsed() < long + ANSWER * 2, "{:?}", began.elapsed());
+        let refused = cancel(&[Refuse; 1_000], long).await.unwrap_err();
+        assert!(refused.contains("a closed connection"), "{refused}");
     }
 }

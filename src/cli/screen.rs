@@ -222,7 +222,7 @@ fn account_row(account: &AccountStatus) -> Row<'_> {
         Line::from(account.name.to_string()),
         Line::styled(account.mode.to_string(), mode_style(account.mode)),
         right(cents(account.equity)),
-        right(cents(account.day_pnl)).style(sign_style(account.day_pnl)),
+        account.day_pnl.map_or_else(|| right("–").style(dim()), |amount| right(cents(amount)).style(sign_style(amount))),
         right(account.orders),
         right(account.open_orders),
         right(account.fills),
@@ -399,7 +399,7 @@ mod tests {
             open_orders: 2,
             wallet: equity.parse().unwrap(),
             equity: equity.parse().unwrap(),
-            day_pnl: day_pnl.parse().unwrap(),
+            day_pnl: Some(day_pnl.parse().unwrap()),
             positions: vec![position],
         }
     }
@@ -462,6 +462,16 @@ mod tests {
         view.ready = false;
         view.kill_switch = KillSwitchView { tripped: true, cause: Some("daily_loss".to_owned()), ..KillSwitchView::default() };
         insta::assert_snapshot!(picture(&view, 1));
+    }
+
+    #[test]
+    fn a_days_figure_that_is_not_known_is_a_dash_and_no_zero() {
+        let mut view = view();
+        view.accounts.truncate(1);
+        view.accounts[0].day_pnl = None;
+        let picture = picture(&view, 0);
+        let alpha = picture.lines().find(|line| line.contains("alpha")).unwrap();
+        assert!(alpha.contains(" – ") && !alpha.contains("0.00 "), "{picture}");
     }
 
     #[test]

@@ -119,7 +119,7 @@ fn accounts(status: &StatusView) -> comfy_table::Table {
             account.fills.to_string(),
             account.open_orders.to_string(),
             account.equity.to_string(),
-            account.day_pnl.to_string(),
+            account.day_pnl.map_or_else(|| "–".to_owned(), |amount| amount.to_string()),
             positions.join(", "),
         ]);
     }

@@ -130,10 +130,6 @@ impl Ladder {
         &self.modes
     }
 
-    pub fn set_budgets(&mut self, budgets: BTreeMap<FaultClass, FaultBudget>) {
-        self.budgets = budgets;
-    }
-
     /// Counts a fault. A class without a budget halts everything; a class with one halts `scope` when it is used up. A
     /// class that has neither, because no budget was configured, counts as used up: nothing runs unbounded.
     pub fn fault(&mut self, now: Timestamp, scope: Scope, class: FaultClass, detail: &str) -> Option<Transition> {

@@ -19,6 +19,8 @@ pub struct MarketView {
     pub symbol: Symbol,
     /// The venue's time of the newest frame in it.
     pub at: Timestamp,
+    /// When the newest frame came in by the driver's clock. A view's age is measured from here: the venue's clock is not ours.
+    pub heard_at: Timestamp,
     pub bid: Option<(Price, Quantity)>,
     pub ask: Option<(Price, Quantity)>,
     pub last: Option<Price>,
@@ -275,6 +277,7 @@ impl MarketMachine {
         MarketView {
             symbol: self.instrument.symbol,
             at: self.at,
+            heard_at: self.heard_at,
             bid: self.top.map(|(bid, _)| level(bid)),
             ask: self.top.map(|(_, ask)| level(ask)),
             last: self.last.map(price),
@@ -300,5 +303,42 @@ fn rule(instrument: &Instrument) -> SequenceRule {
     match instrument.kind {
         InstrumentKind::Spot => SequenceRule::Spot,
         InstrumentKind::Perpetual => SequenceRule::UsdM,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instrument() -> Instrument {
+        Instrument {
+            symbol: Symbol::new("BTCUSDT").unwrap(),
+            kind: InstrumentKind::Perpetual,
+            base: "BTC".into(),
+            quote: "USDT".into(),
+            price_step: "0.1".parse().unwrap(),
+            quantity_step: "0.001".parse().unwrap(),
+            min_quantity: "0.001".parse().unwrap(),
+            max_quantity: "1000".parse().unwrap(),
+            min_notional: "5".parse().unwrap(),
+            price_band: "0.05".parse().unwrap(),
+            maker_fee: "0".parse().unwrap(),
+            taker_fee: "0".parse().unwrap(),
+            max_leverage: 20,
+        }
+    }
+
+    #[test]
+    fn a_view_ages_from_when_its_last_frame_was_heard_whatever_the_venues_clock_says() {
+        let (second, heard) = (Duration::from_secs(1), Timestamp::from_millis(1_800_000_000_000));
+        for venues in [heard - second * 3_600, heard, heard + second * 3_600] {
+            let mut machine = MarketMachine::new(instrument(), &[], second * 5).unwrap();
+            machine.frame(heard, venues, MarketEventRef::Mark("100".parse().unwrap()));
+            for (later, stale) in [(second * 5, false), (second * 6, true)] {
+                machine.tick(heard + later, heard + later);
+                let view = machine.view();
+                assert_eq!((view.at, view.heard_at, view.stale), (venues, heard, stale), "a look is no frame");
+            }
+        }
     }
 }

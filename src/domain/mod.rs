@@ -2,6 +2,7 @@
 
 pub mod bars;
 pub mod book;
+pub mod clock;
 pub mod ids;
 pub mod indicators;
 pub mod instrument;

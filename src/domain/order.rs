@@ -392,8 +392,8 @@ pub struct AccountView {
     pub wallet: Money,
     /// Wallet plus open profit at the mark price.
     pub equity: Money,
-    /// Equity now less equity at the start of the UTC day.
-    pub day_pnl: Money,
+    /// Equity now less equity at the start of the UTC day. `None` while it is not known: a position has no price yet.
+    pub day_pnl: Option<Money>,
     pub positions: Vec<PositionView>,
     pub at: Timestamp,
 }

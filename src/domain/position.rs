@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use rust_decimal::{Decimal, RoundingStrategy};
+use rust_decimal::RoundingStrategy;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{AccountId, Symbol};
@@ -157,17 +157,6 @@ pub struct Valuation {
     pub unmarked: usize,
 }
 
-/// A hedge leg on the wrong side of zero: fills of it are missing, or the venue's mode is not what it was taken for.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{account} {symbol}: {side} leg expected {expected}, found {found}; reconcile the account with the venue")]
-pub struct LegError {
-    pub account: AccountId,
-    pub symbol: Symbol,
-    pub side: PositionSide,
-    pub expected: &'static str,
-    pub found: Quantity,
-}
-
 /// An account's positions and wallet. `apply` books each (symbol, venue order id, trade id) once; the order id is part of
 /// the key because both orders of a self-trade carry one trade id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -274,11 +263,6 @@ impl Positions {
         self.open().map(view).collect()
     }
 
-    /// Money that came or went without a trade: funding, a transfer.
-    pub fn credit(&mut self, amount: Money) {
-        self.wallet += amount;
-    }
-
     /// Takes over the venue's wallet, after a reconciliation that explained the difference.
     pub fn adopt_wallet(&mut self, wallet: Money) {
         self.wallet = wallet;
@@ -288,23 +272,6 @@ impl Positions {
     pub fn adopt_position(&mut self, position: &VenuePosition) {
         let leg = self.legs.entry((position.symbol, position.position_side)).or_default();
         leg.adopt(position.quantity, position.entry_price);
-    }
-
-    /// Fills of different orders may arrive in any order, so a leg may be on the wrong side for a moment; once everything
-    /// that the venue has is booked, it may not.
-    ///
-    /// # Errors
-    /// When a long leg is short or a short leg is long.
-    pub fn check_legs(&self) -> Result<(), LegError> {
-        for (symbol, side, position) in self.iter() {
-            let expected = match side {
-                PositionSide::Long if position.quantity.is_negative() => "zero or more",
-                PositionSide::Short if position.quantity.is_positive() => "zero or less",
-                _ => continue,
-            };
-            return Err(LegError { account: self.account, symbol, side, expected, found: position.quantity });
-        }
-        Ok(())
     }
 }
 
@@ -394,24 +361,13 @@ impl From<State> for Positions {
     }
 }
 
-/// What the fills alone say, without any position keeping: the yardstick of the tests and of the simulation's invariants.
-#[must_use]
-pub fn cash_flow_pnl<'a>(fills: impl IntoIterator<Item = &'a Fill>, mark: Price) -> Money {
-    let (mut cash, mut quantity) = (Decimal::ZERO, Decimal::ZERO);
-    for fill in fills {
-        let signed = fill.side.signed(fill.quantity).0;
-        cash -= fill.price.0 * signed + fill.fee.0;
-        quantity += signed;
-    }
-    Money(cash + quantity * mark.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::ids::ClientOrderId;
     use crate::domain::time::Timestamp;
     use proptest::prelude::*;
+    use rust_decimal::Decimal;
 
     fn quantity(text: &str) -> Quantity {
         text.parse().unwrap()
@@ -490,10 +446,6 @@ mod tests {
         assert_eq!(book.position(btc(), PositionSide::Long).quantity(), quantity("1"));
         assert_eq!(book.position(btc(), PositionSide::Short).quantity(), quantity("-3"));
         assert_eq!((book.net(btc()), book.realized()), (quantity("-2"), Money::ZERO));
-        assert_eq!(book.check_legs(), Ok(()));
-        book.apply(&Fill { position_side: PositionSide::Long, ..fill(3, Side::Sell, "100", "2") });
-        let error = book.check_legs().unwrap_err().to_string();
-        assert_eq!(error, "main BTCUSDT: LONG leg expected zero or more, found -1; reconcile the account with the venue");
     }
 
     #[test]
@@ -552,6 +504,17 @@ mod tests {
             };
             all.into_iter().enumerate().map(build).collect()
         })
+    }
+
+    /// What the fills alone say, without any position keeping: the yardstick.
+    fn cash_flow_pnl<'a>(fills: impl IntoIterator<Item = &'a Fill>, mark: Price) -> Money {
+        let (mut cash, mut quantity) = (Decimal::ZERO, Decimal::ZERO);
+        for fill in fills {
+            let signed = fill.side.signed(fill.quantity).0;
+            cash -= fill.price.0 * signed + fill.fee.0;
+            quantity += signed;
+        }
+        Money(cash + quantity * mark.0)
     }
 
     proptest! {

@@ -49,6 +49,9 @@ pub enum Record {
         filled: Quantity,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         venue_order_id: Option<u64>,
+        /// Somebody wants it cancelled, though it may be too early for that.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        cancel_wanted: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
     },

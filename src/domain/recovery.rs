@@ -24,6 +24,9 @@ pub struct OpenOrder {
     /// The account's newest trade when the order was made: its own have higher ids.
     #[serde(default)]
     pub trades_from: u64,
+    /// A cancel was asked for and must not be forgotten with the executor that was asked.
+    #[serde(default)]
+    pub cancel_wanted: bool,
 }
 
 /// Equity when a UTC day began for an account.
@@ -81,15 +84,18 @@ impl DaemonState {
             Record::OrderIntended { intent, order, .. } => {
                 let account = self.account(intent.account);
                 account.orders += 1;
-                let (status, filled) = (OrderStatus::Persisting, Quantity::ZERO);
-                let trades_from = account.last_trade_id;
-                let open =
-                    OpenOrder { intent: Arc::clone(intent), order: order.clone(), status, filled, venue_order_id: None, trades_from };
+                let open = OpenOrder {
+                    intent: Arc::clone(intent),
+                    order: order.clone(),
+                    status: OrderStatus::Persisting,
+                    filled: Quantity::ZERO,
+                    venue_order_id: None,
+                    trades_from: account.last_trade_id,
+                    cancel_wanted: false,
+                };
                 account.open.insert(order.client_order_id, open);
             }
-            Record::OrderChanged { account, client_order_id, status, filled, venue_order_id, .. } => {
-                self.changed(*account, *client_order_id, *status, *filled, *venue_order_id);
-            }
+            Record::OrderChanged { account, client_order_id, .. } => self.changed(*account, *client_order_id, &entry.record),
             Record::Filled { fill, strategy, .. } => {
                 let account = self.account(fill.account);
                 account.last_trade_id = account.last_trade_id.max(fill.trade_id);
@@ -113,14 +119,16 @@ impl DaemonState {
         }
     }
 
-    fn changed(&mut self, account: AccountId, id: ClientOrderId, status: OrderStatus, filled: Quantity, venue_order_id: Option<u64>) {
+    fn changed(&mut self, account: AccountId, id: ClientOrderId, row: &Record) {
+        let Record::OrderChanged { status, filled, venue_order_id, cancel_wanted, .. } = row else { return };
         let open = &mut self.account(account).open;
         if status.is_terminal() {
             open.remove(&id);
         } else if let Some(order) = open.get_mut(&id) {
-            order.status = status;
-            order.filled = order.filled.max(filled);
+            order.status = *status;
+            order.filled = order.filled.max(*filled);
             order.venue_order_id = venue_order_id.or(order.venue_order_id);
+            order.cancel_wanted |= *cancel_wanted || *status == OrderStatus::PendingCancel;
         }
     }
 

@@ -5,14 +5,13 @@
 //! WAL with `synchronous = NORMAL`: a killed process loses nothing that was committed; a power cut may lose the last commits
 //! but leaves a consistent file. That is the right price for a simulated venue.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::state::{Changes, ClosedRow, Counters, MarketRow, OrderRow, SavedState};
+use super::state::{AccountRow, Changes, ClosedRow, Counters, MarketRow, OrderRow, SavedState};
 use crate::domain::ids::AccountId;
 use crate::domain::order::Fill;
 
@@ -85,18 +84,21 @@ impl ExchangeRecord {
         Ok(Self { connection })
     }
 
-    /// Everything that the engine needs to go on; of trades the newest `trades_kept` of each account.
+    /// Everything that the engine needs to go on; of trades the newest `trades_kept` of each account. Older rows are not read:
+    /// a start takes as long after a year as after a day.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn load(&self, trades_kept: usize) -> Result<SavedState, RecordError> {
         let counters: Option<String> = self.connection.query_row("SELECT body FROM counters", [], |row| row.get(0)).optional()?;
-        let mut trades: Vec<Fill> = self.rows("trade", "SELECT body FROM trade ORDER BY trade_id DESC, order_id DESC")?;
-        keep_newest(&mut trades, |fill| fill.account, trades_kept);
-        let mut closed: Vec<ClosedRow> = self.rows("closed_order", "SELECT body FROM closed_order ORDER BY sequence DESC")?;
-        keep_newest(&mut closed, |row| row.account, CLOSED_KEPT as usize);
+        let accounts: Vec<AccountRow> = self.rows("account", "SELECT body FROM account ORDER BY rowid")?;
+        let (mut trades, mut closed): (Vec<Fill>, Vec<ClosedRow>) = (Vec::new(), Vec::new());
+        for row in &accounts {
+            self.newest("trade", NEWEST_TRADES, row.account, trades_kept, &mut trades)?;
+            self.newest("closed_order", NEWEST_CLOSED, row.account, CLOSED_KEPT as usize, &mut closed)?;
+        }
         Ok(SavedState {
-            accounts: self.rows("account", "SELECT body FROM account ORDER BY rowid")?,
+            accounts,
             open: self.rows("open_order", "SELECT body FROM open_order ORDER BY id")?,
             closed,
             trades,
@@ -116,6 +118,25 @@ impl ExchangeRecord {
             decoded.push(decode(table, row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?);
         }
         Ok(decoded)
+    }
+
+    /// The newest `kept` rows of one account, oldest first.
+    fn newest<T: DeserializeOwned>(
+        &self,
+        table: &'static str,
+        sql: &str,
+        account: AccountId,
+        kept: usize,
+        into: &mut Vec<T>,
+    ) -> Result<(), RecordError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![account.as_str(), i64::try_from(kept).unwrap_or(i64::MAX)])?;
+        let from = into.len();
+        while let Some(row) = rows.next()? {
+            into.push(decode(table, row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?);
+        }
+        into[from..].reverse();
+        Ok(())
     }
 
     /// Makes one batch of changes durable, whole or not at all.
@@ -207,6 +228,10 @@ impl ExchangeRecord {
     }
 }
 
+// In the order of a key that begins with the account: SQLite reads from its end, and no further than it is asked to.
+const NEWEST_TRADES: &str = "SELECT body FROM trade WHERE account = ?1 ORDER BY trade_id DESC, order_id DESC LIMIT ?2";
+const NEWEST_CLOSED: &str = "SELECT body FROM closed_order WHERE account = ?1 ORDER BY sequence DESC LIMIT ?2";
+
 const ACCOUNT: &str = "INSERT INTO account (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body";
 const OPEN_ORDER: &str = "INSERT INTO open_order (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body";
 const MARKET: &str = "INSERT INTO market (symbol, body) VALUES (?1, ?2) ON CONFLICT (symbol) DO UPDATE SET body = excluded.body";
@@ -225,13 +250,100 @@ fn decode<T: DeserializeOwned>(table: &'static str, body: &str) -> Result<T, Rec
     serde_json::from_str(body).map_err(|source| RecordError::Row { table, source })
 }
 
-/// Keeps the first `kept` of each account of a list that is newest first, and turns it oldest first.
-fn keep_newest<T>(rows: &mut Vec<T>, account: impl Fn(&T) -> AccountId, kept: usize) {
-    let mut counts: BTreeMap<AccountId, usize> = BTreeMap::new();
-    rows.retain(|row| {
-        let count = counts.entry(account(row)).or_default();
-        *count += 1;
-        *count <= kept
-    });
-    rows.reverse();
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{ClientOrderId, Symbol};
+    use crate::domain::money::{Money, Price, Quantity};
+    use crate::domain::order::{OrderKind, OrderStatus, PositionSide, Side, VenueOrder};
+    use crate::domain::time::Timestamp;
+
+    const NAMES: [&str; 2] = ["a", "b"];
+
+    fn symbol() -> Symbol {
+        Symbol::new("BTCUSDT").unwrap()
+    }
+
+    fn fill(account: AccountId, trade_id: u64) -> Fill {
+        Fill {
+            account,
+            symbol: symbol(),
+            client_order_id: ClientOrderId::new("x").unwrap(),
+            venue_order_id: trade_id,
+            trade_id,
+            side: Side::Buy,
+            position_side: PositionSide::default(),
+            price: Price(1.into()),
+            quantity: Quantity(1.into()),
+            fee: Money::ZERO,
+            maker: false,
+            at: Timestamp::ZERO,
+        }
+    }
+
+    fn closed(account: AccountId, id: u64) -> ClosedRow {
+        let order = VenueOrder {
+            client_order_id: ClientOrderId::new("x").unwrap(),
+            venue_order_id: id,
+            symbol: symbol(),
+            side: Side::Buy,
+            position_side: PositionSide::default(),
+            kind: OrderKind::Market,
+            status: OrderStatus::Filled,
+            quantity: Quantity(1.into()),
+            filled: Quantity(1.into()),
+            reduce_only: false,
+            updated_at: Timestamp::ZERO,
+        };
+        ClosedRow { account, order }
+    }
+
+    /// Two accounts that traded in turns: `trades` each, and as many ended orders.
+    fn filled(path: &Path, trades: u64) -> ExchangeRecord {
+        let accounts = NAMES.map(|name| AccountId::new(name).unwrap());
+        let row = |account| AccountRow { account, owner: 0, hedge: false, wallet: 0.into(), symbols: Vec::new() };
+        let in_turns = || (0..trades * 2).map(|id| (accounts[(id % 2) as usize], id));
+        let mut record = ExchangeRecord::open(path).unwrap();
+        let changes = Changes {
+            accounts: accounts.map(row).to_vec(),
+            closed: in_turns().map(|(account, id)| closed(account, id)).collect(),
+            trades: in_turns().map(|(account, id)| fill(account, id)).collect(),
+            ..Changes::default()
+        };
+        record.commit(&changes).unwrap();
+        record
+    }
+
+    #[test]
+    fn a_start_reads_the_newest_rows_of_each_account_and_no_others() {
+        let (trades, kept) = (u64::from(CLOSED_KEPT) + 500, 20);
+        let folder = tempfile::tempdir().unwrap();
+        let record = filled(&folder.path().join("exchange.db"), trades);
+        // Nobody who reads these can fail to notice.
+        record.connection.execute("UPDATE trade SET body = 'damaged' WHERE trade_id < ?1", [((trades - kept) * 2).cast_signed()]).unwrap();
+        record.connection.execute("UPDATE closed_order SET body = 'damaged' WHERE sequence <= 1000", []).unwrap();
+        let saved = record.load(kept as usize).unwrap();
+        for (place, name) in NAMES.iter().enumerate() {
+            let account = AccountId::new(name).unwrap();
+            let ids = |first: u64| (first..trades).map(|nth| nth * 2 + place as u64).collect::<Vec<_>>();
+            let found: Vec<u64> = saved.trades.iter().filter(|fill| fill.account == account).map(|fill| fill.trade_id).collect();
+            assert_eq!(found, ids(trades - kept), "{name}");
+            let ended = saved.closed.iter().filter(|row| row.account == account);
+            assert_eq!(ended.map(|row| row.order.venue_order_id).collect::<Vec<_>>(), ids(trades - u64::from(CLOSED_KEPT)), "{name}");
+        }
+        let error = record.load(kept as usize + 1).unwrap_err().to_string();
+        assert!(error.contains("row of trade"), "what is asked for and damaged is told: {error}");
+    }
+
+    #[test]
+    fn the_newest_rows_are_found_without_sorting() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = filled(&folder.path().join("exchange.db"), 1);
+        for sql in [NEWEST_TRADES, NEWEST_CLOSED] {
+            let mut statement = record.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let steps = statement.query_map(params!["a", 10], |row| row.get::<_, String>(3)).unwrap();
+            let plan: Vec<String> = steps.map(Result::unwrap).collect();
+            assert!(plan.len() == 1 && plan[0].starts_with("SEARCH"), "{plan:?}");
+        }
+    }
 }

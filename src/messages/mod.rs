@@ -3,6 +3,7 @@
 //! boards that are read without asking anybody. No logic: machines decide, actors act.
 
 pub mod boards;
+pub mod clock;
 pub mod envelope;
 pub mod gate;
 pub mod inbox;
@@ -19,8 +20,8 @@ use crate::domain::order::{AccountView, OrderIntent, OrderReport, Refusal, Venue
 use crate::domain::risk::limits::RiskLimits;
 use crate::domain::risk::{AccountBook, Approved};
 
-pub use crate::supervision::MonotonicClock as Clock;
 pub use boards::{Board, ModeBoard, Views};
+pub use clock::Clock;
 pub use envelope::{Envelope, Post};
 pub use gate::HaltGate;
 pub use inbox::{CommandAnswer, KillInbox, KillPost, KillWord};
@@ -61,6 +62,8 @@ pub enum StrategyMessage {
     Report(Arc<OrderReport>),
     Refused(Box<Refusal>),
     Account(Arc<AccountView>),
+    /// The account is told anew: [`crate::strategies::HostInput::Anew`].
+    Anew(AccountId),
 }
 
 /// To the risk manager.

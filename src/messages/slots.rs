@@ -24,7 +24,7 @@ pub const BARS_MAX: usize = 1_024;
 pub struct FrameSlot {
     frames: Mutex<VecDeque<MarketFrame>>,
     woken: AtomicBool,
-    overflowed: AtomicBool,
+    /// Frames thrown away since the reader last took the others.
     dropped: AtomicU64,
 }
 
@@ -33,26 +33,19 @@ impl FrameSlot {
     pub fn push(&self, frame: MarketFrame) -> bool {
         let mut frames = lock(&self.frames);
         if frames.len() >= FRAMES_MAX {
-            self.dropped.fetch_add(frames.len() as u64, Ordering::Relaxed);
+            self.dropped.fetch_add(frames.len() as u64, Ordering::AcqRel);
             frames.clear();
-            self.overflowed.store(true, Ordering::Release);
         }
         frames.push_back(frame);
         drop(frames);
         !self.woken.swap(true, Ordering::AcqRel)
     }
 
-    /// Everything that waits, in order, and whether frames were lost before it.
-    pub fn take(&self, into: &mut VecDeque<MarketFrame>) -> bool {
+    /// Everything that waits, in order. Says how many frames were lost before it.
+    pub fn take(&self, into: &mut VecDeque<MarketFrame>) -> u64 {
         self.woken.store(false, Ordering::Release);
         std::mem::swap(&mut *lock(&self.frames), into);
-        self.overflowed.swap(false, Ordering::AcqRel)
-    }
-
-    /// Frames lost since the daemon started.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.dropped.swap(0, Ordering::AcqRel)
     }
 }
 
@@ -173,14 +166,14 @@ mod tests {
         assert!(slot.push(frame(1)));
         assert!(!slot.push(frame(2)), "already woken");
         let mut taken = VecDeque::new();
-        assert!(!slot.take(&mut taken));
+        assert_eq!(slot.take(&mut taken), 0);
         assert_eq!(taken.iter().map(|frame| frame.venue_time.0).collect::<Vec<_>>(), [1, 2]);
         taken.clear();
         for number in 0..=FRAMES_MAX as i64 {
             slot.push(frame(number));
         }
-        assert!(slot.take(&mut taken), "a gap");
-        assert_eq!((taken.len(), slot.dropped()), (1, FRAMES_MAX as u64));
+        assert_eq!((slot.take(&mut taken), taken.len()), (FRAMES_MAX as u64, 1), "a gap");
+        assert_eq!(slot.take(&mut taken), 0, "told once");
     }
 
     #[test]
@@ -189,10 +182,9 @@ mod tests {
         let woken = Arc::default();
         let slots = wires.subscribe(StrategyId::new("s").unwrap(), &[symbol()], &woken);
         let update = |sequence: u64| {
+            let (open, at) = (Price::ZERO, Timestamp(sequence as i64));
             let view =
-                MarketView { symbol: symbol(), at: Timestamp::ZERO, bid: None, ask: None, last: None, mark: None, stale: false, sequence };
-            let open = Price::ZERO;
-            let at = Timestamp(sequence as i64);
+                MarketView { symbol: symbol(), at, heard_at: at, bid: None, ask: None, last: None, mark: None, stale: false, sequence };
             let candle = Candle {
                 open_time: at,
                 close_time: at,

@@ -119,6 +119,7 @@ impl Scene {
             self.from_venue.clear();
         }
         self.manager = manager(&self.state);
+        self.mark();
         self.start();
     }
 
@@ -153,7 +154,17 @@ impl Scene {
         };
         let touch = |ticks| Some((price(ticks), "1".parse().unwrap()));
         let (bid, ask, last) = (touch(999), touch(1_001), Some(price(1_000)));
-        let view = MarketView { symbol: symbol(), at: self.now, bid, ask, last, mark: last, stale: false, sequence: self.next_intent };
+        let view = MarketView {
+            symbol: symbol(),
+            at: self.now,
+            heard_at: self.now,
+            bid,
+            ask,
+            last,
+            mark: last,
+            stale: false,
+            sequence: self.next_intent,
+        };
         self.on_risk(risk::Input::Market(view));
         self.on_risk(risk::Input::Propose(Arc::new(intent)));
     }
@@ -213,7 +224,13 @@ impl Scene {
 
     fn tick(&mut self) {
         self.now = self.now + Duration::from_millis(500);
+        self.mark();
         self.on(Input::Tick);
+    }
+
+    /// As the executor does at its start and with every beat; without a price the day is not known, and nothing is opened.
+    fn mark(&mut self) {
+        self.on(Input::Mark { symbol: symbol(), price: price(1_000) });
     }
 
     fn on(&mut self, input: Input) {

@@ -316,7 +316,13 @@ impl World {
         match effect {
             Effect::Send(command) => self.send(index, command, late),
             Effect::Report(report) => self.reported(report),
-            Effect::Book(book) => self.work.push_back(Work::Risk(risk::Input::Book(*book))),
+            Effect::Book(book) => {
+                for host in 0..self.parts.hosts.len() {
+                    let id = self.parts.hosts[host].0;
+                    self.tell_host(id, HostInput::Anew(book.view.account));
+                }
+                self.work.push_back(Work::Risk(risk::Input::Book(*book)));
+            }
             Effect::Account(view) => {
                 for host in 0..self.parts.hosts.len() {
                     let id = self.parts.hosts[host].0;

@@ -1,6 +1,6 @@
-//! What must not wait for a sick disk. Cancels, and the kill switch's reducing orders, leave at once; what they were is
-//! handed to a thread that writes it into a file whose space was taken beforehand. The next start takes the records into the
-//! journal. Nothing here is a proof, and nothing here may hold up its caller. The first part of the file is the latch's
+//! What must not wait for a sick disk. The kill switch's reducing orders leave at once, and a daemon that halted by itself
+//! ends; that they did is handed to a thread that writes it into a file whose space was taken beforehand, as are the rows
+//! that the journal does not take. The next start takes the records into the journal. Nothing here is a proof, and nothing here may hold up its caller. The first part of the file is the latch's
 //! second home.
 
 use std::fs::{File, OpenOptions};
@@ -15,8 +15,8 @@ use super::error::JournalError;
 use crate::domain::record::Entry;
 
 const FILE: &str = "emergency.log";
-/// 1 MiB: a record is about 300 bytes, so it holds the cancels of a thousand open orders, their reports and a reducing order
-/// for each of a thousand positions.
+/// 1 MiB: a record is about 300 bytes, so it holds a reducing order for each of a thousand positions, and two thousand rows
+/// of a journal that has failed: the halt itself, the ends of a thousand orders that it cancels.
 const FILE_BYTES: u64 = 1 << 20;
 /// The latch's part: hundreds of halted scopes.
 pub(super) const LATCH_BYTES: u64 = 64 << 10;

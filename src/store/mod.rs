@@ -14,8 +14,8 @@ pub use audit::{Audit, AuditFilter, AuditRow, VerifyOutcome, VerifyReport, verif
 pub use emergency::Emergency;
 pub use error::{AppendRefused, JournalError, JournalFault, RefusedBecause};
 pub use journal::{
-    Ack, AckReceiver, AckResult, AckSender, Checkpoint, Durable, FaultPlan, InjectedFault, Journal, JournalHandle, JournalOptions,
-    Recovery, Repair, RepairReport, Replay, StoredEntry, TokenAck, repair,
+    Ack, AckResult, Checkpoint, Durable, FaultPlan, InjectedFault, Journal, JournalHandle, JournalOptions, Recovery, Repair, RepairReport,
+    Replay, StoredEntry, repair,
 };
 pub use latch::{HaltedScope, Latch, LatchError, LatchHome, LatchState};
 

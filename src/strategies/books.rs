@@ -13,9 +13,13 @@ use crate::domain::order::{AccountView, OrderKind, OrderReport, OrderStatus, Sid
 use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
 
-/// How long a proposal may stay unanswered before the strategy is told that it was lost with an actor's mailbox. An answer
-/// takes microseconds, and a killed and restarted risk manager or executor a few seconds.
+/// How long a proposal or a cancel may stay unanswered before it counts as lost with an actor's mailbox: the strategy is told
+/// of the proposal, and the cancel is asked for again. An answer takes microseconds, and a killed and restarted risk manager
+/// or executor a few seconds.
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// Cancels kept for lost proposals that may turn up as orders after all. A proposal is lost with an actor, so there are never
+/// more than were on their way at once.
+const LATE_CANCELS: usize = 1_024;
 
 /// Whose position a strategy takes for its own.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -54,7 +58,8 @@ pub(super) enum Cancel {
     No,
     /// Wanted before the order had a name that the executor knows; sent with the first report.
     WhenReported(String),
-    Asked,
+    /// On its way since then; asked for again when that is too long ago and no report shows that it came through.
+    Asked { at: Timestamp, reason: String },
 }
 
 impl WorkingOrder {
@@ -73,6 +78,18 @@ impl WorkingOrder {
     #[must_use]
     pub fn is_being_canceled(&self) -> bool {
         self.cancel != Cancel::No || self.status == Some(OrderStatus::PendingCancel)
+    }
+
+    /// A cancel that was asked for too long ago, to be asked for now. One that the executor has taken up is its matter: it asks
+    /// the venue until it knows, and the next look is as far away as after an ask.
+    fn overdue_cancel(&mut self, now: Timestamp) -> Option<DueCancel> {
+        let Cancel::Asked { at, reason } = &mut self.cancel else { return None };
+        if now < *at + ANSWER_MAX {
+            return None;
+        }
+        *at = now;
+        let client_order_id = self.client_order_id?;
+        (self.status != Some(OrderStatus::PendingCancel)).then(|| DueCancel { client_order_id, reason: reason.clone() })
     }
 }
 
@@ -94,8 +111,10 @@ pub(super) struct Account {
     pub positions: BTreeMap<Symbol, Position>,
     /// By intent, ascending.
     pub working: BTreeMap<Symbol, Vec<WorkingOrder>>,
-    /// As last asked for.
+    /// As last asked for, since the executor last told the account anew.
     pub leverage: BTreeMap<Symbol, u8>,
+    /// Why lost proposals are to be cancelled if they turn up.
+    late_cancels: BTreeMap<IntentId, String>,
 }
 
 #[derive(Debug, Clone)]
@@ -113,6 +132,21 @@ pub(super) struct Books {
 pub(super) struct DueCancel {
     pub client_order_id: ClientOrderId,
     pub reason: String,
+}
+
+/// What nobody answered in time.
+#[derive(Default)]
+pub(super) struct Unanswered {
+    pub proposals: Vec<(AccountId, Symbol, IntentId)>,
+    pub cancels: Vec<(AccountId, Symbol, DueCancel)>,
+    /// When the next one's time is over.
+    pub next: Option<Timestamp>,
+}
+
+impl Unanswered {
+    fn wait_until(&mut self, deadline: Timestamp) {
+        self.next = Some(self.next.map_or(deadline, |earlier| earlier.min(deadline)));
+    }
 }
 
 impl Books {
@@ -146,28 +180,51 @@ impl Books {
 
     /// Takes a proposal without a report off the books; false when there is none.
     pub fn drop_proposal(&mut self, account: AccountId, symbol: Symbol, intent: IntentId) -> bool {
-        let Some(orders) = self.accounts.get_mut(&account).and_then(|known| known.working.get_mut(&symbol)) else { return false };
-        let before = orders.len();
-        orders.retain(|order| order.intent != intent || order.status.is_some());
-        orders.len() < before
+        self.accounts.get_mut(&account).and_then(|known| known.drop_proposal(symbol, intent)).is_some()
     }
 
-    /// Proposals whose time to be answered is over, and when the next one's will be.
-    pub fn unanswered(&self, now: Timestamp) -> (Vec<(AccountId, Symbol, IntentId)>, Option<Timestamp>) {
-        let (mut lost, mut next) = (Vec::new(), None::<Timestamp>);
-        for (account, known) in &self.accounts {
-            for (symbol, orders) in &known.working {
-                for order in orders.iter().filter(|order| order.status.is_none()) {
-                    let deadline = order.since + ANSWER_MAX;
-                    if deadline <= now {
-                        lost.push((*account, *symbol, order.intent));
-                    } else {
-                        next = Some(next.map_or(deadline, |earlier| earlier.min(deadline)));
+    /// The same for one that was lost: it may turn up as an order after all, and a wish to cancel it is kept until then.
+    pub fn lose_proposal(&mut self, account: AccountId, symbol: Symbol, intent: IntentId) {
+        let Some(known) = self.accounts.get_mut(&account) else { return };
+        if let Some(WorkingOrder { cancel: Cancel::WhenReported(reason), .. }) = known.drop_proposal(symbol, intent) {
+            known.late_cancels.insert(intent, reason);
+            if known.late_cancels.len() > LATE_CANCELS {
+                known.late_cancels.pop_first();
+            }
+        }
+    }
+
+    /// Proposals and cancels whose time to be answered is over. The cancels count as asked for anew.
+    pub fn unanswered(&mut self, now: Timestamp) -> Unanswered {
+        let mut found = Unanswered::default();
+        for (account, known) in &mut self.accounts {
+            for (symbol, orders) in &mut known.working {
+                for order in orders {
+                    if order.status.is_none() {
+                        let deadline = order.since + ANSWER_MAX;
+                        if deadline <= now {
+                            found.proposals.push((*account, *symbol, order.intent));
+                        } else {
+                            found.wait_until(deadline);
+                        }
+                    }
+                    if let Some(due) = order.overdue_cancel(now) {
+                        found.cancels.push((*account, *symbol, due));
+                    }
+                    if let Cancel::Asked { at, .. } = order.cancel {
+                        found.wait_until(at + ANSWER_MAX);
                     }
                 }
             }
         }
-        (lost, next)
+        found
+    }
+
+    /// What the account was asked for may be lost with its executor or with the risk manager.
+    pub fn forget_asked(&mut self, account: AccountId) {
+        if let Some(known) = self.accounts.get_mut(&account) {
+            known.leverage.clear();
+        }
     }
 
     pub fn is_own(&self, report: &OrderReport) -> bool {
@@ -202,6 +259,12 @@ impl Account {
         orders.insert(index, order);
     }
 
+    fn drop_proposal(&mut self, symbol: Symbol, intent: IntentId) -> Option<WorkingOrder> {
+        let orders = self.working.get_mut(&symbol)?;
+        let index = orders.iter().position(|order| order.intent == intent && order.status.is_none())?;
+        Some(orders.remove(index))
+    }
+
     fn book_fill(&mut self, report: &OrderReport) {
         let Some(fill) = &report.fill else { return };
         self.positions.entry(report.symbol).or_default().apply(fill.side, fill.price, fill.quantity, fill.fee);
@@ -211,6 +274,7 @@ impl Account {
     fn track(&mut self, report: &OrderReport, intent: IntentId, now: Timestamp) -> Option<DueCancel> {
         let orders = self.working.entry(report.symbol).or_default();
         let place = orders.binary_search_by_key(&intent, |order| order.intent);
+        let late_cancel = self.late_cancels.remove(&intent);
         if report.status.is_terminal() {
             if let Ok(index) = place {
                 orders.remove(index);
@@ -218,10 +282,11 @@ impl Account {
             return None;
         }
         let index = place.unwrap_or_else(|index| {
-            orders.insert(index, heard_of(report, intent, now));
+            let cancel = late_cancel.map_or(Cancel::No, Cancel::WhenReported);
+            orders.insert(index, WorkingOrder { cancel, ..heard_of(report, intent, now) });
             index
         });
-        follow(&mut orders[index], report)
+        follow(&mut orders[index], report, now)
     }
 
     /// The view's positions, all legs of a symbol together, become the strategy's. One that our fills came to as well keeps
@@ -258,7 +323,7 @@ fn heard_of(report: &OrderReport, intent: IntentId, now: Timestamp) -> WorkingOr
 }
 
 /// Brings an order up to its report; gives the cancel that had waited for the order's name.
-fn follow(order: &mut WorkingOrder, report: &OrderReport) -> Option<DueCancel> {
+fn follow(order: &mut WorkingOrder, report: &OrderReport, now: Timestamp) -> Option<DueCancel> {
     order.client_order_id = Some(report.client_order_id);
     order.quantity = report.quantity;
     order.filled = report.filled;
@@ -269,7 +334,7 @@ fn follow(order: &mut WorkingOrder, report: &OrderReport) -> Option<DueCancel> {
     order.status = Some(report.status);
     match std::mem::take(&mut order.cancel) {
         Cancel::WhenReported(reason) => {
-            order.cancel = Cancel::Asked;
+            order.cancel = Cancel::Asked { at: now, reason: reason.clone() };
             Some(DueCancel { client_order_id: report.client_order_id, reason })
         }
         unchanged => {

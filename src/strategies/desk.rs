@@ -60,8 +60,9 @@ pub(super) struct Numbering {
 impl Numbering {
     fn take(&mut self) -> IntentId {
         let id = IntentId::compose(self.epoch, self.slot, self.next);
-        // At the highest message rate that risk admits, 300 a second, it takes five months to come round, and an intent that
-        // risk still remembers is refused as a duplicate.
+        // At 300 intents a second without a pause it takes five months to come round. From then on risk, which remembers the
+        // newest id of each proposer, refuses every intent of this strategy as a duplicate: nothing is sent twice, and nothing
+        // more is sent. A restart of the daemon begins a new epoch, whose ids are newer than all before.
         self.next = self.next.wrapping_add(1);
         id
     }
@@ -72,12 +73,12 @@ impl Numbering {
 pub(super) struct Alarms {
     /// The earliest time the strategy asked for.
     pub wake: Option<Timestamp>,
-    /// The earliest time a proposal runs out of patience.
+    /// The earliest time a proposal or a cancel has waited too long for its answer.
     pub answer: Option<Timestamp>,
 }
 
 impl Alarms {
-    fn sooner(slot: &mut Option<Timestamp>, at: Timestamp) {
+    pub(super) fn sooner(slot: &mut Option<Timestamp>, at: Timestamp) {
         *slot = Some(slot.map_or(at, |earlier| earlier.min(at)));
     }
 }
@@ -194,8 +195,9 @@ impl Desk<'_> {
         intent
     }
 
-    /// Asks for the cancel of one of the strategy's orders, once: while an earlier ask is on its way nothing is sent. An order
-    /// that nobody has reported yet is cancelled with its first report.
+    /// Asks for the cancel of one of the strategy's orders, once: while an earlier ask is on its way nothing is sent, and one that
+    /// got lost on its way is repeated without the strategy's doing. An order that nobody has reported yet is cancelled with
+    /// its first report.
     pub fn cancel(&mut self, account: AccountId, symbol: Symbol, intent: IntentId, reason: &str) {
         let Some(orders) = self.books.accounts.get_mut(&account).and_then(|known| known.working.get_mut(&symbol)) else { return };
         let Some(order) = orders.iter_mut().find(|order| order.intent == intent) else { return };
@@ -206,11 +208,13 @@ impl Desk<'_> {
             order.cancel = Cancel::WhenReported(reason.to_owned());
             return;
         };
-        order.cancel = Cancel::Asked;
+        order.cancel = Cancel::Asked { at: self.now, reason: reason.to_owned() };
+        Alarms::sooner(&mut self.alarms.answer, self.now + ANSWER_MAX);
         self.effects.push(StrategyEffect::Cancel { account, symbol, client_order_id, reason: reason.to_owned() });
     }
 
-    /// Asks for a leverage; the same one again is not sent.
+    /// Asks for a leverage; the same one again is not sent, unless the account's executor was started again meanwhile: ask
+    /// whenever it matters, before each entry.
     pub fn set_leverage(&mut self, account: AccountId, symbol: Symbol, leverage: u8) {
         let Some(known) = self.books.accounts.get_mut(&account).filter(|known| known.open) else { return };
         if self.warming || known.leverage.insert(symbol, leverage) == Some(leverage) {

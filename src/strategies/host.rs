@@ -66,6 +66,11 @@ impl StrategyHost {
         self.numbering.next
     }
 
+    /// What was asked for outside an order's life, a leverage, did not arrive: the strategy's next ask is sent again.
+    pub fn forget_asked(&mut self, account: AccountId) {
+        self.books.forget_asked(account);
+    }
+
     /// Takes one input; effects are in the order in which they must be carried out.
     pub fn on(&mut self, now: Timestamp, input: HostInput<'_>, effects: &mut Vec<StrategyEffect>) {
         match input {
@@ -74,9 +79,10 @@ impl StrategyHost {
             HostInput::Report(report) => self.on_report(now, report, effects),
             HostInput::Refused(refusal) => self.on_refused(now, refusal, effects),
             HostInput::Account(view) => self.on_account(now, view, effects),
+            HostInput::Anew(account) => self.forget_asked(account),
         }
         if self.alarms.answer.is_some_and(|at| at <= now) {
-            self.give_up_unanswered(now, effects);
+            self.see_to_unanswered(now, effects);
         }
         if self.alarms.wake.is_some_and(|at| at <= now) {
             self.alarms.wake = None;
@@ -117,6 +123,7 @@ impl StrategyHost {
     fn on_report(&mut self, now: Timestamp, report: &OrderReport, effects: &mut Vec<StrategyEffect>) {
         if let Some(due) = self.books.on_report(report, now) {
             let (account, symbol) = (report.account, report.symbol);
+            Alarms::sooner(&mut self.alarms.answer, now + ANSWER_MAX);
             effects.push(StrategyEffect::Cancel { account, symbol, client_order_id: due.client_order_id, reason: due.reason });
         }
         if self.books.is_own(report) && self.books.is_open(report.account) {
@@ -137,13 +144,16 @@ impl StrategyHost {
         }
     }
 
-    /// A proposal that neither risk nor an executor answered was lost with an actor. The strategy must not wait for ever; if
-    /// the order turns up after all, its report makes it known again.
-    fn give_up_unanswered(&mut self, now: Timestamp, effects: &mut Vec<StrategyEffect>) {
-        let (lost, next) = self.books.unanswered(now);
-        self.alarms.answer = next;
-        for (account, symbol, intent) in lost {
-            self.books.drop_proposal(account, symbol, intent);
+    /// What neither risk nor an executor answered was lost with an actor. The strategy must not wait for ever: a cancel is asked
+    /// for again, and of a proposal it is told; if the order turns up after all, its report makes it known again.
+    fn see_to_unanswered(&mut self, now: Timestamp, effects: &mut Vec<StrategyEffect>) {
+        let unanswered = self.books.unanswered(now);
+        self.alarms.answer = unanswered.next;
+        for (account, symbol, due) in unanswered.cancels {
+            effects.push(StrategyEffect::Cancel { account, symbol, client_order_id: due.client_order_id, reason: due.reason });
+        }
+        for (account, symbol, intent) in unanswered.proposals {
+            self.books.lose_proposal(account, symbol, intent);
             let refusal = Refusal {
                 intent,
                 account,

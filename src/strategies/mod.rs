@@ -90,6 +90,9 @@ pub enum HostInput<'a> {
     Refused(&'a Refusal),
     /// An account's books: after recovery and on every change.
     Account(&'a AccountView),
+    /// The account's books are about to be told anew, because its executor or the risk manager was started again: a leverage
+    /// that was asked of it before may be lost.
+    Anew(AccountId),
 }
 
 /// What a strategy host wants.

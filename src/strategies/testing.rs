@@ -92,7 +92,7 @@ pub fn candle(index: i64, close: Price) -> Candle {
 }
 
 pub fn view(last: Price, at: Timestamp) -> MarketView {
-    MarketView { symbol: btc(), at, bid: None, ask: None, last: Some(last), mark: None, stale: false, sequence: 0 }
+    MarketView { symbol: btc(), at, heard_at: at, bid: None, ask: None, last: Some(last), mark: None, stale: false, sequence: 0 }
 }
 
 /// A host, and a venue that does as it is told by the test.
@@ -170,7 +170,7 @@ impl Bench {
         };
         let positions = if self.position.is_zero() { Vec::new() } else { vec![position] };
         let (account, wallet, equity) = (account(), self.equity, self.equity);
-        self.feed(HostInput::Account(&AccountView { account, wallet, equity, day_pnl: Money::ZERO, positions, at: self.now }));
+        self.feed(HostInput::Account(&AccountView { account, wallet, equity, day_pnl: Some(Money::ZERO), positions, at: self.now }));
     }
 
     /// Somebody else moved the account's position.

@@ -31,7 +31,7 @@ pub use driver::StartOutcome;
 pub use inject::Inject;
 pub use mailbox::{InMailbox, MailboxGauge};
 pub use reporter::Reporter;
-pub use runtimes::{Runtimes, ThreadHeartbeat};
+pub use runtimes::{Runtimes, SERVICES_WORKERS, ThreadHeartbeat};
 pub use supervised::ChildFault;
 pub use supervisor::{
     Environment, RuntimeHandles, SupervisionSink, Supervisor, SupervisorGone, SupervisorHandle, SupervisorMessage, SupervisorRef,

@@ -1,6 +1,6 @@
 //! The threads of the daemon: one current-thread runtime on its own thread for everything hot, one multi-thread runtime
 //! for everything that may take its time. A tiny task on a runtime bumps its [`ThreadHeartbeat`], so that the thread watch
-//! sees from outside when no task there runs any more.
+//! sees from outside when no task there runs any more: on the one by a timer, on the other each time the watch asks.
 
 use std::io;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::supervisor::RuntimeHandles;
 
 /// One worker can block for a moment (a DNS lookup, a big JSON) while the other answers.
-const SERVICES_WORKERS: usize = 2;
+pub const SERVICES_WORKERS: usize = 2;
 /// Twenty wake-ups a second: 0.0x % of a core, and a tenth of the time in which a stall must be found.
 pub(super) const HEARTBEAT_EVERY: Duration = Duration::from_millis(50);
 
@@ -23,14 +23,16 @@ pub(super) const HEARTBEAT_EVERY: Duration = Duration::from_millis(50);
 pub struct ThreadHeartbeat {
     name: &'static str,
     beats: Arc<AtomicU64>,
+    /// Where it beats only when it is asked to.
+    asked: Option<Handle>,
 }
 
 impl ThreadHeartbeat {
     /// Starts to beat on that runtime, for as long as the runtime lives. It is no child: it must not depend on a supervisor
     /// that lives on the very thread it watches.
     #[must_use]
-    pub fn start(name: &'static str, runtime: &Handle) -> Self {
-        let heartbeat = Self { name, beats: Arc::default() };
+    fn start(name: &'static str, runtime: &Handle) -> Self {
+        let heartbeat = Self { name, beats: Arc::default(), asked: None };
         let beats = Arc::clone(&heartbeat.beats);
         runtime.spawn(async move {
             let mut tick = tokio::time::interval(HEARTBEAT_EVERY);
@@ -42,6 +44,23 @@ impl ThreadHeartbeat {
             }
         });
         heartbeat
+    }
+
+    /// Beats when it is asked, for a runtime with several threads. One of them waits for timers on behalf of all; when that
+    /// one is held up by a task, no timer fires until something from outside wakes another. An answer to a question from
+    /// outside tells whether any of them is free, and wakes it.
+    #[must_use]
+    fn when_asked(name: &'static str, runtime: &Handle) -> Self {
+        Self { name, beats: Arc::default(), asked: Some(runtime.clone()) }
+    }
+
+    /// Asks for a beat. Each question is a task of its own: one that waits in a busy thread's queue does not stand for the
+    /// next.
+    pub fn ask(&self) {
+        if let Some(runtime) = &self.asked {
+            let beats = Arc::clone(&self.beats);
+            drop(runtime.spawn(async move { beats.fetch_add(1, Relaxed) }));
+        }
     }
 
     #[must_use]
@@ -61,6 +80,7 @@ pub struct Runtimes {
     services: Runtime,
     trading: Handle,
     trading_heartbeat: ThreadHeartbeat,
+    services_heartbeat: ThreadHeartbeat,
     stop: CancellationToken,
     trading_ended: mpsc::Receiver<()>,
 }
@@ -83,7 +103,8 @@ impl Runtimes {
             let _unheard = ended.send(());
         })?;
         let trading_heartbeat = ThreadHeartbeat::start("trading", &trading);
-        Ok(Self { services, trading, trading_heartbeat, stop, trading_ended })
+        let services_heartbeat = ThreadHeartbeat::when_asked("services", services.handle());
+        Ok(Self { services, trading, trading_heartbeat, services_heartbeat, stop, trading_ended })
     }
 
     #[must_use]
@@ -94,6 +115,11 @@ impl Runtimes {
     #[must_use]
     pub fn trading_heartbeat(&self) -> ThreadHeartbeat {
         self.trading_heartbeat.clone()
+    }
+
+    #[must_use]
+    pub fn services_heartbeat(&self) -> ThreadHeartbeat {
+        self.services_heartbeat.clone()
     }
 
     /// Runs the daemon's main future with the services runtime behind it.

@@ -3,16 +3,15 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
 use super::child::{Child, ChildContext, StopBy};
 use super::supervised::{ChildFault, panic_text};
-use super::supervisor::{SupervisorGone, SupervisorRef};
 use crate::domain::mode::FaultClass;
-use crate::domain::restart::{ChildName, Restart, RuntimeKind};
+use crate::domain::restart::{ChildName, RuntimeKind};
 
 type Body = Pin<Box<dyn Future<Output = Result<(), ActorProcessingErr>> + Send>>;
 
@@ -96,30 +95,4 @@ where
         Ok(Err(payload)) => std::panic::resume_unwind(Box::new(panic_text(&*payload))),
         Err(_) => Err(fault(format!("the thread of {name} ended without a result"))),
     }
-}
-
-/// Runs a task once under a running supervisor, in place of a bare spawn: a temporary child, forgotten when it ends.
-///
-/// # Errors
-/// When the supervisor is not running.
-pub fn spawn_supervised<F, B>(supervisor: &SupervisorRef, name: ChildName, runtime: RuntimeKind, body: F) -> Result<(), SupervisorGone>
-where
-    F: FnOnce(ChildContext) -> B + Send + 'static,
-    B: Future<Output = Result<(), ChildFault>> + Send + 'static,
-{
-    let body = Mutex::new(Some(body));
-    let once = move |context: ChildContext| {
-        let body = body.lock().unwrap_or_else(PoisonError::into_inner).take().map(|body| body(context));
-        async move {
-            match body {
-                Some(body) => body.await,
-                // A temporary child is never restarted, except by an operator who asks for it.
-                None => Err(ChildFault::new(
-                    FaultClass::Panic,
-                    "expected the first start of a task that runs once, found another: spawn it anew",
-                )),
-            }
-        }
-    };
-    supervisor.add(Child::task(name, runtime, once).restart(Restart::Temporary))
 }

@@ -3,7 +3,7 @@
 //!
 //! No false alarm when the whole process stood still (suspended, swapped out, a starved machine): time counts as silence
 //! only as far as the watch itself was awake to see it. A look that comes late counts for at most twice its interval, so
-//! that after any pause the watched thread still has most of the limit to show a beat.
+//! that after any pause the watched thread still has most of the limit to show a beat. The watch over the disk is the same.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ pub enum Verdict {
     Stalled(Duration),
 }
 
-/// The decision about one thread: pure, fed with the time of each look and the beats it saw.
+/// The decision about one thread, or about any work that must go on: fed with the time of each look and the beats it saw.
 #[derive(Debug, Clone)]
 pub struct ThreadWatch {
     limit: Duration,
@@ -58,6 +58,15 @@ impl ThreadWatch {
         }
         Verdict::Stalled(self.silent_for)
     }
+
+    /// A look that found nothing to do, and so nothing to be silent about.
+    pub fn idle(&mut self, now: Duration) -> Verdict {
+        self.looked_at = now;
+        self.beats = None;
+        self.silent_for = Duration::ZERO;
+        self.reported = false;
+        Verdict::Alive
+    }
 }
 
 /// A thread that stands still.
@@ -67,18 +76,17 @@ pub struct StallFound {
     pub silent_for: Duration,
 }
 
-/// A child with a thread of its own that watches the others and calls `on_stall` once for each stall. The callback runs on
+/// A child with a thread of its own that watches the others, each with its limit, and calls `on_stall` once for each stall. The callback runs on
 /// the watch's thread: set the halt gate there, hand over the rest.
 #[must_use]
 pub fn watch_threads(
     name: ChildName,
-    threads: Vec<ThreadHeartbeat>,
-    limit: Duration,
+    threads: Vec<(ThreadHeartbeat, Duration)>,
     on_stall: impl Fn(StallFound) + Send + Sync + 'static,
 ) -> Child {
     let body = move |context: super::child::ChildContext| {
         let began = Instant::now();
-        let mut watches: Vec<_> = threads.iter().map(|thread| (thread, ThreadWatch::new(limit, LOOK_EVERY))).collect();
+        let mut watches: Vec<_> = threads.iter().map(|(thread, limit)| (thread, ThreadWatch::new(*limit, LOOK_EVERY))).collect();
         context.reporter.ready();
         while !context.stop.is_cancelled() {
             std::thread::park_timeout(LOOK_EVERY);
@@ -88,6 +96,7 @@ pub fn watch_threads(
                 if let Verdict::Stalled(silent_for) = watch.look(began.elapsed(), thread.beats()) {
                     on_stall(StallFound { thread: thread.name(), silent_for });
                 }
+                thread.ask();
             }
         }
         Ok(())
@@ -140,6 +149,29 @@ mod tests {
         let resumed = Duration::from_secs(3_600);
         watch.look(resumed, 7);
         assert!(stalled_after(&mut watch, resumed) <= ms(500));
+    }
+
+    #[test]
+    fn work_that_ends_and_begins_anew_is_measured_from_its_beginning() {
+        let mut watch = ThreadWatch::new(LIMIT, TICK);
+        let mut now = Duration::ZERO;
+        let mut look = |work: Option<u64>| {
+            now += TICK;
+            match work {
+                Some(work) => watch.look(now, work),
+                None => watch.idle(now),
+            }
+        };
+        for commit in 0..20 {
+            for _ in 0..7 {
+                assert!(!matches!(look(Some(commit)), Verdict::Stalled(_)), "each is within the limit");
+            }
+        }
+        for _ in 0..7 {
+            look(Some(99));
+            assert_eq!(look(None), Verdict::Alive);
+        }
+        assert!((0..9).any(|_| matches!(look(Some(99)), Verdict::Stalled(_))));
     }
 
     #[test]

@@ -195,6 +195,21 @@ impl ThreadStalled<'_> {
     }
 }
 
+/// The wall clock was set, or the machine was suspended.
+pub struct ClockStepped {
+    pub ahead: bool,
+    pub by: Duration,
+}
+
+impl ClockStepped {
+    pub fn emit(self) {
+        let Self { ahead, by } = self;
+        counter!("ringfence_clock_steps_total", "direction" => if ahead { "ahead" } else { "behind" }).increment(1);
+        let what = if ahead { "followed at once" } else { "our time runs at half speed until it is reached; a restart takes it at once" };
+        warn!(target: DAEMON, by_ms = millis(by), ahead, what, "the wall clock is elsewhere");
+    }
+}
+
 /// The ladder moved. `by` is a person's name when a person moved it.
 pub struct ModeChanged<'a> {
     pub scope: Scope,
@@ -337,6 +352,20 @@ impl ReloadRefused<'_> {
             error!(target: DAEMON, error, "configuration refused");
         }
         error!(target: DAEMON, errors = self.errors.len(), "reload refused whole, the old configuration runs on");
+    }
+}
+
+/// A market was so far behind its feed that what waited for it was thrown away.
+pub struct FramesDropped {
+    pub symbol: Symbol,
+    pub count: u64,
+}
+
+impl FramesDropped {
+    pub fn emit(self) {
+        let Self { symbol, count } = self;
+        counter!("ringfence_feed_frames_dropped_total", "symbol" => symbol.to_string()).increment(count);
+        warn!(target: MARKET, %symbol, count, "frames dropped");
     }
 }
 

@@ -3,7 +3,6 @@
 //! full the line is lost and counted.
 
 use std::backtrace::Backtrace;
-use std::fs::OpenOptions;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -16,6 +15,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, reload};
 
+use super::log_file::{FILE_MAX, LogFile};
 use super::{LogFormat, LogSink, TelemetryError};
 
 /// Lines waiting for the writer. At some 200 bytes a line this is at most about 1.6 MB, and at ten thousand lines a
@@ -147,7 +147,7 @@ pub(super) fn writer(sink: &LogSink) -> Result<(QueueWriter, WriterGuard), Telem
     let (out, ansi): (Box<dyn Write + Send>, bool) = match sink {
         LogSink::Stderr => (Box::new(io::stderr()), io::stderr().is_terminal()),
         LogSink::File(path) => {
-            let file = OpenOptions::new().create(true).append(true).open(path);
+            let file = LogFile::open(path, FILE_MAX);
             (Box::new(file.map_err(|source| TelemetryError::LogFile { path: path.clone(), source })?), false)
         }
     };

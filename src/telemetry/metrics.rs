@@ -67,7 +67,7 @@ fn describe() {
     describe_gauge!("ringfence_process_open_fds", "open file descriptors");
     describe_gauge!("ringfence_mailbox_depth", "messages waiting for a child");
     describe_gauge!("ringfence_account_equity", "wallet plus open profit, settlement currency");
-    describe_gauge!("ringfence_account_day_pnl", "equity less equity at the start of the UTC day");
+    describe_gauge!("ringfence_account_day_pnl", "equity less equity at the start of the UTC day; NaN while a position has no price");
     describe_gauge!("ringfence_mode", "0 Normal, 1 ReduceOnly, 2 CancelOnly, 3 Halted, by scope");
     describe_histogram!("ringfence_decision_seconds", "a strategy's decision to the order in the executor's outbox");
     describe_histogram!("ringfence_order_ack_seconds", "order sent to the venue's word on it");
@@ -84,6 +84,8 @@ fn describe() {
     describe_counter!("ringfence_journal_failures_total", "journal faults");
     describe_counter!("ringfence_reloads_total", "configuration reloads, by outcome");
     describe_counter!("ringfence_feed_gaps_total", "gaps found in a market stream");
+    describe_counter!("ringfence_feed_frames_dropped_total", "frames thrown away because their market was too far behind");
+    describe_counter!("ringfence_clock_steps_total", "steps of the wall clock of a second and more, by direction");
     describe_counter!("ringfence_feed_disconnects_total", "market streams lost");
     describe_counter!("ringfence_spans_lost_total", "spans that never reached the collector, by reason");
     describe_counter!("ringfence_spans_sent_total", "spans that the collector took");
@@ -107,10 +109,11 @@ pub fn mailbox_depth(child: &str, depth: usize) {
     gauge!("ringfence_mailbox_depth", "child" => child.to_owned()).set(depth as f64);
 }
 
-/// An account's books. A gauge is a statistic: the exact amounts are in `/status` and in the journal.
-pub fn account_books(account: AccountId, equity: Money, day_pnl: Money) {
+/// An account's books. A gauge is a statistic: the exact amounts are in `/status` and in the journal. What is not known is
+/// not a number: a gauge that was shown once cannot be taken back, and its last value would pass for today's.
+pub fn account_books(account: AccountId, equity: Money, day_pnl: Option<Money>) {
     gauge!("ringfence_account_equity", "account" => account.to_string()).set(statistic(equity));
-    gauge!("ringfence_account_day_pnl", "account" => account.to_string()).set(statistic(day_pnl));
+    gauge!("ringfence_account_day_pnl", "account" => account.to_string()).set(day_pnl.map_or(f64::NAN, statistic));
 }
 
 /// The times of one account's orders. Made once, because looking a histogram up costs more than the decision it measures.
@@ -179,11 +182,14 @@ mod tests {
         let handle = MetricsHandle { prometheus: recorder.handle(), started: Instant::now() };
         let text = ::metrics::with_local_recorder(&recorder, || {
             mailbox_depth("executor/a1", 3);
-            account_books(AccountId::new("a1").unwrap(), Money("1000.5".parse().unwrap()), Money("-0.5".parse().unwrap()));
+            account_books(AccountId::new("a1").unwrap(), Money("1000.5".parse().unwrap()), Some(Money("-0.5".parse().unwrap())));
+            account_books(AccountId::new("a2").unwrap(), Money::ZERO, Some(Money::ZERO));
+            account_books(AccountId::new("a2").unwrap(), Money::ZERO, None);
             handle.render()
         });
         assert!(text.contains("ringfence_mailbox_depth{child=\"executor/a1\"} 3"), "{text}");
         assert!(text.contains("ringfence_account_equity{account=\"a1\"} 1000.5"), "{text}");
+        assert!(text.contains("ringfence_account_day_pnl{account=\"a2\"} NaN"), "{text}");
         assert!(text.contains("ringfence_uptime_seconds"), "{text}");
         #[cfg(target_os = "linux")]
         assert!(text.contains("ringfence_process_resident_bytes") && text.contains("ringfence_process_open_fds"), "{text}");

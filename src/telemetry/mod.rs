@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "uptime and the last moments of a process are of the machine's time")]
 
 pub mod events;
+mod log_file;
 pub mod logs;
 pub mod metrics;
 pub mod otlp;

@@ -52,7 +52,7 @@ impl Control for FakeDaemon {
                 open_orders: 1,
                 wallet: amount("1000"),
                 equity: amount("1000.10"),
-                day_pnl: amount("0.1"),
+                day_pnl: Some(amount("0.1")),
                 positions: Vec::new(),
             }],
             strategies: Vec::new(),

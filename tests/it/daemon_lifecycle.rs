@@ -258,7 +258,7 @@ fn check_against_the_exchange(home: &std::sync::Arc<Home>, ledger: &Ledger) {
     // Until every position has a price the day's figure is not known.
     let priced =
         |status: &Value| status["symbols"].as_array().unwrap().iter().all(|symbol| symbol["stale"] == false && symbol["last"].is_string());
-    let known = |status: &Value| priced(status) && accounts(status).iter().all(|account| !amount(&account["day_pnl"]).is_zero());
+    let known = |status: &Value| priced(status) && accounts(status).iter().all(|account| account["day_pnl"].is_string());
     let status = daemon.wait_for_status("has a price for every position", Duration::from_secs(20), known);
     for account in accounts(&status) {
         let name = account["name"].as_str().unwrap();

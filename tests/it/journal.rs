@@ -41,6 +41,7 @@ fn entry(number: u64) -> Entry {
     let record = match number % 6 {
         0 => order_intended(account, client_order_id, intent),
         1 | 2 => Record::OrderChanged {
+            cancel_wanted: false,
             account,
             client_order_id,
             intent,
@@ -123,17 +124,24 @@ fn entries(numbers: std::ops::Range<u64>) -> Vec<Entry> {
     numbers.map(entry).collect()
 }
 
+/// An answer to wait for.
+fn answer() -> (Ack, mpsc::Receiver<AckResult>) {
+    let (sender, answer) = mpsc::channel();
+    // Whoever asked may have stopped waiting.
+    (Ack::Callback(Box::new(move |result| drop(sender.send(result)))), answer)
+}
+
 fn append(handle: &JournalHandle, entries: Vec<Entry>) -> AckResult {
-    let (ack, answer) = Ack::oneshot();
+    let (ack, answer) = answer();
     handle.append(entries, ack).unwrap();
-    answer.blocking_recv().unwrap()
+    answer.recv().unwrap()
 }
 
 fn checkpoint(handle: &JournalHandle, state: &str) -> AckResult {
-    let (ack, answer) = Ack::oneshot();
+    let (ack, answer) = answer();
     let state = serde_json::value::RawValue::from_string(state.to_owned()).unwrap();
     handle.append_checkpoint(Timestamp(5), state, ack).unwrap();
-    answer.blocking_recv().unwrap()
+    answer.recv().unwrap()
 }
 
 /// The replayed entries without what every start and stop writes itself.
@@ -178,34 +186,27 @@ fn a_second_daemon_is_told_who_holds_the_directory() {
 }
 
 #[test]
-fn answers_come_in_the_order_of_the_appends_whatever_their_kind() {
+fn answers_come_in_the_order_of_the_appends_with_the_rows_that_they_are_about() {
     let data = tempfile::tempdir().unwrap();
     let (journal, _) = open(data.path());
     let handle = journal.handle();
     // While the writer hangs everything queues up, so that one commit answers all of it.
     handle.inject(InjectedFault::Stall(Duration::from_millis(50)));
     let (order, seen) = mpsc::channel();
-    let (tokens, mut answers) = Ack::channel();
     for number in 0..200u64 {
         let order = order.clone();
         let ack = match number % 4 {
-            0 => Ack::Callback(Box::new(move |result: AckResult| order.send((number, result.unwrap())).unwrap())),
             1 => Ack::None,
-            _ => Ack::Token { token: number, to: tokens.clone() },
+            _ => Ack::Callback(Box::new(move |result: AckResult| order.send((number, result.unwrap())).unwrap())),
         };
         handle.append(entries(number..number + 1), ack).unwrap();
     }
     let barrier = append(&handle, Vec::new()).unwrap();
-    let by_callback: Vec<_> = seen.try_iter().collect();
-    assert_eq!(by_callback.iter().map(|(number, _)| *number).collect::<Vec<_>>(), (0..200).step_by(4).collect::<Vec<_>>());
-    let mut by_token = Vec::new();
-    while let Some(batch) = answers.try_recv() {
-        by_token.extend(batch);
-    }
-    let expected: Vec<_> = (0..200).filter(|number| number % 4 > 1).collect();
-    assert_eq!(by_token.iter().map(|ack| ack.token).collect::<Vec<_>>(), expected);
+    let answers: Vec<_> = seen.try_iter().collect();
+    let expected: Vec<_> = (0..200).filter(|number| number % 4 != 1).collect();
+    assert_eq!(answers.iter().map(|(number, _)| *number).collect::<Vec<_>>(), expected);
     // Row 1 is the start's own.
-    assert!(by_token.iter().all(|ack| ack.result.as_ref().unwrap().first_seq == ack.token + 2));
+    assert!(answers.iter().all(|(number, durable)| durable.first_seq == number + 2));
     assert_eq!(barrier.last_seq, 201);
     assert_eq!(handle.rows_in_flight(), 0);
 }

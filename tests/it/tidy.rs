@@ -69,7 +69,7 @@ const BANS: &[Ban] = &[
         except: &[
             ("src/supervision/", "heartbeats and deadlines are of the machine's time"),
             ("src/telemetry/", "spans and uptime are of the machine's time"),
-            ("src/exchange/shell/mod.rs", "the wall clock, which a test replaces by its own"),
+            ("src/messages/clock.rs", "the daemon's clock, which everybody who trades reads"),
             ("src/exchange/stream/", "a connection's pings and silences are of the machine's time"),
             ("src/store/mod.rs", "the wall clock that rows are dated by where nobody passes another"),
             ("src/app/", "a root: it starts the clock and measures a command's speed"),

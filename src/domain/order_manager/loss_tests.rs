@@ -141,7 +141,7 @@ fn a_new_position_is_not_valued_at_the_mark_of_one_long_gone() {
     desk.venue(3, VenueEvent::Filled(sold));
     let dear = Fill { price: "150".parse().unwrap(), ..trade(ClientOrderId::new("by-hand").unwrap(), 3, "10") };
     desk.venue(3_600_000, VenueEvent::Filled(dear));
-    assert_eq!(desk.manager.view(at(3_600_000)).day_pnl, Money::ZERO, "bought at the market: nothing is lost");
+    assert_eq!(desk.manager.view(at(3_600_000)).day_pnl, Some(Money::ZERO), "bought at the market: nothing is lost");
 }
 
 #[test]
@@ -155,7 +155,43 @@ fn a_first_start_on_a_used_account_opens_its_day_with_the_venues_wallet() {
     let opened: Vec<_> =
         desk.rows.iter().filter_map(|row| if let Record::DayOpened { equity, .. } = row { Some(*equity) } else { None }).collect();
     assert_eq!(opened, ["990".parse().unwrap()], "with its wallet and at the market's price, or not at all");
-    assert_eq!(desk.manager.view(at(1_500)).day_pnl, Money::ZERO);
+    assert_eq!(desk.manager.view(at(1_500)).day_pnl, Some(Money::ZERO));
+}
+
+/// Its answer may come to the next executor, which must know that the order is not wanted any more.
+#[test]
+fn a_cancel_that_waits_for_the_orders_answer_outlives_the_executor() {
+    for unknown in [false, true] {
+        let mut before = Desk::ready();
+        let id = before.submit(1, "2");
+        if unknown {
+            before.venue(1, VenueEvent::OutcomeUnknown { client_order_id: id, why: "time-out".into() });
+        }
+        before.on(2, cancel(id));
+        let rows = before.rows.len();
+        before.on(3, cancel(id));
+        assert_eq!(before.rows.len(), rows, "one row for one wish");
+        let mut after = Desk::recovered(before.replayed(), 2);
+        after.venue(60_000, VenueEvent::SnapshotIs(VenueSnapshot::default()));
+        after.venue(60_001, VenueEvent::OrderIs { client_order_id: id, order: Some(listed(id, OrderStatus::Working, "0")) });
+        assert!(after.sent.contains(&VenueCommand::Cancel { symbol: symbol(), client_order_id: id }), "{:?}", after.sent);
+        assert_eq!(after.status(id), OrderStatus::PendingCancel);
+    }
+}
+
+/// An account that lost while nobody had a price must not look like one that lost nothing.
+#[test]
+fn the_days_figure_is_not_known_while_a_position_has_no_price() {
+    let mut before = Desk::ready();
+    let id = before.submit(1, "1");
+    before.venue(1, fill(id, 1, "1"));
+    assert_eq!(before.manager.view(at(1)).day_pnl, Some(Money::ZERO));
+    let mut after = Desk::recovered(before.replayed(), 2);
+    after.venue(0, VenueEvent::SnapshotIs(VenueSnapshot { positions: vec![position("1")], ..VenueSnapshot::default() }));
+    assert!(after.manager.is_ready());
+    assert_eq!(after.manager.view(at(1)).day_pnl, None);
+    after.on(2, Input::Mark { symbol: symbol(), price: "90".parse().unwrap() });
+    assert_eq!(after.manager.view(at(2)).day_pnl, Some("-10".parse().unwrap()));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, StrategyId, Symbol};
 use super::ladder::ModeTable;
 use super::mode::{FaultClass, Mode, Scope};
-use super::money::{Money, Price};
+use super::money::Price;
 use super::order::{AccountView, NewOrder, OrderIntent, OrderReport, OrderStatus, SelfTradePrevention, VenueCommand, VenueEvent};
 use super::outbox::Outbox;
 use super::position::Positions;
@@ -25,6 +25,7 @@ use super::recovery::{AccountState, DayOpen};
 use super::risk::{AccountBook, Approved};
 use super::time::Timestamp;
 pub use order::Order;
+pub use recover::journalled;
 
 /// An order without an answer for so long is `Unknown`. Venues answer within tens of milliseconds; their own engine
 /// time-out is 10 s.
@@ -350,7 +351,7 @@ impl OrderManager {
         if order.status.is_terminal() || order.status == OrderStatus::PendingCancel {
             return;
         }
-        order.cancel_wanted = true;
+        let asked_before = std::mem::replace(&mut order.cancel_wanted, true);
         if order.status == OrderStatus::Working {
             order.set(now, OrderStatus::PendingCancel);
             let row = order.row(self.account, Some(reason.to_owned()));
@@ -358,6 +359,10 @@ impl OrderManager {
             out.push(Effect::Send(VenueCommand::Cancel { symbol, client_order_id: id }));
             out.persist(vec![row], vec![]);
             out.push(Effect::Report(Arc::new(report)));
+        } else if !asked_before {
+            // The wish waits for the venue's answer, and must outlive this executor if the answer comes to the next one.
+            let why = format!("to be cancelled when it has an answer: {reason}");
+            out.persist(vec![order.row(self.account, Some(why))], vec![]);
         }
     }
 
@@ -461,8 +466,8 @@ impl OrderManager {
         let mark = |symbol: Symbol| self.marks.get(&symbol).copied();
         let valuation = self.positions.unrealized(mark);
         let equity = self.positions.wallet() + valuation.unrealized;
-        // While a position has no price the day's figure is not known; it stays zero rather than wrong.
-        let day_pnl = self.day.filter(|_| valuation.unmarked == 0).map_or(Money::ZERO, |day| equity - day.equity);
+        // While a position has no price the day's figure is not known, and zero would pass for a day without a loss.
+        let day_pnl = self.day.filter(|_| valuation.unmarked == 0).map(|day| equity - day.equity);
         AccountView {
             account: self.account,
             wallet: self.positions.wallet(),

@@ -57,12 +57,12 @@ impl Order {
     /// From the journal after a restart: it may have been sent or not, so it is unknown whatever its row says.
     pub(super) fn recovered(open: OpenOrder) -> Self {
         let created = open.intent.decided_at;
-        let cancel_wanted = open.status == OrderStatus::PendingCancel;
         let mut order = Self::new(created, open.intent, open.order, open.trades_from);
         order.status = OrderStatus::Unknown;
         order.filled = open.filled;
         order.venue_order_id = open.venue_order_id;
-        order.cancel_wanted = cancel_wanted;
+        // A checkpoint of an earlier version says it by the status alone.
+        order.cancel_wanted = open.cancel_wanted || open.status == OrderStatus::PendingCancel;
         order
     }
 
@@ -121,6 +121,7 @@ impl Order {
             status: self.status,
             filled: self.filled,
             venue_order_id: self.venue_order_id,
+            cancel_wanted: self.cancel_wanted,
             detail,
         }
     }

@@ -1,18 +1,28 @@
 //! Recovery, which is also start-up: ask the venue, book the trades that were missed, compare, repair, and only then let
 //! orders pass.
 
-use super::super::ids::{ClientOrderId, Symbol};
+use super::super::ids::{ClientOrderId, Epoch, Symbol};
+use super::super::ladder::ModeTable;
 use super::super::mode::FaultClass;
 use super::super::money::Money;
 use super::super::order::{OrderStatus, VenueCommand, VenueSnapshot};
 use super::super::reconcile::{self, Finding};
 use super::super::record::Record;
+use super::super::recovery::AccountState;
+use super::super::risk::AccountBook;
 use super::super::time::Timestamp;
 use super::order::Order;
 use super::{CHECK_EVERY, Effect, OrderManager, Out, Phase, QUERY_EVERY};
 
 /// What our rounding of a partial close may differ from the venue's, over ten thousand of them (1e-8 each), and more.
 const WALLET_TOLERANCE: Money = Money(rust_decimal::Decimal::from_parts(1, 0, 0, false, 2));
+
+/// An account as the journal has it: what risk counts until the account's executor has asked the venue.
+#[must_use]
+pub fn journalled(now: Timestamp, state: AccountState) -> AccountBook {
+    let manager = OrderManager::new(state.positions.account(), Epoch::default(), ModeTable::default(), state);
+    AccountBook { view: manager.view(now), open: manager.open_reports(now), since: Timestamp::ZERO }
+}
 
 impl OrderManager {
     /// Back to CancelOnly, and ask. Orders on their way keep their status: their answers may still come.

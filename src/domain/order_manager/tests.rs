@@ -4,7 +4,7 @@
 use super::super::ids::IntentId;
 use super::super::market::MarketView;
 use super::super::mode::Scope;
-use super::super::money::Quantity;
+use super::super::money::{Money, Quantity};
 use super::super::order::{EndReason, Fill, OrderKind, PositionSide, Side, TimeInForce, VenueOrder, VenuePosition, VenueSnapshot};
 use super::super::outbox::Step;
 use super::super::record::Entry;
@@ -49,14 +49,23 @@ fn approve(incarnation: u64, intent: OrderIntent) -> Approved<Arc<OrderIntent>> 
     let price = "100".parse().unwrap();
     let one = "1".parse().unwrap();
     let (bid, ask) = (Some((price, one)), Some((price, one)));
-    let view =
-        MarketView { symbol: symbol(), at: intent.decided_at, bid, ask, last: Some(price), mark: Some(price), stale: false, sequence: 1 };
+    let view = MarketView {
+        symbol: symbol(),
+        at: intent.decided_at,
+        heard_at: intent.decided_at,
+        bid,
+        ask,
+        last: Some(price),
+        mark: Some(price),
+        stale: false,
+        sequence: 1,
+    };
     let positions = vec![];
     let account_view = AccountView {
         account: account(),
         wallet: Money::ZERO,
         equity: Money::ZERO,
-        day_pnl: Money::ZERO,
+        day_pnl: Some(Money::ZERO),
         positions,
         at: intent.decided_at,
     };

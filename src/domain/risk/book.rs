@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::ids::IntentId;
 use super::super::money::{Money, Price, Quantity};
-use super::super::order::{Fill, OrderIntent, OrderReport, PositionSide, PositionView, Side};
+use super::super::order::{Fill, OrderIntent, OrderKind, OrderReport, PositionSide, PositionView, Side};
 use super::super::time::Timestamp;
 
 /// What an open order may still do.
@@ -12,6 +12,8 @@ use super::super::time::Timestamp;
 struct Reservation {
     side: Side,
     remaining: Quantity,
+    /// Its own, which an order at the market has not.
+    price: Option<Price>,
     reduce_only: bool,
     /// When it was approved, until the executor's first report shows that it has the order.
     unseen: Option<Timestamp>,
@@ -23,13 +25,19 @@ pub(super) struct Reserved {
     pub(super) intent: IntentId,
     side: Side,
     quantity: Quantity,
+    price: Option<Price>,
     reduce_only: bool,
     pub(super) at: Timestamp,
 }
 
+fn own_price(kind: OrderKind) -> Option<Price> {
+    kind.limit_price().or(kind.trigger())
+}
+
 impl Reserved {
     pub(super) fn of(intent: &OrderIntent, at: Timestamp) -> Self {
-        Self { intent: intent.id, side: intent.side, quantity: intent.quantity, reduce_only: intent.reduce_only, at }
+        let OrderIntent { id, side, quantity, kind, reduce_only, .. } = *intent;
+        Self { intent: id, side, quantity, price: own_price(kind), reduce_only, at }
     }
 }
 
@@ -53,15 +61,16 @@ pub(super) struct SymbolBook {
 
 impl SymbolBook {
     pub(super) fn reserve(&mut self, reserved: Reserved) {
-        let Reserved { intent, side, quantity, reduce_only, at } = reserved;
-        self.replace(intent, Some(Reservation { side, remaining: quantity, reduce_only, unseen: Some(at) }));
+        let Reserved { intent, side, quantity, price, reduce_only, at } = reserved;
+        self.replace(intent, Some(Reservation { side, remaining: quantity, price, reduce_only, unseen: Some(at) }));
     }
 
     /// Follows the executor's word: less what filled, nothing once the order is over.
     pub(super) fn update(&mut self, intent: IntentId, report: &OrderReport) {
         let remaining = report.quantity - report.filled;
         let over = report.status.is_terminal() || !remaining.is_positive();
-        let reservation = Reservation { side: report.side, remaining, reduce_only: report.reduce_only, unseen: None };
+        let price = own_price(report.kind);
+        let reservation = Reservation { side: report.side, remaining, price, reduce_only: report.reduce_only, unseen: None };
         self.replace(intent, (!over).then_some(reservation));
     }
 
@@ -110,9 +119,22 @@ impl SymbolBook {
         self.exposure = self.exposure_with(Side::Buy, Quantity::ZERO);
     }
 
-    /// Of the position as its executor last told it: a value to go by where the market has no price.
-    pub(super) fn entry_price(&self) -> Option<Price> {
-        self.entry_price
+    /// What the exposure comes to where the market has no price: all of it at the highest price that the account itself knows,
+    /// the position's entry or an order's own. An order at the market has none; it counts as `at_market`, the most that one
+    /// order may be worth, because it was held to that when it was approved.
+    pub(super) fn own_value(&self, at_market: Money) -> Money {
+        let counted = || self.open.values().filter(|reservation| !reservation.reduce_only);
+        let price = counted()
+            .filter_map(|reservation| reservation.price)
+            .chain(self.entry_price.filter(|_| self.is_held()))
+            .max()
+            .unwrap_or_default();
+        let unpriced: Money = counted().filter(|reservation| reservation.price.is_none()).map(|_| at_market).sum();
+        price * self.exposure + unpriced
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        [self.both, self.long, self.short].iter().any(|quantity| !quantity.is_zero())
     }
 
     /// The larger of what it would be long if every buy filled and short if every sell did (C18).
@@ -148,8 +170,8 @@ impl SymbolBook {
 
     pub(super) fn unseen(&self) -> impl Iterator<Item = Reserved> {
         let reserved = |(intent, reservation): (&IntentId, &Reservation)| {
-            let Reservation { side, remaining, reduce_only, unseen } = *reservation;
-            unseen.map(|at| Reserved { intent: *intent, side, quantity: remaining, reduce_only, at })
+            let Reservation { side, remaining, price, reduce_only, unseen } = *reservation;
+            unseen.map(|at| Reserved { intent: *intent, side, quantity: remaining, price, reduce_only, at })
         };
         self.open.iter().filter_map(reserved)
     }

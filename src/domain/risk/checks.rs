@@ -60,7 +60,7 @@ impl RiskMachine {
         check_reduces(account, intent)?;
         self.check_twin(now, intent, symbol)?;
         check_messages(now, account, limits)?;
-        check_daily_loss(account, limits, intent)?;
+        self.check_daily_loss(account, limits, intent)?;
         if intent.reduce_only {
             return Ok(());
         }
@@ -94,7 +94,7 @@ impl RiskMachine {
     fn fresh_market(&self, now: Timestamp, intent: &OrderIntent, limits: &SymbolLimits) -> Result<MarketView, Broken> {
         let stale_after = configured("stale_market", limits.stale_after)?;
         let view = self.markets.get(&intent.symbol).ok_or_else(|| no("stale_market", "a market", "no data yet"))?;
-        let age = now.since(view.at);
+        let age = now.since(view.heard_at);
         if view.stale || age > stale_after {
             let why = if view.stale { "marked stale" } else { "silent" };
             return Err(no("stale_market", format!("{stale_after:?}"), format!("{why}, {age:?} old")));
@@ -117,6 +117,24 @@ impl RiskMachine {
         Ok(())
     }
 
+    /// A day's figure that is not known may hide any loss: nothing is opened on it.
+    fn check_daily_loss(&self, account: &Account, limits: &AccountLimits, intent: &OrderIntent) -> Check {
+        let limit = configured("daily_loss", limits.max_daily_loss)?;
+        if intent.reduce_only {
+            return Ok(());
+        }
+        let Some(day_pnl) = account.day_pnl else {
+            let unpriced = account.books.iter().find(|(symbol, book)| book.is_held() && self.price(**symbol).is_none());
+            let of = unpriced.map_or_else(|| "a position yet".to_owned(), |(symbol, _)| symbol.to_string());
+            return Err(no("daily_loss", limit, format!("not known: no price of {of}")));
+        };
+        if -day_pnl >= limit {
+            return Err(no("daily_loss", limit, -day_pnl));
+        }
+        Ok(())
+    }
+
+    /// The total has every account in it, also those whose executors have not spoken yet: see the top of `risk`.
     fn check_capital(&self, exposure: Exposure, price: Price) -> Check {
         let limit = configured("capital", self.limits.max_capital)?;
         let (before, after) = (price * exposure.before, price * exposure.after);
@@ -215,15 +233,6 @@ fn check_messages(now: Timestamp, account: &Account, limits: &AccountLimits) -> 
     let full = rate.count == 0 || nth_last.is_some_and(|at| now.since(*at) < rate.period);
     if full {
         return Err(no("message_rate", format!("{} in {:?}", rate.count, rate.period), "one more within that time"));
-    }
-    Ok(())
-}
-
-fn check_daily_loss(account: &Account, limits: &AccountLimits, intent: &OrderIntent) -> Check {
-    let limit = configured("daily_loss", limits.max_daily_loss)?;
-    let lost = -account.day_pnl;
-    if lost >= limit && !intent.reduce_only {
-        return Err(no("daily_loss", limit, lost));
     }
     Ok(())
 }

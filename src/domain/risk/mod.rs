@@ -1,6 +1,15 @@
 //! The risk gate: every order intent passes through this machine or is not sent. It fails closed: a limit that is not
 //! configured refuses. It reserves an order's whole exposure at approval and gives it back only on the venue's definite
 //! word. Only this module can make an `Approved`.
+//!
+//! **Accounts that have not been heard of.** Capital is one limit over all accounts, so an account whose executor is still
+//! asking its venue must not count as empty: its neighbours could take the whole limit. Nor may it hold them up, however
+//! long its venue is silent. So it counts with what the journal says of it ([`Input::Journalled`]): every position, and every
+//! order that may live, filled whole. Only its own orders wait for its executor's [`Input::Book`]. An account that the
+//! journal does not know counts as nothing: nothing of ours can be open there.
+//!
+//! **Symbols without a price.** What has no market price yet is valued at its own: positions at their entry, orders at their
+//! limit or trigger, orders at the market at the most that one order may be worth.
 
 mod book;
 mod checks;
@@ -19,7 +28,7 @@ use super::ids::{AccountId, ClientOrderId, Incarnation, IntentId, StrategyId, Sy
 use super::ladder::ModeTable;
 use super::market::MarketView;
 use super::mode::{Mode, Scope};
-use super::money::{Money, Quantity};
+use super::money::{Money, Price, Quantity};
 use super::order::{AccountView, OrderIntent, OrderKind, OrderReport, PositionSide, Refusal, Side};
 use super::outbox::Outbox;
 use super::record::Record;
@@ -100,6 +109,8 @@ pub enum Input {
     Market(MarketView),
     /// The executor's word on its whole account; makes a rebuilding account known again.
     Book(AccountBook),
+    /// What the journal says of an account: counts until its executor's first word, and is ignored after it.
+    Journalled(AccountBook),
     Account(AccountView),
     Modes(ModeTable),
     Limits(Box<RiskLimits>),
@@ -135,11 +146,14 @@ pub enum Effect {
 struct Account {
     /// False until its executor told its book to this incarnation: nothing passes before.
     known: bool,
+    /// What is in `books` is from the executor, or at least from the journal.
+    heard_of: bool,
     books: BTreeMap<Symbol, SymbolBook>,
     /// Symbol of each order with a reservation.
     open: BTreeMap<IntentId, Symbol>,
     messages: VecDeque<Timestamp>,
-    day_pnl: Money,
+    /// `None` while it is not known, which is no basis for an order that may open.
+    day_pnl: Option<Money>,
     day_loss: DayLoss,
 }
 
@@ -225,6 +239,12 @@ impl RiskMachine {
         self.capital
     }
 
+    /// Whether the account counts with what is known of it; one that does not wants [`Input::Journalled`].
+    #[must_use]
+    pub fn has_heard_of(&self, account: AccountId) -> bool {
+        self.accounts.get(&account).is_some_and(|account| account.heard_of)
+    }
+
     pub fn on(&mut self, now: Timestamp, input: Input, out: &mut Outbox<Record, Effect>) {
         match input {
             Input::Propose(intent) => self.propose(now, intent, out),
@@ -237,7 +257,16 @@ impl RiskMachine {
             }
             Input::Report(report) => self.report(&report),
             Input::Market(view) => self.market(view),
-            Input::Book(book) => self.rebuild(book, out),
+            Input::Book(book) => {
+                self.rebuild(&book);
+                self.accounts.entry(book.view.account).or_default().known = true;
+                self.account(&book.view, out);
+            }
+            Input::Journalled(book) => {
+                if !self.has_heard_of(book.view.account) {
+                    self.rebuild(&book);
+                }
+            }
             Input::Account(view) => self.account(&view, out),
             Input::Modes(modes) => self.set_modes(modes),
             Input::Limits(limits) => self.limits = *limits,
@@ -330,8 +359,8 @@ impl RiskMachine {
         }
     }
 
-    /// Takes an account's books whole from its executor, which asked the venue.
-    fn rebuild(&mut self, book: AccountBook, out: &mut Outbox<Record, Effect>) {
+    /// Takes an account's books whole: from its executor, which asked the venue, or before that from the journal.
+    fn rebuild(&mut self, book: &AccountBook) {
         // A restarted risk manager learns here whose intents are already out.
         book.open.iter().filter_map(|report| report.intent).for_each(|intent| self.remember(intent));
         let id = book.view.account;
@@ -342,7 +371,7 @@ impl RiskMachine {
         let in_flight: Vec<_> = unseen.filter(|(_, reserved)| reserved.at >= book.since).collect();
         account.books.clear();
         account.open.clear();
-        account.known = true;
+        account.heard_of = true;
         for position in &book.view.positions {
             account.books.entry(position.symbol).or_default().set_position(position);
         }
@@ -362,18 +391,17 @@ impl RiskMachine {
         for symbol in symbols {
             self.revalue(id, symbol);
         }
-        self.account(&book.view, out);
     }
 
     /// Watches the day's loss. The trip is told with every view until the account is halted: its first telling may have met
-    /// nobody.
+    /// nobody. A figure that is not known is no day without a loss: what was tripped stays tripped.
     fn account(&mut self, view: &AccountView, out: &mut Outbox<Record, Effect>) {
         let limit = self.limits.account(view.account).and_then(|limits| limits.max_daily_loss);
         let halted = self.modes.account(view.account) == Mode::Halted;
         let account = self.accounts.entry(view.account).or_default();
         account.day_pnl = view.day_pnl;
-        let Some(limit) = limit else { return };
-        let lost = -view.day_pnl;
+        let (Some(limit), Some(day_pnl)) = (limit, view.day_pnl) else { return };
+        let lost = -day_pnl;
         if lost < limit {
             account.day_loss = DayLoss::Within;
         } else if account.day_loss != DayLoss::Heard {
@@ -394,16 +422,25 @@ impl RiskMachine {
 
     /// Keeps the running total over all accounts right after one book or its price changed.
     fn revalue(&mut self, account: AccountId, symbol: Symbol) {
-        let reference = self.markets.get(&symbol).and_then(MarketView::reference);
+        let reference = self.price(symbol);
+        let limits = self.limits.account(account).and_then(|limits| limits.symbols.get(&symbol));
+        let at_market = limits.and_then(|limits| limits.max_order_value).unwrap_or_default();
         let Some(book) = self.accounts.get_mut(&account).and_then(|account| account.books.get_mut(&symbol)) else { return };
         if reference.is_none() {
             self.unpriced.insert(symbol);
         }
-        // Exposure does not vanish because a feed is late: the old value stands, or after a rebuild what the position cost.
-        let Some(reference) = reference.or_else(|| book.entry_price().filter(|_| book.valued.is_zero())) else { return };
-        let value = reference * book.exposure();
+        let value = match reference {
+            Some(reference) => reference * book.exposure(),
+            None if book.exposure().is_zero() => Money::ZERO,
+            // Exposure does not vanish because a feed is late: the old value stands, or what the account's own prices say.
+            None => book.valued.max(book.own_value(at_market)),
+        };
         self.capital += value - book.valued;
         book.valued = value;
+    }
+
+    fn price(&self, symbol: Symbol) -> Option<Price> {
+        self.markets.get(&symbol).and_then(MarketView::reference).filter(|price| price.is_positive())
     }
 
     /// How far back message counts are looked at when no limit says so: a minute, the venues' longest order window but a day.

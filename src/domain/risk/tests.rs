@@ -11,6 +11,8 @@ use super::super::outbox::Step;
 use super::limits::{AccountLimits, MessageRate, SymbolLimits};
 use super::*;
 
+mod unknown;
+
 fn account() -> AccountId {
     AccountId::new("a").unwrap()
 }
@@ -75,6 +77,7 @@ fn view(price: &str) -> MarketView {
     MarketView {
         symbol: symbol(),
         at: at(0),
+        heard_at: at(0),
         bid: Some((price, one)),
         ask: Some((price, one)),
         last: Some(price),
@@ -97,7 +100,7 @@ fn book(position: &str, day_pnl: &str) -> AccountBook {
         account: account(),
         wallet: Money::ZERO,
         equity: Money::ZERO,
-        day_pnl: day_pnl.parse().unwrap(),
+        day_pnl: Some(day_pnl.parse().unwrap()),
         positions: vec![position],
         at: at(0),
     };
@@ -348,7 +351,7 @@ fn the_message_rate_counts_new_orders_and_cancels_and_forgives_after_its_period(
         machine.on(at(500), cancel, &mut Outbox::new());
     }
     assert_eq!(propose(&mut machine, 900, intent(10, Side::Buy, "2")).as_deref(), Some("message_rate"));
-    machine.on(at(10_000), Input::Market(MarketView { at: at(10_000), ..view("100") }), &mut Outbox::new());
+    machine.on(at(10_000), Input::Market(MarketView { heard_at: at(10_000), ..view("100") }), &mut Outbox::new());
     assert_eq!(propose(&mut machine, 10_001, intent(11, Side::Buy, "2")), None);
 }
 
@@ -378,6 +381,16 @@ fn a_stale_or_silent_market_is_no_basis_for_an_order() {
     assert_eq!(propose(&mut machine, 5_001, intent(2, Side::Buy, "2")).as_deref(), Some("stale_market"));
     machine.on(at(0), Input::Market(MarketView { stale: true, ..view("100") }), &mut Outbox::new());
     refused(&mut machine, intent(3, Side::Buy, "2"), "stale_market");
+}
+
+#[test]
+fn a_markets_age_is_measured_by_our_own_clock_whatever_the_venues_says() {
+    for venues in [at(-3_600_000), at(3_600_000)] {
+        let mut machine = machine();
+        machine.on(at(0), Input::Market(MarketView { at: venues, ..view("100") }), &mut Outbox::new());
+        assert_eq!(propose(&mut machine, 5_000, intent(1, Side::Buy, "1")), None);
+        assert_eq!(propose(&mut machine, 5_001, intent(2, Side::Buy, "2")).as_deref(), Some("stale_market"));
+    }
 }
 
 #[test]
@@ -497,7 +510,7 @@ proptest::proptest! {
         let mut position = 0i64;
         for (number, (what, lots, buy)) in steps.into_iter().enumerate() {
             let now = number as i64 * 3_000;
-            machine.on(at(now), Input::Market(MarketView { at: at(now), ..view("100") }), &mut Outbox::new());
+            machine.on(at(now), Input::Market(MarketView { heard_at: at(now), ..view("100") }), &mut Outbox::new());
             let side = if buy { Side::Buy } else { Side::Sell };
             let quantity = Quantity(rust_decimal::Decimal::new(i64::from(lots), 3));
             if what < 2 {

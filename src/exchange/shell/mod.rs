@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -38,18 +38,8 @@ const POLL_MAX: Duration = Duration::from_secs(1);
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 const PRUNE_EVERY: Duration = Duration::from_secs(300);
 
-/// Where the time comes from: the wall clock in the daemon, a test's hand in a test.
+/// Where the time comes from: the daemon's clock in the daemon, a test's hand in a test. It never goes back.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// The wall clock.
-#[must_use]
-#[allow(clippy::disallowed_methods, reason = "the wall clock, which a test replaces by its own")]
-pub fn wall_clock() -> Clock {
-    Arc::new(|| {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
-    })
-}
 
 /// Makes the market: told when it opens and where each symbol stood before.
 pub type OpenMarket = Box<dyn FnOnce(Timestamp, &BTreeMap<Symbol, Ticks>) -> Box<dyn MarketSource> + Send>;

@@ -2,12 +2,12 @@
 //! Every append that was taken is answered exactly once, also when the writer dies. It knows nothing of the database.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::watch;
 
 use crate::domain::ids::Epoch;
 use crate::domain::record::Entry;
@@ -29,12 +29,6 @@ pub enum Ack {
     /// Nobody waits. A fault is still seen through `JournalHandle::failure`.
     None,
     Callback(Box<dyn FnOnce(AckResult) + Send>),
-    Oneshot(oneshot::Sender<AckResult>),
-    /// Answered through a channel that carries one message for each group commit: one wake-up for all its appends.
-    Token {
-        token: u64,
-        to: AckSender,
-    },
 }
 
 impl std::fmt::Debug for Ack {
@@ -42,63 +36,8 @@ impl std::fmt::Debug for Ack {
         f.write_str(match self {
             Self::None => "None",
             Self::Callback(_) => "Callback",
-            Self::Oneshot(_) => "Oneshot",
-            Self::Token { .. } => "Token",
         })
     }
-}
-
-impl Ack {
-    /// An answer to `.await`.
-    #[must_use]
-    pub fn oneshot() -> (Self, oneshot::Receiver<AckResult>) {
-        let (sender, receiver) = oneshot::channel();
-        (Self::Oneshot(sender), receiver)
-    }
-
-    /// A channel for tokens. It needs no bound of its own: an answer in it still counts as in flight.
-    #[must_use]
-    pub fn channel() -> (AckSender, AckReceiver) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (AckSender(sender), AckReceiver(receiver))
-    }
-}
-
-/// The answer to the append that carried `token`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TokenAck {
-    pub token: u64,
-    pub result: AckResult,
-}
-
-#[derive(Debug, Clone)]
-pub struct AckSender(mpsc::UnboundedSender<Answers>);
-
-#[derive(Debug)]
-pub struct AckReceiver(mpsc::UnboundedReceiver<Answers>);
-
-impl AckReceiver {
-    /// The answers of the next group commit, in the order of their appends; `None` when every sender is gone.
-    pub async fn recv(&mut self) -> Option<Vec<TokenAck>> {
-        self.0.recv().await.map(|answers| answers.acks)
-    }
-
-    /// The same without waiting.
-    pub fn try_recv(&mut self) -> Option<Vec<TokenAck>> {
-        self.0.try_recv().ok().map(|answers| answers.acks)
-    }
-
-    /// The same from a thread outside the runtime.
-    pub fn blocking_recv(&mut self) -> Option<Vec<TokenAck>> {
-        self.0.blocking_recv().map(|answers| answers.acks)
-    }
-}
-
-#[derive(Debug)]
-struct Answers {
-    acks: Vec<TokenAck>,
-    /// Given back when the receiver takes the message, so that an owner that stops reading is refused, not buffered for.
-    _credits: Vec<Credit>,
 }
 
 /// Rows in flight, given back when dropped.
@@ -122,15 +61,11 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    fn answer(mut self, result: AckResult) {
-        match std::mem::replace(&mut self.ack, Ack::None) {
-            Ack::None => {}
-            Ack::Callback(call) => call(result),
-            Ack::Oneshot(sender) => drop(sender.send(result)),
-            Ack::Token { token, to } => {
-                let answers = Answers { acks: vec![TokenAck { token, result }], _credits: self.credit.take().into_iter().collect() };
-                drop(to.0.send(answers));
-            }
+    pub(crate) fn answer(mut self, result: AckResult) {
+        // First, so that whoever is answered finds room for the next.
+        drop(self.credit.take());
+        if let Ack::Callback(call) = std::mem::replace(&mut self.ack, Ack::None) {
+            call(result);
         }
     }
 }
@@ -142,31 +77,6 @@ impl Drop for Pending {
         }
         let fault = self.credit.as_ref().and_then(|credit| credit.shared.failure()).unwrap_or_else(JournalFault::closed);
         Self { ack: std::mem::replace(&mut self.ack, Ack::None), credit: self.credit.take() }.answer(Err(fault));
-    }
-}
-
-/// Answers the appends of one group commit in their order; tokens of one channel travel together.
-pub(crate) fn answer_all(answers: impl Iterator<Item = (Pending, AckResult)>) {
-    let mut run: Option<(AckSender, Answers)> = None;
-    for (mut pending, result) in answers {
-        let same = matches!((&pending.ack, &run), (Ack::Token { to, .. }, Some((channel, _))) if to.0.same_channel(&channel.0));
-        if !same && let Some((channel, answers)) = run.take() {
-            drop(channel.0.send(answers));
-        }
-        match std::mem::replace(&mut pending.ack, Ack::None) {
-            Ack::Token { token, to } => {
-                let (_, answers) = run.get_or_insert_with(|| (to, Answers { acks: Vec::new(), _credits: Vec::new() }));
-                answers.acks.push(TokenAck { token, result });
-                answers._credits.extend(pending.credit.take());
-            }
-            other => {
-                pending.ack = other;
-                pending.answer(result);
-            }
-        }
-    }
-    if let Some((channel, answers)) = run {
-        drop(channel.0.send(answers));
     }
 }
 
@@ -219,8 +129,8 @@ pub(crate) struct Shared {
     in_flight: AtomicUsize,
     state: AtomicU8,
     pub rows_since_checkpoint: AtomicU64,
-    /// When the commit that is running began, 0 when none is.
-    commit_began: AtomicI64,
+    /// Counts beginnings and ends of commits: odd while one is running.
+    commits: AtomicU64,
     failure: watch::Sender<Option<JournalFault>>,
 }
 
@@ -232,7 +142,7 @@ impl Shared {
             in_flight: AtomicUsize::new(0),
             state: AtomicU8::new(OPEN),
             rows_since_checkpoint: AtomicU64::new(0),
-            commit_began: AtomicI64::new(0),
+            commits: AtomicU64::new(0),
             failure: watch::Sender::new(None),
         }
     }
@@ -259,8 +169,9 @@ impl Shared {
         (self.state.load(Ordering::Acquire) == FAILED).then(|| self.failure.borrow().clone()).flatten()
     }
 
-    pub(crate) fn commit_began(&self, at: Option<Timestamp>) {
-        self.commit_began.store(at.map_or(0, |at| at.0), Ordering::Relaxed);
+    /// The writer alone calls it, at the beginning of each commit and at its end.
+    pub(crate) fn commit_begins_or_ends(&self) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
     }
 
     fn refusal(&self) -> Option<RefusedBecause> {
@@ -341,17 +252,14 @@ impl JournalHandle {
         self.shared.failure.subscribe()
     }
 
-    /// How long the commit that is running has been running, zero when none is. A disk that hangs reports no error; this
-    /// is how it shows.
+    /// Which commit is running, if one is. A disk that hangs reports no error; it shows by a commit that stays.
     #[must_use]
-    pub fn stalled_for(&self, now: Timestamp) -> Duration {
-        match self.shared.commit_began.load(Ordering::Relaxed) {
-            0 => Duration::ZERO,
-            began => now.since(Timestamp(began)),
-        }
+    pub fn running_commit(&self) -> Option<u64> {
+        let commits = self.shared.commits.load(Ordering::Relaxed);
+        (commits % 2 == 1).then_some(commits)
     }
 
-    /// Rows queued, or answered and not yet taken by their owner.
+    /// Rows queued and not yet answered.
     #[must_use]
     pub fn rows_in_flight(&self) -> usize {
         self.shared.in_flight.load(Ordering::Relaxed)

@@ -14,7 +14,7 @@ mod segment;
 mod tests;
 mod writer;
 
-pub use handle::{Ack, AckReceiver, AckResult, AckSender, Durable, InjectedFault, JournalHandle, TokenAck};
+pub use handle::{Ack, AckResult, Durable, InjectedFault, JournalHandle};
 pub use recovery::Recovery;
 pub use repair::{Repair, RepairReport, repair};
 pub use replay::Replay;

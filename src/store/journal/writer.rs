@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use rusqlite::TransactionBehavior;
 
 use super::chain::Link;
-use super::handle::{AckResult, Command, Content, Durable, InjectedFault, Pending, Shared, answer_all};
+use super::handle::{Command, Content, Durable, InjectedFault, Pending, Shared};
 use super::head::Head;
 use super::row::{CHECKPOINT, Columns, Encoder, Hash};
 use super::segment::{Segment, signed};
@@ -135,19 +135,19 @@ impl Writer {
     }
 
     fn commit_and_answer(&mut self, requests: Vec<Request>, shared: &Shared) {
-        shared.commit_began(Some((self.clock)()));
+        shared.commit_begins_or_ends();
         let result = match shared.failure() {
             Some(fault) => Err(fault),
             None => self.commit(&requests).inspect_err(|fault| shared.fail(fault.clone())),
         };
-        shared.commit_began(None);
+        shared.commit_begins_or_ends();
         if result.is_ok() {
             count_since_checkpoint(&requests, shared);
         }
         let pending = requests.into_iter().map(|request| request.pending);
         match result {
-            Ok(durable) => answer_all(pending.zip(durable.into_iter().map(AckResult::Ok))),
-            Err(fault) => answer_all(pending.map(|pending| (pending, Err(fault.clone())))),
+            Ok(durable) => pending.zip(durable).for_each(|(pending, durable)| pending.answer(Ok(durable))),
+            Err(fault) => pending.for_each(|pending| pending.answer(Err(fault.clone()))),
         }
     }
 

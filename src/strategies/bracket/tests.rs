@@ -75,8 +75,9 @@ impl World {
                 Some(format!("{purpose:?} {side} {quantity}{trigger} ({reason})"))
             }
             Action::Cancel { intent, reason } => {
+                let now = self.now;
                 let order = self.order(intent);
-                order.cancel = Cancel::Asked;
+                order.cancel = Cancel::Asked { at: now, reason: reason.to_owned() };
                 Some(format!("cancel {:?} ({reason})", Purpose::of(order)))
             }
             Action::LookAgainAt(_) => None,

@@ -220,6 +220,67 @@ fn a_cancel_waits_for_the_orders_name_goes_once_and_may_be_asked_again_after_a_r
     assert_eq!(cancels, 1);
 }
 
+fn cancels(effects: &[StrategyEffect]) -> usize {
+    effects.iter().filter(|effect| matches!(effect, StrategyEffect::Cancel { .. })).count()
+}
+
+/// Whoever is to pass a cancel on may die with it: the order rests until it is asked for again.
+#[test]
+fn a_cancel_that_nobody_answers_is_asked_again_until_the_executor_has_it() {
+    let mut bench = Bench::new(config(InstrumentKind::Perpetual), Box::new(Canceller));
+    bench.account_view();
+    let [StrategyEffect::Propose(order), ..] = &bench.fresh()[..] else { panic!("no proposal") };
+    bench.report(order, OrderStatus::Working, None);
+    assert_eq!(cancels(&bench.fresh()), 1);
+    bench.wait(ANSWER_MAX - Duration::from_secs(1));
+    assert_eq!(bench.fresh(), [], "it may be on its way");
+    for round in 1..4 {
+        // An executor that recovered knows nothing of the wish and reports the order as it stands.
+        bench.report(order, OrderStatus::Working, None);
+        bench.wait(Duration::from_secs(1));
+        assert_eq!(cancels(&bench.fresh()), 1, "round {round}");
+        bench.wait(ANSWER_MAX - Duration::from_secs(1));
+        assert_eq!(bench.fresh(), []);
+    }
+    bench.report(order, OrderStatus::PendingCancel, None);
+    bench.wait(ANSWER_MAX);
+    bench.wait(ANSWER_MAX);
+    assert_eq!(bench.fresh(), [], "the executor has it, and asks the venue by itself");
+    bench.report(order, OrderStatus::Unknown, None);
+    bench.wait(ANSWER_MAX);
+    assert_eq!(cancels(&bench.fresh()), 1, "an executor that lost it again is asked again");
+    bench.report(order, OrderStatus::Canceled, None);
+    bench.wait(ANSWER_MAX);
+    assert_eq!(bench.fresh(), []);
+}
+
+#[test]
+fn a_lost_proposal_that_was_to_be_cancelled_is_cancelled_when_it_turns_up() {
+    let mut bench = Bench::new(config(InstrumentKind::Perpetual), Box::new(Canceller));
+    bench.account_view();
+    let [StrategyEffect::Propose(order), ..] = &bench.fresh()[..] else { panic!("no proposal") };
+    bench.wait(ANSWER_MAX);
+    assert_eq!(bench.fresh(), []);
+    bench.report(order, OrderStatus::Working, None);
+    assert!(matches!(bench.fresh().as_slice(), [StrategyEffect::Cancel { reason, .. }] if reason == "changed_mind"));
+    bench.wait(ANSWER_MAX);
+    assert_eq!(cancels(&bench.fresh()), 1, "and that cancel may get lost like any other");
+}
+
+#[test]
+fn a_leverage_is_asked_again_after_the_account_was_told_anew() {
+    let leverages =
+        |effects: &[StrategyEffect]| effects.iter().filter(|effect| matches!(effect, StrategyEffect::SetLeverage { .. })).count();
+    let mut bench = Bench::new(config(InstrumentKind::Perpetual), Box::new(Canceller));
+    bench.account_view();
+    assert_eq!(leverages(&bench.fresh()), 1);
+    bench.account_view();
+    assert_eq!(leverages(&bench.fresh()), 0, "it is on its way or has arrived");
+    bench.feed(HostInput::Anew(account()));
+    bench.account_view();
+    assert_eq!(leverages(&bench.fresh()), 1);
+}
+
 #[test]
 fn strangers_accounts_symbols_and_orders_change_nothing() {
     let (log, mut bench) = bench(Interest::default(), true);

@@ -2,6 +2,7 @@
 //! is not, who trades on, what is halted, and what the journal says of it afterwards.
 
 mod bulkheads;
+mod capital;
 mod health;
 mod intensity;
 mod kill_switch;

@@ -2,6 +2,7 @@
 //! outside of it, ends, and stays halted until a person resumes it.
 
 use super::*;
+use ringfence::supervision::SERVICES_WORKERS;
 
 /// From a trading thread that stands still to a venue that shows no open order: 0.55 s, within a second by the watch's limit
 /// (`STALL_LIMIT_DEFAULT`). The rest is for a machine that is busy with other tests, where this thread waits too.
@@ -26,6 +27,9 @@ pub(super) fn ends_halted_and_stays_so(mut daemon: Daemon, why: &str) {
     resume_in_the_end(&mut next, &json!("global"));
     trades_on(&mut next, &ACCOUNTS);
     assert_eq!(next.terminate().code(), Some(0), "{}", next.home.log());
+    let exit = next.home.audit("operator").into_iter().find(|row| row["payload"]["event"] == "exit");
+    let exit = exit.unwrap_or_else(|| panic!("expected the row of the exit\n{}", next.home.log()));
+    assert!(exit["payload"]["detail"].as_str().is_some_and(|detail| detail.contains(why)), "{exit}");
 }
 
 #[test]
@@ -47,6 +51,22 @@ fn a_spin_on_the_trading_thread_is_halted_from_outside_within_a_second() {
         assert!(took <= HALTED_WITHIN, "expected no open order within {HALTED_WITHIN:?} of the injection, found {took:?}: {row}");
     }
     ends_halted_and_stays_so(daemon, "thread stood still");
+}
+
+/// With as many spinning children as the services have threads, no kill switch, no supervisor and no API is left; the trading
+/// thread goes on.
+#[test]
+fn spins_on_every_thread_of_the_services_are_the_end_with_every_order_cancelled_and_the_halt_latched() {
+    const SPINNING: [&str; SERVICES_WORKERS] = ["market_server", "api"];
+    let mut daemon = Daemon::start(BUSY);
+    daemon.wait_for_status("has open orders to cancel", TRADES_WITHIN, |status| open_orders(status) > 0);
+    for child in SPINNING {
+        inject_to_the_end(&daemon, child, "spin");
+    }
+    assert_eq!(daemon.wait().code(), Some(1), "{}", daemon.home.log());
+    let log = daemon.home.log();
+    assert_eq!(log.matches("the venue shows no open order").count(), ACCOUNTS.len(), "{log}");
+    ends_halted_and_stays_so(daemon, "the services thread stood still");
 }
 
 /// It lives on another thread than trading, and nobody can kill it there either: its supervisor gives it up, and what it

@@ -4,7 +4,6 @@ use super::*;
 use ringfence::domain::restart::Restart;
 use ringfence::supervision::Inject;
 use ringfence::supervision::shutdown::stop_roots;
-use ringfence::supervision::tasks::spawn_supervised;
 
 /// A task that beats every second until it is asked to stop.
 fn ticker(text: &str, crowd: &Arc<Crowd>) -> Child {
@@ -70,18 +69,4 @@ async fn task_that_is_done_ends_normally() {
     let once = Child::task(name("t"), RuntimeKind::Services, |_| async { Ok(()) }).restart(Restart::Transient);
     let _root = bench.start(SupervisorPolicy::new(name("root")), vec![once]).await;
     assert_eq!(bench.recorder.wait("t", 1, EventKind::Exited).await.detail, "normal");
-}
-
-#[tokio::test(start_paused = true)]
-async fn task_that_is_spawned_under_a_supervisor_runs_once_and_is_forgotten() {
-    let bench = Bench::new();
-    let root = bench.ready(vec![]).await;
-    let (done, finished) = tokio::sync::oneshot::channel();
-    spawn_supervised(root.actor(), name("once"), RuntimeKind::Services, |context| async move {
-        done.send(context.incarnation).unwrap();
-        Ok(())
-    })
-    .unwrap();
-    assert_eq!(within("the task", finished).await, Ok(Incarnation(1)));
-    bench.recorder.wait("once", 1, EventKind::Removed).await;
 }

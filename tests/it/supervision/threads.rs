@@ -1,9 +1,11 @@
 //! Threads as children, and the runtimes that children are spawned on. Real time: threads know no other.
 
 use super::*;
+use std::sync::atomic::AtomicBool;
+
 use ringfence::domain::restart::Restart;
-use ringfence::supervision::Runtimes;
 use ringfence::supervision::shutdown::stop_roots;
+use ringfence::supervision::{Runtimes, SERVICES_WORKERS};
 
 fn with_runtimes(test: impl AsyncFnOnce(&Bench)) {
     let runtimes = Runtimes::start().unwrap();
@@ -33,6 +35,43 @@ fn children_live_on_the_runtime_that_their_spec_names() {
         assert_eq!(found, [("s", "services"), ("t", "trading")].map(|(child, thread)| (child.to_owned(), thread.to_owned())));
         assert!(stop_roots(bench.directory(), vec![root], PATIENCE).await[0].is_clean());
     });
+}
+
+#[test]
+fn the_services_beat_as_long_as_one_of_their_threads_is_free() {
+    let runtimes = Runtimes::start().unwrap();
+    let (heartbeat, done) = (runtimes.services_heartbeat(), Arc::new(AtomicBool::new(false)));
+    let spin = || {
+        let (done, (began, spins)) = (Arc::clone(&done), std::sync::mpsc::channel());
+        runtimes.handles().services.spawn(async move {
+            began.send(()).unwrap();
+            while !done.load(Ordering::SeqCst) {
+                std::hint::spin_loop();
+            }
+        });
+        spins.recv_timeout(PATIENCE).unwrap();
+    };
+    let beats = || {
+        let (before, began) = (heartbeat.beats(), std::time::Instant::now());
+        while heartbeat.beats() == before {
+            heartbeat.ask();
+            assert!(began.elapsed() < PATIENCE, "expected a beat");
+            std::thread::yield_now();
+        }
+    };
+    beats();
+    for _ in 1..SERVICES_WORKERS {
+        spin();
+        beats();
+    }
+    spin();
+    // Nobody is left to run what is asked for from here on, nor what was asked for before.
+    let silent = heartbeat.beats();
+    heartbeat.ask();
+    assert_eq!(heartbeat.beats(), silent);
+    done.store(true, Ordering::SeqCst);
+    beats();
+    assert!(runtimes.shutdown(PATIENCE));
 }
 
 #[test]

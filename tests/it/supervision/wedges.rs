@@ -77,7 +77,7 @@ fn child_that_spins_on_the_trading_thread_is_found_from_outside_within_a_second(
     let runtimes = Runtimes::start().unwrap();
     let bench = Bench::on(runtimes.handles());
     let (found, stalls) = std::sync::mpsc::channel();
-    let watch = watch_threads(name("thread_watch"), vec![runtimes.trading_heartbeat()], STALL_LIMIT_DEFAULT, move |stall| {
+    let watch = watch_threads(name("thread_watch"), vec![(runtimes.trading_heartbeat(), STALL_LIMIT_DEFAULT)], move |stall| {
         found.send(stall).unwrap();
     });
     let (mut safety, mut trading) = runtimes.block_on(async {
