@@ -66,9 +66,13 @@ fn a_days_figure_that_is_not_known_refuses_what_may_open_and_keeps_what_was_trip
     let mut out = Outbox::new();
     machine.on(at(0), Input::Account(book("5", "-100").view), &mut out);
     assert_eq!(trips(&mut out), 1);
+    let mut halted = ModeTable::default();
+    halted.latch(Scope::Account(account()), "daily_loss", at(0));
+    // Halted for it, and raised again by a person.
+    [halted, ModeTable::default()].into_iter().for_each(|modes| machine.on(at(0), Input::Modes(modes), &mut out));
     machine.on(at(0), Input::Book(AccountBook { view: unknown("5"), ..book("5", "0") }), &mut out);
     machine.on(at(0), Input::Account(book("5", "-100").view), &mut out);
-    assert_eq!(trips(&mut out), 0, "told already");
+    assert_eq!(trips(&mut out), 0, "told and heard already");
     machine.on(at(0), Input::Account(unknown("5")), &mut out);
     refused(&mut machine, intent(1, Side::Buy, "1"), "daily_loss");
     assert_eq!(propose(&mut machine, 0, OrderIntent { reduce_only: true, ..intent(2, Side::Sell, "5") }), None);
