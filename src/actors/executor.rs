@@ -14,10 +14,11 @@ use super::{Surroundings, order_traces::OrderTraces};
 use crate::domain::ids::{AccountId, ClientOrderId, Epoch, Incarnation, StrategyId};
 use crate::domain::ladder::ModeTable;
 use crate::domain::mode::{FaultClass, Scope};
-use crate::domain::order::{AccountView, OrderReport, TraceContext, VenueCommand, VenueEvent};
+use crate::domain::order::{AccountView, OrderIntent, OrderReport, TraceContext, VenueCommand, VenueEvent};
 use crate::domain::order_manager::{Effect, Input, OrderManager};
 use crate::domain::outbox::{Outbox, Step};
 use crate::domain::record::Record;
+use crate::domain::risk::Approved;
 use crate::domain::time::Timestamp;
 use crate::messages::boards::AccountStanding;
 use crate::messages::gate::Passage;
@@ -119,7 +120,7 @@ impl State {
             ExecutorMessage::Submit(approved) => {
                 self.meet_risk();
                 self.traces.approved(approved.get().id, envelope.trace);
-                Input::Submit(approved)
+                self.still_wanted(approved)
             }
             ExecutorMessage::Cancel { symbol, client_order_id, reason } => Input::Cancel { symbol, client_order_id, reason },
             ExecutorMessage::CancelWhere { symbol, strategy, reason } => Input::CancelWhere { symbol, strategy, reason },
@@ -151,6 +152,15 @@ impl State {
         self.carry(now, &mut out);
         self.spare = out;
         self.unpublished = true;
+    }
+
+    /// A strategy that was stopped while its intent was on its way must not leave an order behind that nobody looks after.
+    fn still_wanted(&self, approved: Approved<Arc<OrderIntent>>) -> Input {
+        let OrderIntent { strategy, account, .. } = **approved.get();
+        if self.around.roster.trades(strategy, account) {
+            return Input::Submit(approved);
+        }
+        Input::Withdrawn { approved, why: format!("{strategy} no longer trades {account}") }
     }
 
     /// A new risk manager makes itself known by message; its first approval may be quicker than that.

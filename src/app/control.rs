@@ -372,20 +372,18 @@ impl DaemonControl {
         let spec = spec.ok_or_else(|| ApiProblem::not_found(format!("expected a configured strategy, found {id}")))?;
         crate::simulation::assemble::instruments_of(spec, &self.plan.traded())
             .map_err(|error| ApiProblem::unprocessable(error.to_string()))?;
-        let mut roster = self.plan.around.roster.get().as_ref().clone();
-        roster.strategies.insert(id, spec.accounts.clone());
-        self.plan.around.roster.set(roster);
+        self.plan.around.roster.update(|roster| drop(roster.strategies.insert(id, spec.accounts.clone())));
         tree::ensure(&self.plan.around.directory, "strategies", self.plan.strategy(spec));
         Ok(self.journal(command, &format!("{id} started")))
     }
 
-    /// Its open orders are cancelled; its positions stay, with nobody to look after them, and the answer says so.
+    /// Its open orders are cancelled; its positions stay, with nobody to look after them, and the answer says so. Out of the
+    /// roster first: from then on no executor sends what is still on its way, and what was sent before is cancelled.
     fn stop_strategy(&self, id: StrategyId, command: &OperatorCommand) -> Result<String, ApiProblem> {
-        let mut roster = self.plan.around.roster.get().as_ref().clone();
-        if roster.strategies.remove(&id).is_none() {
+        if !self.plan.around.roster.get().strategies.contains_key(&id) {
             return Err(ApiProblem::not_found(format!("expected a running strategy, found {id}")));
         }
-        self.plan.around.roster.set(roster);
+        self.plan.around.roster.update(|roster| drop(roster.strategies.remove(&id)));
         tree::take_out(&self.plan.around.directory, "strategies", &names::strategy(id));
         self.cancel_within(Scope::Strategy(id), &command.reason);
         Ok(self.journal(command, &format!("{id} stopped, its open orders are being cancelled, its positions stay")))

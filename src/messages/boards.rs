@@ -166,6 +166,20 @@ impl Roster {
         self.0.load_full()
     }
 
+    /// Changes it, whoever else does at the same time. `change` may be called again.
+    pub fn update(&self, change: impl Fn(&mut RosterEntries)) {
+        self.0.rcu(|entries| {
+            let mut entries = RosterEntries::clone(entries);
+            change(&mut entries);
+            entries
+        });
+    }
+
+    #[must_use]
+    pub fn trades(&self, strategy: StrategyId, account: AccountId) -> bool {
+        self.0.load().strategies.get(&strategy).is_some_and(|accounts| accounts.contains(&account))
+    }
+
     #[must_use]
     pub fn strategies_of(&self, account: AccountId) -> Vec<StrategyId> {
         let entries = self.0.load();

@@ -103,9 +103,7 @@ impl Leaving {
 async fn close(plan: &Plan, account: AccountId) -> String {
     let around = &plan.around;
     let standing = around.views.accounts().get(&account).cloned();
-    let mut roster = around.roster.get().as_ref().clone();
-    roster.accounts.retain(|other| *other != account);
-    around.roster.set(roster);
+    around.roster.update(|roster| roster.accounts.retain(|other| *other != account));
     tree::take_out(&around.directory, "execution", &names::executor(account));
     until_gone(plan, [names::executor(account)].into_iter()).await;
     around.views.forget_account(account);

@@ -52,6 +52,11 @@ pub const ACCOUNT_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     Submit(Approved<Arc<OrderIntent>>),
+    /// Approved, and nobody stands behind it any more.
+    Withdrawn {
+        approved: Approved<Arc<OrderIntent>>,
+        why: String,
+    },
     /// The order's bytes left.
     Sent {
         client_order_id: ClientOrderId,
@@ -229,6 +234,7 @@ impl OrderManager {
     pub fn on(&mut self, now: Timestamp, input: Input, out: &mut Out) {
         match input {
             Input::Submit(approved) => self.submit(now, approved, out),
+            Input::Withdrawn { approved, why } => self.turn_away(now, approved.into_inner(), why, out),
             Input::Sent { client_order_id } => self.sent(now, client_order_id),
             Input::NotSent { client_order_id, why } => self.end(now, client_order_id, OrderStatus::NotSent, Some(why), out),
             Input::Cancel { symbol, client_order_id, reason } => self.cancel(now, symbol, client_order_id, &reason, out),
@@ -260,19 +266,25 @@ impl OrderManager {
             out.push(Effect::Report(Arc::new(known.report(now, self.account, None, Some(detail)))));
             return;
         }
-        let order = new_order(client_order_id, &intent);
-        let mut tracked = Order::new(now, Arc::clone(&intent), order.clone(), self.last_trade_id);
         if let Err(why) = self.last_hop(&intent, incarnation) {
-            tracked.status = OrderStatus::NotSent;
-            out.push(Effect::Report(Arc::new(tracked.report(now, self.account, None, Some(why)))));
-            return;
+            return self.turn_away(now, intent, why, out);
         }
+        let order = new_order(client_order_id, &intent);
+        let tracked = Order::new(now, Arc::clone(&intent), order.clone(), self.last_trade_id);
         let report = tracked.report(now, self.account, None, None);
         self.track(tracked);
         self.sent += 1;
         let row = Record::OrderIntended { intent, order: order.clone(), risk_incarnation: incarnation };
         out.persist(vec![row], vec![Effect::Send(VenueCommand::Place(order))]);
         out.push(Effect::Report(Arc::new(report)));
+    }
+
+    /// It was never sent: its proposer and risk are told, and nothing of it is kept.
+    fn turn_away(&self, now: Timestamp, intent: Arc<OrderIntent>, why: String, out: &mut Out) {
+        let order = new_order(ClientOrderId::compose(self.account, self.epoch, intent.id), &intent);
+        let mut order = Order::new(now, intent, order, self.last_trade_id);
+        order.status = OrderStatus::NotSent;
+        out.push(Effect::Report(Arc::new(order.report(now, self.account, None, Some(why)))));
     }
 
     fn last_hop(&self, intent: &OrderIntent, incarnation: Incarnation) -> Result<(), String> {

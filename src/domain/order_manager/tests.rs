@@ -236,6 +236,17 @@ fn the_intent_is_durable_before_the_order_leaves() {
 }
 
 #[test]
+fn an_approved_order_that_nobody_stands_behind_any_more_leaves_nothing() {
+    let mut desk = Desk::ready();
+    let rows = desk.rows.len();
+    let approved = approve(1, intent(1, Side::Buy, "1", at(0)));
+    desk.on(0, Input::Withdrawn { approved, why: "stopped".into() });
+    assert_eq!((desk.rows.len(), desk.sent.len(), desk.manager.open_orders().count()), (rows, 0, 0));
+    let told = desk.reports.iter().map(|report| (report.status, report.detail.as_deref())).collect::<Vec<_>>();
+    assert_eq!(told, [(OrderStatus::NotSent, Some("stopped"))], "so that its exposure is free again");
+}
+
+#[test]
 fn an_approval_of_a_dead_risk_manager_is_void() {
     let mut desk = Desk::ready();
     desk.on(0, Input::RiskManager(Incarnation(2)));
