@@ -13,7 +13,7 @@ use super::tickets::Tickets;
 use super::{Surroundings, order_traces::OrderTraces};
 use crate::domain::ids::{AccountId, ClientOrderId, Epoch, Incarnation, StrategyId};
 use crate::domain::ladder::ModeTable;
-use crate::domain::mode::{FaultClass, Scope};
+use crate::domain::mode::{FaultClass, Mode, Scope};
 use crate::domain::order::{AccountView, OrderIntent, OrderReport, TraceContext, VenueCommand, VenueEvent};
 use crate::domain::order_manager::{Effect, Input, OrderManager};
 use crate::domain::outbox::{Outbox, Step};
@@ -152,6 +152,10 @@ impl State {
         self.carry(now, &mut out);
         self.spare = out;
         self.unpublished = true;
+        // Whoever is told that an account is halted and empty looks at its standing next; it does not wait for the beat.
+        if self.machine.is_ready() && self.machine.mode() != Mode::Normal {
+            self.publish();
+        }
     }
 
     /// A strategy that was stopped while its intent was on its way must not leave an order behind that nobody looks after.
