@@ -315,8 +315,8 @@ fn a_halt_outlives_kill_9_and_ends_by_a_named_person_alone() {
     let frames = |status: &Value| status["symbols"][0]["frames"].as_u64().unwrap();
     let seen = frames(&daemon.status());
     daemon.wait_for_status("has seen two seconds of the market", Duration::from_secs(20), |status| frames(status) > seen + 150);
-    assert_eq!(home.command(&["resume", "--by", "ben", "--reason", "looked at every account"]).code, 0);
     assert_eq!(orders(&home), before, "no order while halted");
+    assert_eq!(home.command(&["resume", "--by", "ben", "--reason", "looked at every account"]).code, 0);
     daemon.wait_for_status("trades again", FILLS_WITHIN, |_| orders(&home) > before);
     assert_eq!(daemon.status()["mode"], "Normal");
     assert_eq!(daemon.terminate().code(), Some(0), "{}", home.log());
