@@ -188,10 +188,6 @@ impl KillSwitch {
         self.accounts = accounts;
     }
 
-    pub fn ladder_mut(&mut self) -> &mut Ladder {
-        &mut self.ladder
-    }
-
     /// What a restarted daemon does with the latch it found: the gate is closed again and the halted accounts are swept
     /// anew, because the life before may have died half way. So is what an earlier incarnation had not finished.
     pub fn start(&mut self, now: Timestamp, out: &mut Outbox<Record, Effect>) {

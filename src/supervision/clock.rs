@@ -1,5 +1,6 @@
 //! The clock that supervision reads: the wall's date when it was made, and monotonic from there. A step of the wall clock
-//! must not look like a stall or an eternity of backoff; who trades follows such a step, by `messages/clock`. Under tokio's paused time it stands still with everything else.
+//! must not look like a stall or an eternity of backoff; who trades follows such a step, by `messages/clock`. Under tokio's
+//! paused time it stands still with everything else.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

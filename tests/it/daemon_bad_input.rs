@@ -9,23 +9,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::FIVE_MISTAKES;
 use crate::support::daemon::{Daemon, Home, Outcome};
 use crate::support::ledger::Ledger;
-
-const FIVE_MISTAKES: &str = r#"[daemon]
-data_dri = "./elsewhere"
-
-[risk]
-max_order_value = 5000.50
-price_collar = "1.5"
-
-[[strategies]]
-id = "trend"
-kind = "ema_cross"
-accounts = ["alhpa"]
-symbols = ["BTCUSDT"]
-interval = 5
-"#;
 
 /// Refused with exit code 2, nothing on stdout and one line on stderr that has all of these.
 fn assert_refused(outcome: &Outcome, expected: &[&str]) {

@@ -1,23 +1,7 @@
 //! The files in `config/` are what they say, and the binary tells a person everything that is wrong with a configuration.
 
 use crate::cli::{Outcome, ringfence};
-
-/// Five mistakes of five kinds: an unknown key, a float for money, a value out of range, an unknown account, a time without
-/// a unit.
-const FIVE_MISTAKES: &str = r#"[daemon]
-data_dri = "./elsewhere"
-
-[risk]
-max_order_value = 5000.50
-price_collar = "1.5"
-
-[[strategies]]
-id = "trend"
-kind = "ema_cross"
-accounts = ["alhpa"]
-symbols = ["BTCUSDT"]
-interval = 5
-"#;
+use crate::support::FIVE_MISTAKES;
 
 fn check(text: &str, more: &[&str]) -> Outcome {
     let directory = tempfile::tempdir().unwrap();
