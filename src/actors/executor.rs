@@ -152,8 +152,9 @@ impl State {
         self.carry(now, &mut out);
         self.spare = out;
         self.unpublished = true;
-        // Whoever is told that an account is halted and empty looks at its standing next; it does not wait for the beat.
-        if self.machine.is_ready() && self.machine.mode() != Mode::Normal {
+        // Whoever is told that an account is halted and empty looks at its standing next; it does not wait for the beat. Only
+        // the last order's end is told so: a standing lists every open order, and many ends come at once.
+        if self.machine.is_ready() && self.machine.mode() != Mode::Normal && self.machine.open_orders().next().is_none() {
             self.publish();
         }
     }
