@@ -17,7 +17,12 @@ impl Exchange {
             let order = self.markets[*index].orders.get(*slot)?;
             return Some(self.shown(*index, order, OrderStatus::Working)).filter(|order| order.symbol == symbol);
         }
-        holder.closed.iter().rev().find(|order| order.client_order_id == id && order.symbol == symbol).cloned()
+        holder
+            .closed
+            .iter()
+            .rev()
+            .find(|order| order.order.client_order_id == id && order.order.symbol == symbol)
+            .map(|view| view.order.clone())
     }
 
     pub(super) fn snapshot(&self, account: usize, trades_after: u64) -> VenueSnapshot {
@@ -52,6 +57,6 @@ impl Exchange {
 
 /// Trade ids of an account ascend, so the tail is all that is wanted.
 fn trades_after_of(account: &Account, trades_after: u64) -> Vec<Fill> {
-    let from = account.trades.partition_point(|trade| trade.trade_id <= trades_after);
-    account.trades.iter().skip(from).cloned().collect()
+    let from = account.trades.partition_point(|trade| trade.fill.trade_id <= trades_after);
+    account.trades.iter().skip(from).map(|trade| trade.fill.clone()).collect()
 }
