@@ -137,7 +137,8 @@ impl Key {
     /// # Errors
     /// When the name is none.
     pub fn derived(seed: &[u8; 32], name: &str) -> Result<Self, KeyError> {
-        let text = |purpose: &str| letters(&mut blake3::Hasher::new_keyed(seed).update(format!("{purpose}/{name}").as_bytes()).finalize_xof());
+        let text =
+            |purpose: &str| letters(&mut blake3::Hasher::new_keyed(seed).update(format!("{purpose}/{name}").as_bytes()).finalize_xof());
         Self::new(name, &text("api key"), &text("secret"))
     }
 
@@ -229,7 +230,8 @@ impl Keys {
 mod tests {
     use super::*;
 
-    const PEM: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+    const PEM: &str =
+        "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
 
     #[test]
     fn a_seed_gives_the_same_keys_again_and_each_name_its_own() {

@@ -92,9 +92,11 @@ pub fn verify(key: &Key, payload: &[&[u8]], signature: &str) -> Result<(), Probl
             payload.iter().for_each(|part| mac.update(part));
             mac.verify_slice(&signature).is_ok()
         }),
-        Credential::Ed25519(public) => STANDARD.decode(signature).ok().and_then(|bytes| Signature::from_slice(&bytes).ok()).is_some_and(
-            |signature| public.verify_strict(&payload.concat(), &signature).is_ok(),
-        ),
+        Credential::Ed25519(public) => STANDARD
+            .decode(signature)
+            .ok()
+            .and_then(|bytes| Signature::from_slice(&bytes).ok())
+            .is_some_and(|signature| public.verify_strict(&payload.concat(), &signature).is_ok()),
     };
     if good { Ok(()) } else { Err(Problem::BAD_SIGNATURE) }
 }

@@ -37,6 +37,7 @@ pub mod limits;
 pub mod parameters;
 mod problem;
 mod route;
+pub mod spot;
 mod venue;
 
 pub use accounts::{Key, KeyError, Keys, Permissions};

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use serde_json::value::RawValue;
 
 use crate::domain::time::Timestamp;
-use crate::exchange::core::reject::Reject;
+use crate::exchange::core::Reject;
 
 /// A refusal, or an outcome that nobody knows.
 #[derive(Debug, Clone)]
@@ -64,8 +64,7 @@ impl Problem {
     pub const DISCONNECTED: Self = Self::of(-1001, "Internal error; unable to process your request. Please try again.");
     pub const TIMEOUT: Self =
         Self::of(-1007, "Timeout waiting for response from backend server. Send status unknown; execution status unknown.");
-    pub const SERVER_BUSY: Self =
-        Self::of(-1008, "Server is currently overloaded with other requests. Please try again in a few minutes.");
+    pub const SERVER_BUSY: Self = Self::of(-1008, "Server is currently overloaded with other requests. Please try again in a few minutes.");
     pub const OUTSIDE_RECV_WINDOW: Self = Self::of(-1021, "Timestamp for this request is outside of the recvWindow.");
     pub const AHEAD_OF_SERVER: Self = Self::of(-1021, "Timestamp for this request was 1000ms ahead of the server's time.");
     pub const BAD_SIGNATURE: Self = Self::of(-1022, "Signature for this request is not valid.");
@@ -233,7 +232,8 @@ mod tests {
 
     #[test]
     fn codes_have_the_venues_statuses() {
-        let statuses = [Problem::KEY_REFUSED, Problem::TIMEOUT, Problem::SERVER_BUSY, Problem::INVALID_SYMBOL].map(|problem| problem.status);
+        let statuses =
+            [Problem::KEY_REFUSED, Problem::TIMEOUT, Problem::SERVER_BUSY, Problem::INVALID_SYMBOL].map(|problem| problem.status);
         assert_eq!(statuses, [401, 504, 503, 400]);
     }
 }
