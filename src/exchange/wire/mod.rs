@@ -38,6 +38,7 @@ pub mod parameters;
 mod problem;
 mod route;
 pub mod spot;
+pub mod usdm;
 mod venue;
 
 pub use accounts::{Key, KeyError, Keys, Permissions};

@@ -1,14 +1,15 @@
 //! Orders as USD-M shows them: in the answer to a request, in a list, in the history of liquidations. Pure functions of what the
 //! engine shows.
 
+use rust_decimal::Decimal;
 use serde::Serialize;
 
 use crate::domain::ids::{ClientOrderId, Symbol};
-use crate::domain::order::{PositionSide, Side};
+use crate::domain::money::Price;
+use crate::domain::order::{PositionSide, SelfTradePrevention, Side};
 use crate::exchange::core::report::{OrderView, TradeView};
 
-use super::text::{Fixed, Plain, Scales, time_in_force, types, working_type};
-use rust_decimal::Decimal;
+use super::text::{Fixed, Plain, Scales, money, time_in_force, types, working_type};
 
 /// What an answer shows of the order's fate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,17 +56,12 @@ pub struct OrderJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     price_rate: Option<Plain>,
     price_match: &'static str,
-    #[serde(serialize_with = "as_word")]
-    self_trade_prevention_mode: crate::domain::order::SelfTradePrevention,
+    self_trade_prevention_mode: SelfTradePrevention,
     good_till_date: i64,
     /// Of answers to questions.
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<i64>,
     update_time: i64,
-}
-
-fn as_word<S: serde::Serializer>(word: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(word)
 }
 
 impl OrderJson {
@@ -98,7 +94,7 @@ impl OrderJson {
     fn of(view: &OrderView, scales: Scales) -> Self {
         let order = &view.order;
         let (kind, orig_type) = types(view);
-        let price = |price: Option<crate::domain::money::Price>| scales.price(price.unwrap_or_default().0);
+        let price = |price: Option<Price>| scales.price(price.unwrap_or_default().0);
         Self {
             order_id: order.venue_order_id,
             symbol: order.symbol,
@@ -124,7 +120,7 @@ impl OrderJson {
             orig_type,
             activate_price: view.extras.trailing.map(|trailing| price(trailing.activation)),
             price_rate: view.extras.trailing.map(|trailing| Plain(trailing.callback.0 * Decimal::ONE_HUNDRED)),
-            price_match: "NONE",
+            price_match: view.extras.price_match.map_or("NONE", Into::into),
             self_trade_prevention_mode: view.self_trade_prevention,
             good_till_date: view.extras.good_till.map_or(0, |at| at.as_millis()),
             time: None,
@@ -164,9 +160,9 @@ impl<'a> TradeJson<'a> {
             side: fill.side,
             price: scales.price(fill.price.0),
             qty: scales.quantity(fill.quantity.0),
-            realized_pnl: super::text::money(trade.realized.0),
+            realized_pnl: money(trade.realized.0),
             quote_qty: scales.worth((fill.price * fill.quantity).0),
-            commission: super::text::money(fill.fee.0),
+            commission: money(fill.fee.0),
             commission_asset: quote,
             time: fill.at.as_millis(),
             position_side: fill.position_side,
