@@ -191,6 +191,10 @@ name!(
     Symbol, "symbol", 20, "A-Z, 0-9, '_' and '-'", upper_name
 );
 name!(
+    /// A currency or coin in the venue's spelling: `USDT`, `1000SATS`.
+    Asset, "asset", 20, "A-Z, 0-9, '_' and '-'", upper_name
+);
+name!(
     /// The id we give an order: at most 36 characters of `[.A-Z:/a-z0-9_-]`, the USD-M rule
     /// (<https://developers.binance.com/docs/derivatives/usds-margined-futures/trade/rest-api/New-Order>).
     ClientOrderId, "client order id", 36, "A-Z, a-z, 0-9 and . : / _ -", client_order_char
