@@ -191,8 +191,8 @@ name!(
     Symbol, "symbol", 20, "A-Z, 0-9, '_' and '-'", upper_name
 );
 name!(
-    /// A currency or coin in the venue's spelling: `USDT`, `1000SATS`.
-    Asset, "asset", 20, "A-Z, 0-9, '_' and '-'", upper_name
+    /// A currency in the venue's spelling, upper case: `USDT`, `1000SATS`.
+    Asset, "asset", 16, "A-Z, 0-9, '_' and '-'", upper_name
 );
 name!(
     /// The id we give an order: at most 36 characters of `[.A-Z:/a-z0-9_-]`, the USD-M rule

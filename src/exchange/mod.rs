@@ -10,4 +10,4 @@ pub mod stream;
 
 pub use core::state;
 pub use core::{AccountSetup, Exchange, ExchangeConfig, ExchangeOutput, TriggerPrice};
-pub use shell::{EventStream, ExchangeHandle, ExchangeStopped, Fault, RunningExchange, ShellConfig, ShellError};
+pub use shell::{Desk, EventStream, ExchangeHandle, ExchangeStopped, Fault, RunningExchange, ShellConfig, ShellError};

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::core::report::TradeView;
 use super::state::{AccountRow, Changes, ClosedRow, Counters, MarketRow, OrderRow, SavedState};
 use crate::domain::ids::AccountId;
 use crate::domain::order::{Fill, TradesWanted};
@@ -92,7 +93,7 @@ impl ExchangeRecord {
     pub fn load(&self, trades_kept: usize) -> Result<SavedState, RecordError> {
         let counters: Option<String> = self.connection.query_row("SELECT body FROM counters", [], |row| row.get(0)).optional()?;
         let accounts: Vec<AccountRow> = self.rows("account", "SELECT body FROM account ORDER BY rowid")?;
-        let (mut trades, mut closed): (Vec<Fill>, Vec<ClosedRow>) = (Vec::new(), Vec::new());
+        let (mut trades, mut closed): (Vec<TradeView>, Vec<ClosedRow>) = (Vec::new(), Vec::new());
         for row in &accounts {
             self.newest("trade", NEWEST_TRADES, row.account, trades_kept, &mut trades)?;
             self.newest("closed_order", NEWEST_CLOSED, row.account, CLOSED_KEPT as usize, &mut closed)?;
@@ -161,11 +162,12 @@ impl ExchangeRecord {
             let mut insert = transaction.prepare_cached("INSERT INTO closed_order (account, body) VALUES (?1, ?2)")?;
             insert.execute(params![row.account.as_str(), encode(row)?])?;
         }
-        for fill in &changes.trades {
+        for trade in &changes.trades {
             let mut insert =
                 transaction.prepare_cached("INSERT OR REPLACE INTO trade (account, trade_id, order_id, body) VALUES (?1, ?2, ?3, ?4)")?;
+            let fill = &trade.fill;
             let (trade_id, order_id) = (fill.trade_id.cast_signed(), fill.venue_order_id.cast_signed());
-            insert.execute(params![fill.account.as_str(), trade_id, order_id, encode(fill)?])?;
+            insert.execute(params![fill.account.as_str(), trade_id, order_id, encode(trade)?])?;
         }
         put(&transaction, COUNTERS, 1, &changes.counters)?;
         Ok(transaction.commit()?)
@@ -302,7 +304,7 @@ mod tests {
             reduce_only: false,
             updated_at: Timestamp::ZERO,
         };
-        ClosedRow { account, order }
+        ClosedRow { account, order: order.into() }
     }
 
     /// Two accounts that traded in turns: `trades` each, and as many ended orders.
@@ -314,7 +316,7 @@ mod tests {
         let changes = Changes {
             accounts: accounts.map(row).to_vec(),
             closed: in_turns().map(|(account, id)| closed(account, id)).collect(),
-            trades: in_turns().map(|(account, id)| fill(account, id)).collect(),
+            trades: in_turns().map(|(account, id)| fill(account, id).into()).collect(),
             ..Changes::default()
         };
         record.commit(&changes).unwrap();
@@ -333,10 +335,11 @@ mod tests {
         for (place, name) in NAMES.iter().enumerate() {
             let account = AccountId::new(name).unwrap();
             let ids = |first: u64| (first..trades).map(|nth| nth * 2 + place as u64).collect::<Vec<_>>();
-            let found: Vec<u64> = saved.trades.iter().filter(|fill| fill.account == account).map(|fill| fill.trade_id).collect();
+            let found: Vec<u64> =
+                saved.trades.iter().map(|trade| &trade.fill).filter(|fill| fill.account == account).map(|fill| fill.trade_id).collect();
             assert_eq!(found, ids(trades - kept), "{name}");
             let ended = saved.closed.iter().filter(|row| row.account == account);
-            assert_eq!(ended.map(|row| row.order.venue_order_id).collect::<Vec<_>>(), ids(trades - u64::from(CLOSED_KEPT)), "{name}");
+            assert_eq!(ended.map(|row| row.order.order.venue_order_id).collect::<Vec<_>>(), ids(trades - u64::from(CLOSED_KEPT)), "{name}");
         }
         let error = record.load(kept as usize + 1).unwrap_err().to_string();
         assert!(error.contains("row of trade"), "what is asked for and damaged is told: {error}");

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::domain::ids::{AccountId, ClientOrderId};
 use crate::domain::instrument::{Instrument, InstrumentKind, Ticks};
 use crate::domain::money::Money;
-use crate::domain::order::{Fill, PositionSide, Side, VenueOrder};
+use crate::domain::order::{PositionSide, Side};
+
+use super::report::{OrderView, TradeView};
 
 /// Binance books balances to eight places.
 const MONEY_PLACES: u32 = 8;
@@ -213,8 +215,8 @@ pub struct Account {
     /// Open orders by client id: index of the symbol, slot.
     pub open: BTreeMap<ClientOrderId, (usize, u32)>,
     /// Orders that ended, newest last, for queries.
-    pub closed: VecDeque<VenueOrder>,
-    pub trades: VecDeque<Fill>,
+    pub closed: VecDeque<OrderView>,
+    pub trades: VecDeque<TradeView>,
 }
 
 impl Account {
@@ -237,14 +239,15 @@ impl Account {
         self.slots.entry(symbol).or_insert_with(|| Slot::new(default_leverage, hedge))
     }
 
-    /// Books one side of a trade; the fee is charged with it.
-    pub fn book_trade(&mut self, symbol: usize, trade: &BookedTrade) {
+    /// Books one side of a trade; the fee is charged with it. The profit that it realised.
+    pub fn book_trade(&mut self, symbol: usize, trade: &BookedTrade) -> Decimal {
         let signed = match trade.side {
             Side::Buy => (trade.lots, trade.value),
             Side::Sell => (-trade.lots, -trade.value),
         };
         let realized = self.slot_mut(symbol, 1).leg_mut(trade.position_side).trade(signed.0, signed.1);
         self.wallet += realized - trade.fee;
+        realized
     }
 }
 

@@ -6,46 +6,50 @@ use rust_decimal::Decimal;
 use crate::domain::ids::Symbol;
 use crate::domain::instrument::{Instrument, Lots, Ticks};
 use crate::domain::money::{Money, Price};
-use crate::domain::order::{EndReason, NewOrder, OrderKind, PositionSide, Side, TimeInForce, VenueEvent};
+use crate::domain::order::{EndReason, NewOrder, OrderKind, OrderStatus, PositionSide, Side, TimeInForce, VenueEvent};
 use crate::domain::time::Timestamp;
 
 use super::account::Slot;
 use super::orders::{OnGrid, Order, QUEUE_UNKNOWN, Trigger, is_better};
 use super::reject::Reject;
+use super::report::ExecutionType;
+use super::request::OrderRequest;
 use super::{Exchange, ExchangeOutput, Market, TriggerPrice};
 
 impl Exchange {
-    pub(super) fn place(&mut self, now: Timestamp, account: usize, request: &NewOrder, out: &mut Vec<ExchangeOutput>) {
-        let id = self.accounts[account].id;
-        let refuse = |reject: Reject, spot: bool| {
-            let (code, message) = reject.words(spot);
-            let event = VenueEvent::Rejected { client_order_id: request.client_order_id, code, message: message.to_owned(), at: now };
-            ExchangeOutput { account: id, event }
-        };
-        let Some(symbol) = self.symbol_index(request.symbol) else {
-            out.push(refuse(Reject::UnknownSymbol, false));
-            return;
-        };
+    /// Takes an order or refuses it; its id. What it did is told in `out` and in the reports.
+    pub(super) fn place(
+        &mut self,
+        now: Timestamp,
+        account: usize,
+        request: &OrderRequest,
+        out: &mut Vec<ExchangeOutput>,
+    ) -> Result<u64, Reject> {
+        let symbol = self.symbol_index(request.order.symbol).ok_or(Reject::UnknownSymbol)?;
         let spot = self.markets[symbol].unit.spot;
-        let admitted = self.check_request(symbol, account, request).and_then(|grid| {
-            let order = Order::new(self.next_order_id, account, &self.effective(symbol, account, request), grid, now);
-            let viable = if order.trigger.is_some() { self.check_trigger(symbol, &order) } else { self.check_viable(symbol, &order) };
-            match viable {
-                // Spot accepts a fill-or-kill order and expires it.
-                Err(Reject::CannotFillWhole) if spot => Ok((order, false)),
-                other => other.map(|()| (order, true)),
-            }
-        });
-        match admitted {
-            Err(reject) => out.push(refuse(reject, spot)),
-            Ok((order, viable)) => self.accept(now, symbol, order, viable, out),
-        }
+        let grid = self.check_request(symbol, account, &request.order)?;
+        let effective = OrderRequest { order: self.effective(symbol, account, &request.order), extras: request.extras.clone() };
+        let order = Order::new(self.next_order_id, account, &effective, grid, now);
+        let viable = if order.trigger.is_some() { self.check_trigger(symbol, &order) } else { self.check_viable(symbol, &order) };
+        let viable = match viable {
+            // Spot accepts a fill-or-kill order and expires it.
+            Err(Reject::CannotFillWhole) if spot => false,
+            other => other.map(|()| true)?,
+        };
+        let id = order.id;
+        self.accept(now, symbol, order, viable, out);
+        Ok(id)
     }
 
     fn accept(&mut self, now: Timestamp, symbol: usize, order: Order, viable: bool, out: &mut Vec<ExchangeOutput>) {
         self.next_order_id += 1;
         let event = VenueEvent::Accepted { client_order_id: order.client_order_id, venue_order_id: order.id, at: now };
         out.push(ExchangeOutput { account: self.accounts[order.account].id, event });
+        if self.reports.is_on() {
+            let view = self.view(symbol, &order, OrderStatus::Working);
+            let account = self.accounts[order.account].id;
+            self.report_order(now, ExecutionType::New, || (account, view));
+        }
         if !viable {
             self.finish(now, symbol, order, Some(EndReason::Expired), out);
         } else if order.trigger.is_some() {

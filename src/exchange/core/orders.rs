@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::ClientOrderId;
 use crate::domain::instrument::Ticks;
-use crate::domain::order::{NewOrder, OrderKind, PositionSide, SelfTradePrevention, Side, TimeInForce};
+use crate::domain::order::{OrderKind, PositionSide, SelfTradePrevention, Side, TimeInForce};
 use crate::domain::time::Timestamp;
+
+use super::request::{Extras, OrderRequest};
 
 /// A trigger that has not fired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +58,18 @@ pub struct Order {
     pub filled: i64,
     /// External lots at its price that trade before it does; `QUEUE_UNKNOWN` at a level that was never shown.
     pub queue_ahead: i64,
+    /// Lots × ticks of its fills.
+    #[serde(default)]
+    pub value: i128,
+    #[serde(default)]
+    pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    /// What most orders do not ask for; apart, so that the others stay small.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extras: Option<Box<Extras>>,
+    /// The order list that it belongs to (spot).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list_id: Option<u64>,
 }
 
 /// The order joined a level behind the touch that the market data never showed: everything that may be there is ahead.
@@ -80,7 +93,8 @@ impl Order {
 
     /// The order as asked for, on the grid. The caller has checked the grid.
     #[must_use]
-    pub fn new(id: u64, account: usize, order: &NewOrder, grid: OnGrid, now: Timestamp) -> Self {
+    pub fn new(id: u64, account: usize, request: &OrderRequest, grid: OnGrid, now: Timestamp) -> Self {
+        let OrderRequest { order, extras } = request;
         Self {
             id,
             account,
@@ -96,7 +110,11 @@ impl Order {
             quantity: grid.quantity,
             filled: 0,
             queue_ahead: 0,
+            value: 0,
+            created_at: now,
             updated_at: now,
+            extras: (*extras != Extras::default()).then(|| Box::new(extras.clone())),
+            list_id: None,
         }
     }
 }

@@ -17,7 +17,12 @@ impl Exchange {
             let order = self.markets[*index].orders.get(*slot)?;
             return Some(self.shown(*index, order, OrderStatus::Working)).filter(|order| order.symbol == symbol);
         }
-        holder.closed.iter().rev().find(|order| order.client_order_id == id && order.symbol == symbol).cloned()
+        holder
+            .closed
+            .iter()
+            .rev()
+            .find(|order| order.order.client_order_id == id && order.order.symbol == symbol)
+            .map(|view| view.order.clone())
     }
 
     pub(super) fn snapshot(&self, account: usize, trades: &TradesWanted) -> VenueSnapshot {
@@ -54,6 +59,7 @@ impl Exchange {
 
 /// Times and trade ids of an account ascend over all its symbols, so the tail is all that is looked at.
 fn wanted_of(account: &Account, wanted: &TradesWanted) -> Vec<Fill> {
-    let from = account.trades.partition_point(|fill| !wanted.values().any(|from| from.reaches(fill)));
-    account.trades.iter().skip(from).filter(|fill| fill.is_wanted(wanted)).cloned().collect()
+    let from = account.trades.partition_point(|trade| !wanted.values().any(|from| from.reaches(&trade.fill)));
+    let fills = account.trades.iter().skip(from).map(|trade| &trade.fill);
+    fills.filter(|fill| fill.is_wanted(wanted)).cloned().collect()
 }

@@ -5,6 +5,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reject {
     UnknownSymbol,
+    UnknownAccount,
+    UnknownOrder,
     DuplicateClientOrderId,
     QuantityNotPositive,
     QuantityTooSmall,
@@ -41,6 +43,8 @@ impl Reject {
     const fn usdm(self) -> (i32, &'static str) {
         match self {
             Self::UnknownSymbol => (-1121, "Invalid symbol."),
+            Self::UnknownAccount => (-2015, "Invalid API-key, IP, or permissions for action."),
+            Self::UnknownOrder => (UNKNOWN_ORDER, UNKNOWN_ORDER_TEXT),
             Self::DuplicateClientOrderId => (-4116, "ClientOrderId is duplicated."),
             Self::QuantityNotPositive => (-4003, "Quantity less than or equal to zero."),
             Self::QuantityTooSmall => (-4004, "Quantity less than min quantity."),
@@ -82,7 +86,7 @@ impl Reject {
             Self::WouldTake => (-2010, "Order would immediately match and take."),
             Self::Margin => (-2010, "Account has insufficient balance for requested action."),
             Self::ReduceOnly | Self::PositionSideMismatch => (-1106, "Parameter 'reduceOnly' or 'positionSide' sent when not required."),
-            Self::UnknownSymbol | Self::CannotFillWhole => self.usdm(),
+            Self::UnknownSymbol | Self::UnknownAccount | Self::UnknownOrder | Self::CannotFillWhole => self.usdm(),
         }
     }
 }

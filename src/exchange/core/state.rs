@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::domain::ids::{AccountId, Symbol};
 use crate::domain::instrument::Ticks;
 use crate::domain::money::Money;
-use crate::domain::order::{Fill, VenueOrder};
 
 use super::account::{Account, AccountSetup, Leg, Slot};
 use super::orders::Order;
+use super::report::{OrderView, TradeView};
 use super::{Exchange, Market};
 
 /// An account without its orders and trades.
@@ -46,7 +46,7 @@ pub struct OrderRow {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClosedRow {
     pub account: AccountId,
-    pub order: VenueOrder,
+    pub order: OrderView,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ pub struct Changes {
     /// Ids of orders that are open no more.
     pub gone: Vec<u64>,
     pub closed: Vec<ClosedRow>,
-    pub trades: Vec<Fill>,
+    pub trades: Vec<TradeView>,
     pub counters: Counters,
 }
 
@@ -89,7 +89,7 @@ pub struct SavedState {
     /// Oldest first.
     pub closed: Vec<ClosedRow>,
     /// Ascending by trade id.
-    pub trades: Vec<Fill>,
+    pub trades: Vec<TradeView>,
     pub markets: Vec<MarketRow>,
     pub counters: Counters,
 }
@@ -112,7 +112,7 @@ pub(super) struct ChangeLog {
     accounts: BTreeSet<usize>,
     orders: BTreeSet<(u64, usize, u32)>,
     closed: Vec<ClosedRow>,
-    trades: Vec<Fill>,
+    trades: Vec<TradeView>,
 }
 
 impl ChangeLog {
@@ -132,15 +132,15 @@ impl ChangeLog {
         }
     }
 
-    pub(super) fn closed(&mut self, account: AccountId, order: &VenueOrder) {
+    pub(super) fn closed(&mut self, account: AccountId, order: &OrderView) {
         if self.on {
             self.closed.push(ClosedRow { account, order: order.clone() });
         }
     }
 
-    pub(super) fn trade(&mut self, fill: &Fill) {
+    pub(super) fn trade(&mut self, trade: &TradeView) {
         if self.on {
-            self.trades.push(fill.clone());
+            self.trades.push(trade.clone());
         }
     }
 }
@@ -178,8 +178,8 @@ impl Exchange {
             .accounts
             .iter()
             .flat_map(|account| account.closed.iter().map(|order| ClosedRow { account: account.id, order: order.clone() }));
-        let mut trades: Vec<Fill> = self.accounts.iter().flat_map(|account| account.trades.iter().cloned()).collect();
-        trades.sort_by_key(|fill| (fill.trade_id, fill.venue_order_id));
+        let mut trades: Vec<TradeView> = self.accounts.iter().flat_map(|account| account.trades.iter().cloned()).collect();
+        trades.sort_by_key(|trade| (trade.fill.trade_id, trade.fill.venue_order_id));
         SavedState {
             accounts: self.accounts.iter().map(|account| self.account_row(account)).collect(),
             open,
@@ -229,9 +229,9 @@ impl Exchange {
             let account = self.known(row.account)?;
             self.accounts[account].closed.push_back(row.order);
         }
-        for fill in saved.trades {
-            let account = self.known(fill.account)?;
-            self.accounts[account].trades.push_back(fill);
+        for trade in saved.trades {
+            let account = self.known(trade.fill.account)?;
+            self.accounts[account].trades.push_back(trade);
         }
         self.next_order_id = saved.counters.next_order_id.max(1);
         self.next_trade_id = saved.counters.next_trade_id.max(1);

@@ -20,13 +20,14 @@ use crate::domain::market_data::{DepthSnapshot, MarketEvent, MarketFrame};
 use crate::domain::order::{VenueCommand, VenueEvent};
 use crate::domain::time::Timestamp;
 
+use super::core::report::UserReport;
 use super::core::{AccountSetup, Exchange, ExchangeConfig, ExchangeOutput};
 use super::record::{ExchangeRecord, RecordError};
 use super::sources::MarketSource;
 use super::state::RestoreError;
 
-pub use handle::{EventStream, ExchangeHandle, ExchangeStopped, Fault, MARKET_BACKLOG_MAX};
-use handle::{Listener, Request};
+use handle::{Answer, Listener, Request};
+pub use handle::{Desk, EventStream, ExchangeHandle, ExchangeStopped, Fault, MARKET_BACKLOG_MAX, USER_BACKLOG_MAX};
 
 /// How often the market moves on. A hundred wake-ups a second are a few thousandths of a core.
 const TICK: Duration = Duration::from_millis(10);
@@ -122,6 +123,12 @@ struct Reader {
     sender: tokio::sync::mpsc::Sender<Arc<MarketFrame>>,
 }
 
+/// Somebody who listens to accounts' user events.
+struct UserReader {
+    accounts: Vec<AccountId>,
+    sender: tokio::sync::mpsc::Sender<Arc<UserReport>>,
+}
+
 /// A caller that waits for the answer to its own command: which outputs of the batch are its.
 struct Waiter {
     reply: oneshot::Sender<Vec<VenueEvent>>,
@@ -146,6 +153,9 @@ struct Shell {
     frames: Vec<MarketFrame>,
     outputs: Vec<ExchangeOutput>,
     waiters: Vec<Waiter>,
+    user_readers: Vec<UserReader>,
+    /// Answers that wait for the batch to be durable.
+    answers: Vec<Answer>,
 }
 
 impl Shell {
@@ -184,6 +194,8 @@ impl Shell {
             frames: Vec::new(),
             outputs: Vec::new(),
             waiters: Vec::new(),
+            user_readers: Vec::new(),
+            answers: Vec::new(),
         };
         shell.move_market(now);
         shell.settle(now)?;
@@ -229,7 +241,7 @@ impl Shell {
 
     fn serve_one(&mut self, now: Timestamp, request: Request) {
         match request {
-            Request::Command { .. } if self.faults.frozen_until.is_some() => self.held.push_back(request),
+            Request::Command { .. } | Request::Call(_) if self.faults.frozen_until.is_some() => self.held.push_back(request),
             Request::Command { account, command, reply } => self.command(now, account, &command, reply),
             Request::Listen { account, listener } => {
                 self.listeners.insert(account, listener);
@@ -244,6 +256,12 @@ impl Shell {
                 }
             }
             Request::Inject(fault) => self.inject(now, fault),
+            Request::Call(call) => {
+                let record = self.record.as_ref();
+                let answer = call(&mut Desk { exchange: &mut self.exchange, now, outputs: &mut self.outputs, record });
+                self.answers.push(answer);
+            }
+            Request::Users { accounts, sender } => self.user_readers.push(UserReader { accounts, sender }),
             Request::Stop => {}
         }
     }
@@ -347,6 +365,9 @@ impl Shell {
             }
         }
         self.answer_waiters();
+        // The answer to a request before what happened because of it, as far as one thread can say.
+        self.answers.drain(..).for_each(|answer| answer());
+        self.tell_users();
         for output in std::mem::take(&mut self.outputs) {
             self.tell(output);
         }
@@ -364,6 +385,17 @@ impl Shell {
         }
         for index in answered.into_iter().rev() {
             self.outputs.remove(index);
+        }
+    }
+
+    fn tell_users(&mut self) {
+        for report in self.exchange.drain_reports() {
+            let report = Arc::new(report);
+            // One that does not keep up is cut: what it missed it would not know of.
+            self.user_readers.retain(|reader| {
+                !reader.sender.is_closed()
+                    && (!reader.accounts.contains(&report.account) || reader.sender.try_send(Arc::clone(&report)).is_ok())
+            });
         }
     }
 
