@@ -282,7 +282,7 @@ impl Exchange {
         let account = &mut self.accounts[order.account];
         account.slot_mut(symbol, leverage);
         let (side, position_side) = (order.side, order.position_side);
-        let realized = account.book_trade(symbol, &BookedTrade { side, position_side, lots: execution.lots, value, fee });
+        let realized = account.book_trade(symbol, &BookedTrade { side, position_side, lots: execution.lots, value, fee, at: now });
         if account.trades.len() >= self.config.trades_kept {
             account.trades.pop_front();
         }

@@ -25,6 +25,7 @@ mod admission;
 mod candle;
 mod external;
 mod inferred;
+pub mod margin;
 mod market;
 mod matching;
 mod orders;
@@ -51,6 +52,7 @@ use crate::domain::time::Timestamp;
 pub use account::AccountSetup;
 use account::{Account, Unit};
 use external::External;
+use margin::Perpetual;
 use orders::{OpenOrders, Order};
 pub use reject::Reject;
 use report::{ExecutionType, OrderView, ReportLog};
@@ -118,6 +120,8 @@ struct Market {
     orders: OpenOrders,
     last: Option<Ticks>,
     mark: Option<Ticks>,
+    /// What only a perpetual has.
+    perpetual: Perpetual,
 }
 
 impl Market {
@@ -167,6 +171,7 @@ impl Exchange {
         self.symbol_indices.insert(instrument.symbol, index);
         self.markets.push(Market {
             unit: Unit::of(&instrument),
+            perpetual: Perpetual::of(&instrument),
             instrument,
             external: External::default(),
             orders: OpenOrders::default(),
@@ -247,7 +252,7 @@ impl Exchange {
                 out.push(ExchangeOutput { account, event: VenueEvent::SnapshotIs(snapshot) });
             }
             VenueCommand::SetLeverage { symbol, leverage } => {
-                let event = self.set_leverage(index, *symbol, *leverage);
+                let event = self.set_leverage(now, index, *symbol, *leverage);
                 out.push(ExchangeOutput { account, event });
             }
         }

@@ -1,6 +1,8 @@
 //! The exchange's definite refusals, in Binance's numbers and words: USD-M has a number for each, spot says most of them
 //! under -1013 and -2010.
 
+use super::margin::UsdmReject;
+
 /// Why the exchange refuses an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reject {
@@ -28,6 +30,14 @@ pub enum Reject {
     TooManyOrders,
     TooManyStops,
     Margin,
+    /// One that only USD-M knows.
+    Usdm(UsdmReject),
+}
+
+impl From<UsdmReject> for Reject {
+    fn from(reject: UsdmReject) -> Self {
+        Self::Usdm(reject)
+    }
 }
 
 pub const UNKNOWN_ORDER: i32 = -2011;
@@ -66,6 +76,7 @@ impl Reject {
             Self::TooManyOrders => (-2025, "Reach max open order limit."),
             Self::TooManyStops => (-4045, "Reach max stop order limit."),
             Self::Margin => (-2019, "Margin is insufficient."),
+            Self::Usdm(reject) => reject.words(),
         }
     }
 
@@ -86,7 +97,7 @@ impl Reject {
             Self::WouldTake => (-2010, "Order would immediately match and take."),
             Self::Margin => (-2010, "Account has insufficient balance for requested action."),
             Self::ReduceOnly | Self::PositionSideMismatch => (-1106, "Parameter 'reduceOnly' or 'positionSide' sent when not required."),
-            Self::UnknownSymbol | Self::UnknownAccount | Self::UnknownOrder | Self::CannotFillWhole => self.usdm(),
+            Self::UnknownSymbol | Self::UnknownAccount | Self::UnknownOrder | Self::CannotFillWhole | Self::Usdm(_) => self.usdm(),
         }
     }
 }

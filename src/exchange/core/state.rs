@@ -11,6 +11,7 @@ use crate::domain::instrument::Ticks;
 use crate::domain::money::Money;
 
 use super::account::{Account, AccountSetup, Leg, Slot};
+use super::margin::MarginRow;
 use super::orders::Order;
 use super::report::{OrderView, TradeView};
 use super::{Exchange, Market};
@@ -24,12 +25,17 @@ pub struct AccountRow {
     #[serde(with = "rust_decimal::serde::str")]
     pub wallet: Decimal,
     pub symbols: Vec<SlotRow>,
+    /// What only perpetuals have; an older record has none.
+    #[serde(default, skip_serializing_if = "MarginRow::is_empty")]
+    pub margin: MarginRow,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SlotRow {
     pub symbol: Symbol,
     pub leverage: u8,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub isolated: bool,
     pub net: Leg,
     pub long: Leg,
     pub short: Leg,
@@ -246,8 +252,10 @@ impl Exchange {
         }
         self.open_account(row.account, AccountSetup { deposit: Money(row.wallet), owner: row.owner, hedge: row.hedge });
         let account = self.known(row.account)?;
+        self.accounts[account].margin.restore(&row.margin);
         for (index, slot) in slots {
-            let restored = Slot { net: slot.net, long: slot.long, short: slot.short, ..Slot::new(slot.leverage, row.hedge) };
+            let (net, long, short, isolated) = (slot.net, slot.long, slot.short, slot.isolated);
+            let restored = Slot { net, long, short, isolated, ..Slot::new(slot.leverage, row.hedge) };
             self.accounts[account].slots.insert(index, restored);
         }
         Ok(())
@@ -265,18 +273,21 @@ impl Exchange {
         let slot = |(index, slot): (&usize, &Slot)| SlotRow {
             symbol: self.markets[*index].instrument.symbol,
             leverage: slot.leverage,
+            isolated: slot.isolated,
             net: slot.net,
             long: slot.long,
             short: slot.short,
         };
-        let says_something =
-            |(index, slot): &(&usize, &Slot)| slot.legs().next().is_some() || slot.leverage != self.starting_leverage(**index);
+        let says_something = |(index, slot): &(&usize, &Slot)| {
+            slot.legs().next().is_some() || slot.isolated || slot.leverage != self.starting_leverage(**index)
+        };
         AccountRow {
             account: account.id,
             owner: account.owner,
             hedge: account.hedge,
             wallet: account.wallet,
             symbols: account.slots.iter().filter(says_something).map(slot).collect(),
+            margin: account.margin.row(),
         }
     }
 
