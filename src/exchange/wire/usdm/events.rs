@@ -65,7 +65,7 @@ pub fn write(report: &UserReport, told_at: Timestamp, dialect: Dialect, digits: 
             if let (Some(trade), Dialect::Binance) = (trade, dialect) {
                 events.extend(when.event_flat(EventKind::TradeLite, &TradeLite::of(order, trade, scales)));
             }
-            let update = OrderUpdate { o: OrderFields::of(*execution, order, trade.as_ref(), scales, asset, when.at) };
+            let update = OrderUpdate { o: OrderFields::of(*execution, order, trade.as_deref(), scales, asset, when.at) };
             events.extend(when.event_flat(EventKind::OrderTradeUpdate, &update));
             events
         }

@@ -222,7 +222,7 @@ pub(super) fn limit(parameters: &Parameters, default: usize, max: usize) -> Resu
 /// A stretch of history, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Window {
-    from: Timestamp,
+    pub(super) from: Timestamp,
     to: Timestamp,
     /// Begins where the caller says: the first rows are wanted, not the last.
     from_start: bool,
