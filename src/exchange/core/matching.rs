@@ -274,6 +274,7 @@ impl Exchange {
             price: market.instrument.price(execution.price),
             quantity: market.instrument.quantity(Lots(execution.lots)),
             fee: Money(fee),
+            fee_taken: None,
             maker: execution.maker,
             at: now,
         };

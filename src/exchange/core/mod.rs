@@ -244,8 +244,8 @@ impl Exchange {
                 let order = self.query(index, *symbol, *client_order_id);
                 out.push(ExchangeOutput { account, event: VenueEvent::OrderIs { client_order_id: *client_order_id, order } });
             }
-            VenueCommand::Snapshot { trades_after } => {
-                let snapshot = self.snapshot(index, *trades_after);
+            VenueCommand::Snapshot { trades } => {
+                let snapshot = self.snapshot(index, trades);
                 out.push(ExchangeOutput { account, event: VenueEvent::SnapshotIs(snapshot) });
             }
             VenueCommand::SetLeverage { symbol, leverage } => {

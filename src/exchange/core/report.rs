@@ -179,7 +179,7 @@ pub enum UserEvent {
         execution: ExecutionType,
         order: Arc<OrderView>,
         /// The trade, when the execution is one.
-        trade: Option<TradeView>,
+        trade: Option<Box<TradeView>>,
         /// Of a cancel or an amendment: the id under which it was asked for (`c` of executionReport), where it differs.
         request_id: Option<crate::domain::ids::ClientOrderId>,
         /// Spot's own part of it.

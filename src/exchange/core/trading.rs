@@ -45,7 +45,7 @@ impl Exchange {
         let order = self.order(account, request.order.symbol, OrderName::Id(id)).ok_or(Reject::UnknownOrder)?;
         let trades = self.reports.since(reports).iter().filter_map(|report| match &report.event {
             UserEvent::Order { trade: Some(trade), .. } if trade.fill.venue_order_id == id && report.account == account => {
-                Some(trade.clone())
+                Some(trade.as_ref().clone())
             }
             _ => None,
         });
@@ -154,7 +154,7 @@ impl Exchange {
             let event = UserEvent::Order {
                 execution: ExecutionType::Trade,
                 order: shown,
-                trade: Some(trade.clone()),
+                trade: Some(Box::new(trade.clone())),
                 request_id: None,
                 spot: None,
             };
