@@ -9,11 +9,11 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use axum::Json;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

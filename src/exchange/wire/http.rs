@@ -219,7 +219,8 @@ fn seconds_until(now: Timestamp, at: Timestamp) -> u64 {
 /// What a gateway says when nothing is behind it.
 fn page(status: u16) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-    let html = format!("<html>\r\n<head><title>{status}</title></head>\r\n<body>\r\n<center><h1>{status}</h1></center>\r\n</body>\r\n</html>\r\n");
+    let html =
+        format!("<html>\r\n<head><title>{status}</title></head>\r\n<body>\r\n<center><h1>{status}</h1></center>\r\n</body>\r\n</html>\r\n");
     (status, [(CONTENT_TYPE, HeaderValue::from_static("text/html"))], html).into_response()
 }
 

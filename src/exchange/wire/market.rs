@@ -6,6 +6,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response};
 use form_urlencoded::Serializer;
 use serde::Deserialize;
+use serde_json::json;
 use tower::ServiceExt as _;
 
 use super::context::Context;
@@ -21,8 +22,6 @@ const ANSWER_MAX: usize = 64 << 20;
 type Row = (&'static str, Option<&'static str>, fn(&Parameters) -> u32);
 
 const SPOT: &[Row] = &[
-    ("/api/v3/ping", Some("ping"), |_| 1),
-    ("/api/v3/time", Some("time"), |_| 1),
     ("/api/v3/exchangeInfo", Some("exchangeInfo"), |_| 20),
     ("/api/v3/depth", Some("depth"), |parameters| by_limit(parameters, 100, &[(100, 5), (500, 25), (1_000, 50)], 250)),
     ("/api/v3/trades", Some("trades.recent"), |_| 25),
@@ -51,8 +50,6 @@ const TWO_OR_FIVE: fn(&Parameters) -> u32 = |parameters| if alone(parameters) { 
 const ONE: fn(&Parameters) -> u32 = |_| 1;
 
 const USDM: &[Row] = &[
-    ("/fapi/v1/ping", None, ONE),
-    ("/fapi/v1/time", None, ONE),
     ("/fapi/v1/exchangeInfo", None, ONE),
     ("/fapi/v1/depth", Some("depth"), |parameters| by_limit(parameters, 500, &[(50, 2), (100, 5), (500, 10)], 20)),
     ("/fapi/v1/trades", None, |_| 5),
@@ -83,16 +80,28 @@ pub fn routes(product: Product, market: &Router) -> Vec<Route> {
     let route = |(path, method, weight): &Row| {
         let (path, market) = (*path, market.clone());
         let security = if path == "/fapi/v1/historicalTrades" { Security::Key } else { Security::None };
-        let route = Route::get(path, security, move |context, parameters| ask(market.clone(), path, context, parameters)).weight_of(*weight);
+        let route =
+            Route::get(path, security, move |context, parameters| ask(market.clone(), path, context, parameters)).weight_of(*weight);
         method.iter().fold(route, |route, method| route.method(method))
     };
-    rows.iter().map(route).collect()
+    let version = if product.is_spot() { ["/api/v3/ping", "/api/v3/time"] } else { ["/fapi/v1/ping", "/fapi/v1/time"] };
+    let clock = [Route::get(version[0], Security::None, ping).method("ping"), Route::get(version[1], Security::None, time).method("time")];
+    rows.iter().map(route).chain(clock).collect()
+}
+
+async fn ping(_: Context, parameters: Parameters) -> Answer {
+    parameters.finish()?;
+    Ok(Json::empty_object())
+}
+
+/// The wire's clock, which requests are judged by; the streams' may differ while a fault skews it.
+async fn time(context: Context, parameters: Parameters) -> Answer {
+    parameters.finish()?;
+    Ok(json!({ "serverTime": context.time(context.now) }).into())
 }
 
 async fn ask(market: Router, path: &'static str, context: Context, parameters: Parameters) -> Answer {
-    let mut query = Serializer::new(format!("{path}?"));
-    query.extend_pairs(parameters.iter().filter(|(name, _)| !matches!(*name, "apiKey" | "returnRateLimits")));
-    let mut request = Request::get(query.finish());
+    let mut request = Request::get(address(path, &parameters));
     if context.microseconds {
         request = request.header("x-mbx-time-unit", "MICROSECOND");
     }
@@ -100,6 +109,15 @@ async fn ask(market: Router, path: &'static str, context: Context, parameters: P
     // Invariant: a router's error type has no value.
     let response = market.oneshot(request).await.map_err(|_| Problem::UNKNOWN)?;
     answer(response).await
+}
+
+/// The path with its parameters; those that every frame may have are not the row's.
+fn address(path: &str, parameters: &Parameters) -> String {
+    let start = format!("{path}?");
+    let length = start.len();
+    let mut query = Serializer::for_suffix(start, length);
+    query.extend_pairs(parameters.iter().filter(|(name, _)| !matches!(*name, "apiKey" | "returnRateLimits")));
+    query.finish()
 }
 
 async fn answer(response: Response<Body>) -> Answer {

@@ -53,13 +53,8 @@ impl WireServer {
         let _sockets_end_with_us = stopping.clone().drop_guard();
         let sessions = Sessions::new(self.encode);
         let venue = Arc::clone(&self.venue);
-        let door = Door {
-            venue: self.venue,
-            inner: self.inner,
-            sessions: sessions.clone(),
-            faults: self.faults,
-            stopping: stopping.clone(),
-        };
+        let door =
+            Door { venue: self.venue, inner: self.inner, sessions: sessions.clone(), faults: self.faults, stopping: stopping.clone() };
         let app = Router::new().fallback(http::enter).with_state(door);
         let app = app.into_make_service_with_connect_info::<Peer>();
         let graceful = axum::serve(BoundedListener::new(listener), app).with_graceful_shutdown(stopping.clone().cancelled_owned());
@@ -84,5 +79,6 @@ impl WireServer {
 /// The last page: a path that nobody has.
 pub async fn unknown_path(OriginalUri(uri): OriginalUri, request: Request) -> Response {
     let problem = Problem::unknown_path(uri.path(), request.method().as_str());
-    (axum::http::StatusCode::NOT_FOUND, [(axum::http::header::CONTENT_TYPE, "application/json;charset=UTF-8")], problem.body()).into_response()
+    (axum::http::StatusCode::NOT_FOUND, [(axum::http::header::CONTENT_TYPE, "application/json;charset=UTF-8")], problem.body())
+        .into_response()
 }

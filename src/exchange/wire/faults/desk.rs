@@ -9,13 +9,13 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::{Notify, broadcast};
 
-use crate::domain::ids::{AccountId, Symbol};
+use crate::domain::ids::AccountId;
 use crate::domain::time::Timestamp;
 use crate::exchange::core::Exchange;
 use crate::exchange::shell::ExchangeStopped;
 
 use super::super::venue::Venue;
-use super::{Action, EventFate, Faults, FrameFate, Kind, RequestFate, Rule, Schedule, Scope, Sockets, actions};
+use super::{Action, Arming, EventFate, Faults, Kind, RequestFate, Rule, Schedule, Scope, Sockets, actions};
 
 /// Words to the sockets that one may be behind by. Who misses one misses a cut, and is cut by the next.
 const ACTIONS_BACKLOG: usize = 64;
@@ -73,16 +73,20 @@ impl FaultDesk {
     pub async fn arm(venue: &Arc<Venue>, rule: Rule) -> Result<Option<u64>, FaultError> {
         let desk = venue.faults();
         let (stale, maintenance) = (rule.fault == Kind::Stale, matches!(rule.fault, Kind::Maintenance { .. }));
+        if let Kind::Zombie { .. } = rule.fault {
+            // Market streams keep their own silence; the others ask.
+            desk.tell(Action { kind: rule.fault.clone(), account: rule.account, symbol: None, duration_ms: rule.duration_ms });
+        }
         if stale {
             desk.remember(venue).await?;
         }
         let armed = desk.change(|machine| machine.arm(venue.true_now(), rule));
         if maintenance {
-            desk.tell(Action { kind: Kind::Shutdown, account: None, symbol: None });
+            desk.tell(Action { kind: Kind::Shutdown, account: None, symbol: None, duration_ms: None });
         }
         match armed {
-            Ok(number) => Ok(Some(number)),
-            Err(action) => actions::carry_out(venue, action).await.map(|()| None),
+            Arming::Waits(number) => Ok(Some(number)),
+            Arming::Now(action) => actions::carry_out(venue, action).await.map(|()| None),
         }
     }
 
@@ -123,11 +127,6 @@ impl FaultDesk {
     #[must_use]
     pub fn event(&self, now: Timestamp, account: AccountId) -> EventFate {
         self.ask(EventFate::Pass, |machine| machine.event(now, account))
-    }
-
-    #[must_use]
-    pub fn frame(&self, now: Timestamp, symbol: Symbol) -> FrameFate {
-        self.ask(FrameFate::Pass, |machine| machine.frame(now, symbol))
     }
 
     #[must_use]

@@ -76,21 +76,22 @@ pub enum EventFate {
     Unknown,
 }
 
-/// What is done to a frame of a market stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum FrameFate {
-    #[default]
-    Pass,
-    Drop,
-    Corrupt,
-}
-
 /// What a part of the exchange is to do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
     pub kind: Kind,
     pub account: Option<AccountId>,
     pub symbol: Option<Symbol>,
+    pub duration_ms: Option<u64>,
+}
+
+/// What came of arming a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Arming {
+    /// It waits under this number.
+    Waits(u64),
+    /// Nothing to wait for.
+    Now(Action),
 }
 
 #[derive(Debug, Clone)]
@@ -117,10 +118,9 @@ impl Faults {
         Self { spot, armed: BTreeMap::new(), next: 1, chance: ChaCha8Rng::seed_from_u64(0), schedule: None }
     }
 
-    /// Arms a rule; its number, or what is to be done at once and is not armed.
-    pub fn arm(&mut self, now: Timestamp, rule: Rule) -> Result<u64, Action> {
+    pub fn arm(&mut self, now: Timestamp, rule: Rule) -> Arming {
         if rule.fault.is_action() {
-            return Err(Action { kind: rule.fault, account: rule.account, symbol: rule.symbol });
+            return Arming::Now(Action { kind: rule.fault, account: rule.account, symbol: rule.symbol, duration_ms: rule.duration_ms });
         }
         let number = self.next;
         self.next += 1;
@@ -129,7 +129,7 @@ impl Faults {
         while self.armed.len() > ARMED_MAX {
             self.armed.pop_first();
         }
-        Ok(number)
+        Arming::Waits(number)
     }
 
     /// Faults at random from now on; the seed decides over them and over `percent`.
@@ -169,7 +169,11 @@ impl Faults {
                 self.schedule = None;
             }
         }
-        due.into_iter().filter_map(|rule| self.arm(now, rule).err()).collect()
+        let now_or_never = |arming| match arming {
+            Arming::Now(action) => Some(action),
+            Arming::Waits(_) => None,
+        };
+        due.into_iter().filter_map(|rule| now_or_never(self.arm(now, rule))).collect()
     }
 
     /// What is done to this request.
@@ -185,14 +189,6 @@ impl Faults {
         let mut fate = EventFate::Pass;
         let matches = |rule: &Rule| event_fate(&rule.fault).is_some() && rule.account.is_none_or(|of| of == account);
         self.each(now, matches, |rule| fate = event_fate(&rule.fault).unwrap_or_default());
-        fate
-    }
-
-    /// What is done to a frame of this symbol.
-    pub fn frame(&mut self, now: Timestamp, symbol: Symbol) -> FrameFate {
-        let mut fate = FrameFate::Pass;
-        let matches = |rule: &Rule| frame_fate(&rule.fault).is_some() && rule.symbol.is_none_or(|of| of == symbol);
-        self.each(now, matches, |rule| fate = frame_fate(&rule.fault).unwrap_or_default());
         fate
     }
 
@@ -328,14 +324,6 @@ const fn event_fate(kind: &Kind) -> Option<EventFate> {
         Kind::DelayEvent { millis } => EventFate::Delay(Duration::from_millis(*millis)),
         Kind::CorruptEvent => EventFate::Corrupt,
         Kind::UnknownEvent => EventFate::Unknown,
-        _ => return None,
-    })
-}
-
-const fn frame_fate(kind: &Kind) -> Option<FrameFate> {
-    Some(match kind {
-        Kind::DropFrame => FrameFate::Drop,
-        Kind::CorruptFrame => FrameFate::Corrupt,
         _ => return None,
     })
 }

@@ -143,10 +143,6 @@ pub enum Kind {
     CorruptEvent,
     /// JSON, of a kind that does not exist.
     UnknownEvent,
-    // Frames of market streams.
-    /// A hole in the stream.
-    DropFrame,
-    CorruptFrame,
     // At once, or for the duration.
     /// Connected and silent.
     Zombie {
@@ -160,6 +156,16 @@ pub enum Kind {
     },
     /// `serverShutdown`, then the sockets end.
     Shutdown,
+    /// The next diffs of books are lost: a hole in the stream.
+    DropDiffs {
+        #[serde(default = "one")]
+        diffs: u32,
+    },
+    /// The next texts of market streams are no JSON.
+    CorruptFrames {
+        #[serde(default = "one")]
+        frames: u32,
+    },
     /// The listen keys of the account (or of all) end, told or not.
     ExpireListenKeys {
         #[serde(default = "yes")]
@@ -243,6 +249,8 @@ impl Kind {
             self,
             Self::Cut { .. }
                 | Self::Shutdown
+                | Self::DropDiffs { .. }
+                | Self::CorruptFrames { .. }
                 | Self::ExpireListenKeys { .. }
                 | Self::Ban418 { .. }
                 | Self::Freeze { .. }

@@ -99,7 +99,7 @@ impl Running {
             12 => Kind::DuplicateEvent,
             13 => Kind::SwapEvent,
             14 => Kind::DelayEvent { millis },
-            15 => Kind::DropFrame,
+            15 => Kind::DropDiffs { diffs: 1 },
             16 => Kind::Zombie { sockets },
             17 => Kind::Cut { sockets },
             18 => Kind::ExpireListenKeys { told: when == When::Before },

@@ -20,7 +20,7 @@ fn place(name: &str) -> (AccountId, Scope<'static>) {
 fn a_fault_hits_what_it_names_as_often_as_it_says() {
     let mut faults = Faults::new(false);
     let json = r#"{"fault":"timeout","account":"a","route":"/fapi/v1/order","verb":"POST","skip":1,"count":2}"#;
-    faults.arm(NOW, rule(json)).unwrap();
+    faults.arm(NOW, rule(json));
     let (_, ours) = place("a");
     let (_, theirs) = place("b");
     let query = Scope { verb: "GET", ..ours };
@@ -37,7 +37,7 @@ fn a_fault_hits_what_it_names_as_often_as_it_says() {
 fn a_route_may_be_a_method_or_a_beginning() {
     for route in ["order.place", "order.*", "/fapi/*", "*"] {
         let mut faults = Faults::new(false);
-        faults.arm(NOW, Rule { route: Some(route.to_owned()), ..Rule::new(Kind::Busy) }).unwrap();
+        faults.arm(NOW, Rule { route: Some(route.to_owned()), ..Rule::new(Kind::Busy) });
         assert_eq!(faults.request(NOW, &place("a").1).before, Some(Spoilt::Problem(Problem::SERVER_BUSY)), "{route}");
     }
 }
@@ -45,7 +45,7 @@ fn a_route_may_be_a_method_or_a_beginning() {
 #[test]
 fn a_duration_ends_a_fault_that_was_never_used_up() {
     let mut faults = Faults::new(true);
-    faults.arm(NOW, rule(r#"{"fault":{"delay":{"before_ms":5}},"duration_ms":1000}"#)).unwrap();
+    faults.arm(NOW, rule(r#"{"fault":{"delay":{"before_ms":5}},"duration_ms":1000}"#));
     let (_, scope) = place("a");
     let delay = |faults: &mut Faults, millis| faults.request(NOW + Duration::from_millis(millis), &scope).delay_before.as_millis();
     assert_eq!([0, 500, 999, 1000].map(|millis| delay(&mut faults, millis)), [5, 5, 5, 0]);
@@ -56,37 +56,35 @@ fn a_duration_ends_a_fault_that_was_never_used_up() {
 #[test]
 fn several_faults_add_up() {
     let mut faults = Faults::new(true);
-    faults.arm(NOW, rule(r#"{"fault":{"delay":{"after_ms":7}}}"#)).unwrap();
-    faults.arm(NOW, rule(r#"{"fault":{"gateway":{"status":502,"when":"after"}}}"#)).unwrap();
+    faults.arm(NOW, rule(r#"{"fault":{"delay":{"after_ms":7}}}"#));
+    faults.arm(NOW, rule(r#"{"fault":{"gateway":{"status":502,"when":"after"}}}"#));
     let fate = faults.request(NOW, &place("a").1);
     assert_eq!((fate.delay_after.as_millis(), fate.after, fate.before), (7, Some(Spoilt::Page(502)), None));
 }
 
 #[test]
-fn events_and_frames_have_faults_of_their_own() {
+fn events_have_faults_of_their_own() {
     let mut faults = Faults::new(false);
-    faults.arm(NOW, rule(r#"{"fault":"drop_event","account":"a"}"#)).unwrap();
-    faults.arm(NOW, rule(r#"{"fault":"drop_frame","symbol":"BTCUSDT"}"#)).unwrap();
-    let symbol = |name| Symbol::new(name).unwrap();
+    faults.arm(NOW, rule(r#"{"fault":"drop_event","account":"a"}"#));
     assert_eq!(faults.request(NOW, &place("a").1), RequestFate::default());
     assert_eq!(faults.event(NOW, account("b")), EventFate::Pass);
     assert_eq!(faults.event(NOW, account("a")), EventFate::Drop);
     assert_eq!(faults.event(NOW, account("a")), EventFate::Pass);
-    assert_eq!(faults.frame(NOW, symbol("ETHUSDT")), FrameFate::Pass);
-    assert_eq!(faults.frame(NOW, symbol("BTCUSDT")), FrameFate::Drop);
 }
 
 #[test]
 fn states_hold_until_they_end_and_actions_are_handed_out() {
     let mut faults = Faults::new(false);
-    faults.arm(NOW, rule(r#"{"fault":{"zombie":{"sockets":"user"}},"account":"a","duration_ms":1000}"#)).unwrap();
-    faults.arm(NOW, rule(r#"{"fault":{"skew_clock":{"millis":-1500}},"duration_ms":1000}"#)).unwrap();
+    faults.arm(NOW, rule(r#"{"fault":{"zombie":{"sockets":"user"}},"account":"a","duration_ms":1000}"#));
+    faults.arm(NOW, rule(r#"{"fault":{"skew_clock":{"millis":-1500}},"duration_ms":1000}"#));
     let later = NOW + Duration::from_secs(1);
     let zombie = |at, sockets, name| faults.is_zombie(at, sockets, Some(account(name)));
     assert!(zombie(NOW, Sockets::User, "a"));
     assert!(!zombie(NOW, Sockets::Market, "a") && !zombie(NOW, Sockets::User, "b") && !zombie(later, Sockets::User, "a"));
     assert_eq!((faults.skew_ms(NOW), faults.skew_ms(later)), (-1500, 0));
-    let action = faults.arm(NOW, rule(r#"{"fault":{"expire_listen_keys":{"told":false}},"account":"a"}"#)).unwrap_err();
+    let Arming::Now(action) = faults.arm(NOW, rule(r#"{"fault":{"expire_listen_keys":{"told":false}},"account":"a"}"#)) else {
+        panic!("it is done at once");
+    };
     assert_eq!(action.kind, Kind::ExpireListenKeys { told: false });
     assert_eq!(action.account, Some(account("a")));
 }
@@ -94,7 +92,7 @@ fn states_hold_until_they_end_and_actions_are_handed_out() {
 #[test]
 fn maintenance_refuses_everything_as_long_as_it_lasts() {
     let mut faults = Faults::new(false);
-    faults.arm(NOW, rule(r#"{"fault":{"maintenance":{"html":true}},"duration_ms":1000}"#)).unwrap();
+    faults.arm(NOW, rule(r#"{"fault":{"maintenance":{"html":true}},"duration_ms":1000}"#));
     for _ in 0..3 {
         assert_eq!(faults.request(NOW, &place("a").1).before, Some(Spoilt::Page(503)));
     }

@@ -165,11 +165,17 @@ mod tests {
         let text = answer("\"a\"", &Ok(Json::empty_object()), Timestamp::ZERO, Some((&rules, counts)));
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!((&value["id"], &value["status"], &value["result"]), (&"a".into(), &200.into(), &serde_json::json!({})));
-        let limits: Vec<(&str, u64, u64)> = value["rateLimits"].as_array().unwrap().iter().map(|limit| {
-            (limit["interval"].as_str().unwrap(), limit["limit"].as_u64().unwrap(), limit["count"].as_u64().unwrap())
-        }).collect();
+        let limits: Vec<(&str, u64, u64)> = value["rateLimits"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|limit| (limit["interval"].as_str().unwrap(), limit["limit"].as_u64().unwrap(), limit["count"].as_u64().unwrap()))
+            .collect();
         assert_eq!(limits, [("SECOND", 100, 1), ("DAY", 200_000, 2), ("MINUTE", 6_000, 7)]);
-        assert_eq!(answer("1", &Err(Problem::INVALID_SYMBOL), Timestamp::ZERO, None), r#"{"id":1,"status":400,"error":{"code":-1121,"msg":"Invalid symbol."}}"#);
+        assert_eq!(
+            answer("1", &Err(Problem::INVALID_SYMBOL), Timestamp::ZERO, None),
+            r#"{"id":1,"status":400,"error":{"code":-1121,"msg":"Invalid symbol."}}"#
+        );
     }
 
     #[test]
