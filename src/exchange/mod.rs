@@ -7,6 +7,7 @@ pub mod record;
 pub mod shell;
 pub mod sources;
 pub mod stream;
+pub mod wire;
 
 pub use core::state;
 pub use core::{AccountSetup, Exchange, ExchangeConfig, ExchangeOutput, TriggerPrice};
