@@ -76,6 +76,8 @@ pub enum SelfTradePrevention {
     #[default]
     ExpireMaker,
     ExpireBoth,
+    /// Spot: both get smaller by what would have traded; who has nothing left expires.
+    Decrement,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
