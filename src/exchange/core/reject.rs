@@ -2,6 +2,7 @@
 //! under -1013 and -2010.
 
 use super::margin::UsdmReject;
+use super::spot::SpotReject;
 
 /// Why the exchange refuses an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub enum Reject {
     Margin,
     /// One that only USD-M knows.
     Usdm(UsdmReject),
+    /// What only spot refuses.
+    Spot(SpotReject),
 }
 
 impl From<UsdmReject> for Reject {
@@ -77,6 +80,7 @@ impl Reject {
             Self::TooManyStops => (-4045, "Reach max stop order limit."),
             Self::Margin => (-2019, "Margin is insufficient."),
             Self::Usdm(reject) => reject.words(),
+            Self::Spot(reject) => reject.words(),
         }
     }
 
@@ -93,11 +97,16 @@ impl Reject {
             Self::NotionalTooSmall => (-1013, "Filter failure: NOTIONAL"),
             Self::TooManyOrders => (-1013, "Filter failure: MAX_NUM_ORDERS"),
             Self::TooManyStops => (-1013, "Filter failure: MAX_NUM_ALGO_ORDERS"),
-            Self::WouldTrigger => (-2010, "Stop price would trigger immediately."),
+            Self::WouldTrigger => (-2010, "Order would trigger immediately."),
             Self::WouldTake => (-2010, "Order would immediately match and take."),
             Self::Margin => (-2010, "Account has insufficient balance for requested action."),
             Self::ReduceOnly | Self::PositionSideMismatch => (-1106, "Parameter 'reduceOnly' or 'positionSide' sent when not required."),
-            Self::UnknownSymbol | Self::UnknownAccount | Self::UnknownOrder | Self::CannotFillWhole | Self::Usdm(_) => self.usdm(),
+            Self::UnknownSymbol
+            | Self::UnknownAccount
+            | Self::UnknownOrder
+            | Self::CannotFillWhole
+            | Self::Usdm(_)
+            | Self::Spot(_) => self.usdm(),
         }
     }
 }
