@@ -33,6 +33,7 @@ mod queries;
 mod reject;
 pub mod report;
 pub mod request;
+pub mod spot;
 pub mod state;
 #[cfg(test)]
 mod tests;
@@ -56,6 +57,7 @@ use margin::Perpetual;
 use orders::{OpenOrders, Order};
 pub use reject::Reject;
 use report::{ExecutionType, OrderView, ReportLog};
+use spot::SpotView;
 use state::ChangeLog;
 pub use trading::{OrderName, Placed};
 
@@ -370,6 +372,7 @@ impl Exchange {
             extras: order.extras.as_deref().cloned().unwrap_or_default(),
             list_id: order.list_id,
             end: None,
+            spot: SpotView::default(),
         }
     }
 

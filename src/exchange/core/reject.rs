@@ -2,6 +2,7 @@
 //! under -1013 and -2010.
 
 use super::margin::UsdmReject;
+use super::spot::SpotReject;
 
 /// Why the exchange refuses an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +31,9 @@ pub enum Reject {
     TooManyOrders,
     TooManyStops,
     Margin,
-    /// One that only USD-M knows.
+    /// What only spot refuses.
+    Spot(SpotReject),
+    /// What only USD-M refuses.
     Usdm(UsdmReject),
 }
 
@@ -76,6 +79,7 @@ impl Reject {
             Self::TooManyOrders => (-2025, "Reach max open order limit."),
             Self::TooManyStops => (-4045, "Reach max stop order limit."),
             Self::Margin => (-2019, "Margin is insufficient."),
+            Self::Spot(reject) => reject.words(),
             Self::Usdm(reject) => reject.words(),
         }
     }
@@ -93,11 +97,16 @@ impl Reject {
             Self::NotionalTooSmall => (-1013, "Filter failure: NOTIONAL"),
             Self::TooManyOrders => (-1013, "Filter failure: MAX_NUM_ORDERS"),
             Self::TooManyStops => (-1013, "Filter failure: MAX_NUM_ALGO_ORDERS"),
-            Self::WouldTrigger => (-2010, "Stop price would trigger immediately."),
+            Self::WouldTrigger => (-2010, "Order would trigger immediately."),
             Self::WouldTake => (-2010, "Order would immediately match and take."),
             Self::Margin => (-2010, "Account has insufficient balance for requested action."),
             Self::ReduceOnly | Self::PositionSideMismatch => (-1106, "Parameter 'reduceOnly' or 'positionSide' sent when not required."),
-            Self::UnknownSymbol | Self::UnknownAccount | Self::UnknownOrder | Self::CannotFillWhole | Self::Usdm(_) => self.usdm(),
+            Self::UnknownSymbol
+            | Self::UnknownAccount
+            | Self::UnknownOrder
+            | Self::CannotFillWhole
+            | Self::Spot(_)
+            | Self::Usdm(_) => self.usdm(),
         }
     }
 }
