@@ -144,6 +144,9 @@ pub struct Exchange {
     account_indices: BTreeMap<AccountId, usize>,
     next_order_id: u64,
     next_trade_id: u64,
+    next_transaction_id: u64,
+    /// When `tick` has something to do again.
+    next_second: Timestamp,
     changes: ChangeLog,
     reports: ReportLog,
 }
@@ -161,6 +164,8 @@ impl Exchange {
             account_indices: BTreeMap::new(),
             next_order_id: 1,
             next_trade_id: 1,
+            next_transaction_id: 1,
+            next_second: Timestamp::ZERO,
         }
     }
 

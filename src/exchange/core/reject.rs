@@ -31,10 +31,10 @@ pub enum Reject {
     TooManyOrders,
     TooManyStops,
     Margin,
-    /// One that only USD-M knows.
-    Usdm(UsdmReject),
     /// What only spot refuses.
     Spot(SpotReject),
+    /// What only USD-M refuses.
+    Usdm(UsdmReject),
 }
 
 impl From<UsdmReject> for Reject {
@@ -79,8 +79,8 @@ impl Reject {
             Self::TooManyOrders => (-2025, "Reach max open order limit."),
             Self::TooManyStops => (-4045, "Reach max stop order limit."),
             Self::Margin => (-2019, "Margin is insufficient."),
-            Self::Usdm(reject) => reject.words(),
             Self::Spot(reject) => reject.words(),
+            Self::Usdm(reject) => reject.words(),
         }
     }
 
@@ -105,8 +105,8 @@ impl Reject {
             | Self::UnknownAccount
             | Self::UnknownOrder
             | Self::CannotFillWhole
-            | Self::Usdm(_)
-            | Self::Spot(_) => self.usdm(),
+            | Self::Spot(_)
+            | Self::Usdm(_) => self.usdm(),
         }
     }
 }

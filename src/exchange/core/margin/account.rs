@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::account::{Account, BookedTrade, Leg, Slot, share};
 use super::super::{Exchange, Market};
+use super::income::IncomeRow;
 use super::settings::MarginAdjustment;
 use crate::domain::ids::{Asset, ClientOrderId};
 use crate::domain::money::Money;
@@ -27,6 +28,8 @@ pub struct MarginState {
     pub updated_at: Timestamp,
     /// Algo orders that wait, by client algo id: index of the symbol, slot.
     pub algos: BTreeMap<ClientOrderId, (usize, u32)>,
+    /// Newest last.
+    pub income: VecDeque<IncomeRow>,
     /// By hand: `POST /fapi/v1/positionMargin`, newest last.
     pub adjustments: VecDeque<MarginAdjustment>,
 }
@@ -92,8 +95,8 @@ impl Leg {
             (true, true) => Decimal::ZERO,
             (true, false) => self.cost,
         };
-        self.isolated += (opened_cost.abs() / Decimal::from(leverage.max(1)))
-            .round_dp_with_strategy(MONEY_PLACES, RoundingStrategy::ToPositiveInfinity);
+        self.isolated +=
+            (opened_cost.abs() / Decimal::from(leverage.max(1))).round_dp_with_strategy(MONEY_PLACES, RoundingStrategy::ToPositiveInfinity);
     }
 }
 

@@ -5,6 +5,7 @@ use rust_decimal::Decimal;
 use super::super::Exchange;
 use super::super::account::Account;
 use super::super::report::{AccountReason, PositionChange, UserEvent, WalletChange};
+use crate::domain::ids::Asset;
 use crate::domain::money::{Money, Price, Quantity};
 use crate::domain::order::PositionSide;
 use crate::domain::time::Timestamp;
@@ -33,6 +34,18 @@ impl Exchange {
         let positions = symbol.map(|symbol| self.position_changes(holder, symbol)).unwrap_or_default();
         let id = holder.id;
         self.reports.add(now, id, || UserEvent::Margin { reason, wallets: vec![wallet], positions });
+    }
+
+    /// Tells an account that an asset came or went.
+    pub(super) fn report_transfer(&mut self, now: Timestamp, account: usize, reason: AccountReason, asset: Asset, change: Decimal) {
+        if asset == self.margin_asset() {
+            return self.report_account(now, account, reason, None, change);
+        }
+        let holder = &self.accounts[account];
+        let amount = Money(holder.margin.others.get(&asset).copied().unwrap_or_default());
+        let wallets = vec![WalletChange { asset, wallet: amount, cross_wallet: amount, change: Money(change) }];
+        let id = holder.id;
+        self.reports.add(now, id, || UserEvent::Margin { reason, wallets, positions: Vec::new() });
     }
 
     fn position_changes(&self, holder: &Account, symbol: usize) -> Vec<PositionChange> {

@@ -24,8 +24,8 @@ const FUNDING_KEPT: usize = 1_000;
 #[derive(Debug, Clone)]
 pub struct Perpetual {
     pub rules: PerpetualRules,
-    /// As the source showed it, with more digits than the grid has; the source shows marks from then on.
-    pub shown: Option<Price>,
+    /// The source shows marks: none is made up.
+    pub shown: bool,
     pub index: Option<Price>,
     /// Sum and count of the premiums sampled since the last funding.
     pub premium: (Decimal, u32),
@@ -61,7 +61,7 @@ impl Perpetual {
     pub fn of(instrument: &Instrument) -> Self {
         Self {
             rules: PerpetualRules::of(instrument),
-            shown: None,
+            shown: false,
             index: None,
             premium: (Decimal::ZERO, 0),
             forced_rate: None,
@@ -129,19 +129,18 @@ impl Exchange {
     }
 
     pub(in super::super) fn mark_of(&self, market: &Market) -> Price {
-        let valued_at = || market.reference().map(|mark| market.instrument.price(mark)).unwrap_or_default();
-        market.perpetual.shown.filter(|_| market.mark.is_some()).unwrap_or_else(valued_at)
+        market.reference().map(|mark| market.instrument.price(mark)).unwrap_or_default()
     }
 
     /// Once a second: a mark for a source that shows none, the index, the premium. Says whether the mark moved.
     pub(super) fn sample_mark(&mut self, symbol: usize) -> bool {
         let market = &mut self.markets[symbol];
         let before = market.mark;
-        if market.perpetual.shown.is_none() {
+        if !market.perpetual.shown {
             market.mark = market.median_price().or(market.mark);
         }
         let Some(mark) = market.mark else { return false };
-        let price = market.perpetual.shown.unwrap_or_else(|| market.instrument.price(mark));
+        let price = market.instrument.price(mark);
         let index = market.perpetual.index.unwrap_or(price);
         let moved = index.0 + (price.0 - index.0) / Decimal::from(INDEX_WEIGHT);
         market.perpetual.index = Some(Price(moved.round_dp(INDEX_PLACES)));

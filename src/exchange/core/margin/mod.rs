@@ -3,8 +3,11 @@
 //! come here: there is no perpetual in them.
 
 mod account;
+mod clock;
 mod deleverage;
 mod events;
+mod funding;
+mod income;
 mod mark;
 mod reject;
 mod rules;
@@ -12,6 +15,7 @@ mod settings;
 mod views;
 
 pub use account::{MarginRow, MarginState};
+pub use income::{IncomeKind, IncomeRow};
 pub use mark::{FundingPoint, Perpetual, PremiumIndex};
 pub use reject::UsdmReject;
 pub use rules::{Bracket, PerpetualRules};

@@ -69,9 +69,7 @@ impl UsdmReject {
             Self::ActivationPrice => (-4135, "Invalid activation price"),
             Self::CallbackRate => (-2007, "Invalid callBack rate"),
             Self::QuantityWithClosePosition => (-4137, "Quantity must be zero with closePosition equals true"),
-            Self::IsolatedLeverageReduction => {
-                (-4161, "Leverage reduction is not supported in Isolated Margin Mode with open positions")
-            }
+            Self::IsolatedLeverageReduction => (-4161, "Leverage reduction is not supported in Isolated Margin Mode with open positions"),
             Self::MultiAssetsWithIsolated => {
                 (-4167, "Unable to adjust to Multi-Assets mode with symbols of USDⓈ-M Futures under isolated-margin mode.")
             }

@@ -130,7 +130,8 @@ impl PerpetualRules {
         let ratio = |mantissa, scale| Ratio(Decimal::new(mantissa, scale));
         Self {
             price_min: bundled.map_or(instrument.price_step, |row| Price(number(row.price_min))),
-            price_max: bundled.map_or(Price(instrument.price_step.0 * Decimal::from(1_000_000_000_i64)), |row| Price(number(row.price_max))),
+            price_max: bundled
+                .map_or(Price(instrument.price_step.0 * Decimal::from(1_000_000_000_i64)), |row| Price(number(row.price_max))),
             market_quantity_max: bundled.map_or(instrument.max_quantity, |row| Quantity(number(row.market_quantity_max))),
             trigger_protect: ratio(5, 2),
             market_take_bound: ratio(5, 2),

@@ -191,8 +191,7 @@ impl Exchange {
     #[must_use]
     pub fn position_risks(&self, account: AccountId, symbol: Option<Symbol>) -> Vec<PositionRisk> {
         let Ok(holder) = self.account_index(account).map(|index| &self.accounts[index]) else { return Vec::new() };
-        let sides: &[PositionSide] =
-            if holder.hedge { &[PositionSide::Long, PositionSide::Short] } else { &[PositionSide::Both] };
+        let sides: &[PositionSide] = if holder.hedge { &[PositionSide::Long, PositionSide::Short] } else { &[PositionSide::Both] };
         let wanted = |market: &Market| symbol.is_none_or(|symbol| market.instrument.symbol == symbol);
         let listed = self.markets.iter().enumerate().filter(|(_, market)| wanted(market));
         listed.flat_map(|(index, _)| sides.iter().map(move |side| self.position_risk(holder, index, *side))).collect()
