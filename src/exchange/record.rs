@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::core::report::TradeView;
 use super::state::{AccountRow, Changes, ClosedRow, Counters, MarketRow, OrderRow, SavedState};
 use crate::domain::ids::AccountId;
-use crate::domain::order::Fill;
+use crate::domain::order::{Fill, TradesWanted};
 
 /// Trades of an account that stay in the file: some 30 MB, a month at two trades a minute; a reconciliation asks for hours.
 const TRADES_KEPT: u32 = 100_000;
@@ -212,26 +212,32 @@ impl ExchangeRecord {
         Ok(transaction.commit()?)
     }
 
-    /// Trades of an account with ids between the two, both excluded, ascending: those that the engine has let go.
+    /// Those of an account's wanted trades whose ids are below `before`, ascending: the ones that the engine has let go. Read from
+    /// the newest back, and no further than to the first that nobody wants: times and ids ascend together.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn trades_between(&self, account: AccountId, after: u64, before: u64) -> Result<Vec<Fill>, RecordError> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT body FROM trade WHERE account = ?1 AND trade_id > ?2 AND trade_id < ?3 ORDER BY trade_id, order_id")?;
-        let clamp = |id: u64| i64::try_from(id).unwrap_or(i64::MAX);
-        let mut rows = statement.query(params![account.as_str(), clamp(after), clamp(before)])?;
-        let mut fills = Vec::new();
+    pub fn trades_before(&self, account: AccountId, before: u64, wanted: &TradesWanted) -> Result<Vec<Fill>, RecordError> {
+        let mut fills: Vec<Fill> = Vec::new();
+        let mut statement = self.connection.prepare_cached(TRADES_BEFORE)?;
+        let mut rows = statement.query(params![account.as_str(), i64::try_from(before).unwrap_or(i64::MAX)])?;
         while let Some(row) = rows.next()? {
-            fills.push(decode("trade", row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?);
+            let fill: Fill = decode("trade", row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?;
+            if !wanted.values().any(|from| from.reaches(&fill)) {
+                break;
+            }
+            if fill.is_wanted(wanted) {
+                fills.push(fill);
+            }
         }
+        fills.reverse();
         Ok(fills)
     }
 }
 
 // In the order of a key that begins with the account: SQLite reads from its end, and no further than it is asked to.
 const NEWEST_TRADES: &str = "SELECT body FROM trade WHERE account = ?1 ORDER BY trade_id DESC, order_id DESC LIMIT ?2";
+const TRADES_BEFORE: &str = "SELECT body FROM trade WHERE account = ?1 AND trade_id < ?2 ORDER BY trade_id DESC, order_id DESC";
 const NEWEST_CLOSED: &str = "SELECT body FROM closed_order WHERE account = ?1 ORDER BY sequence DESC LIMIT ?2";
 
 const ACCOUNT: &str = "INSERT INTO account (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body";
@@ -278,6 +284,7 @@ mod tests {
             price: Price(1.into()),
             quantity: Quantity(1.into()),
             fee: Money::ZERO,
+            fee_taken: None,
             maker: false,
             at: Timestamp::ZERO,
         }

@@ -274,6 +274,7 @@ impl Exchange {
             price: market.instrument.price(execution.price),
             quantity: market.instrument.quantity(Lots(execution.lots)),
             fee: Money(fee),
+            fee_taken: None,
             maker: execution.maker,
             at: now,
         };
@@ -285,7 +286,7 @@ impl Exchange {
         if account.trades.len() >= self.config.trades_kept {
             account.trades.pop_front();
         }
-        let trade = TradeView { fill: fill.clone(), realized: Money(realized), list_id: order.list_id };
+        let trade = TradeView { fill: fill.clone(), realized: Money(realized), list_id: order.list_id, commission: None };
         self.changes.account(order.account);
         self.changes.trade(&trade);
         self.report_trade(now, symbol, order, &trade);

@@ -32,6 +32,7 @@ mod queries;
 mod reject;
 pub mod report;
 pub mod request;
+pub mod spot;
 pub mod state;
 #[cfg(test)]
 mod tests;
@@ -54,6 +55,7 @@ use external::External;
 use orders::{OpenOrders, Order};
 pub use reject::Reject;
 use report::{ExecutionType, OrderView, ReportLog};
+use spot::SpotView;
 use state::ChangeLog;
 pub use trading::{OrderName, Placed};
 
@@ -242,8 +244,8 @@ impl Exchange {
                 let order = self.query(index, *symbol, *client_order_id);
                 out.push(ExchangeOutput { account, event: VenueEvent::OrderIs { client_order_id: *client_order_id, order } });
             }
-            VenueCommand::Snapshot { trades_after } => {
-                let snapshot = self.snapshot(index, *trades_after);
+            VenueCommand::Snapshot { trades } => {
+                let snapshot = self.snapshot(index, trades);
                 out.push(ExchangeOutput { account, event: VenueEvent::SnapshotIs(snapshot) });
             }
             VenueCommand::SetLeverage { symbol, leverage } => {
@@ -360,6 +362,7 @@ impl Exchange {
             extras: order.extras.as_deref().cloned().unwrap_or_default(),
             list_id: order.list_id,
             end: None,
+            spot: SpotView::default(),
         }
     }
 

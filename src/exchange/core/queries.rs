@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 
 use crate::domain::ids::{ClientOrderId, Symbol};
 use crate::domain::money::{Money, Price, Quantity};
-use crate::domain::order::{Fill, OrderStatus, VenueOrder, VenuePosition, VenueSnapshot};
+use crate::domain::order::{Fill, OrderStatus, TradesWanted, VenueOrder, VenuePosition, VenueSnapshot};
 
 use super::Exchange;
 use super::account::Account;
@@ -25,7 +25,7 @@ impl Exchange {
             .map(|view| view.order.clone())
     }
 
-    pub(super) fn snapshot(&self, account: usize, trades_after: u64) -> VenueSnapshot {
+    pub(super) fn snapshot(&self, account: usize, trades: &TradesWanted) -> VenueSnapshot {
         let holder = &self.accounts[account];
         let open = holder.open.values().filter_map(|(index, slot)| {
             let order = self.markets[*index].orders.get(*slot)?;
@@ -37,7 +37,8 @@ impl Exchange {
             open_orders,
             positions: self.positions(holder),
             wallet: Money(holder.wallet),
-            trades: trades_after_of(holder, trades_after),
+            beside_holdings: false,
+            trades: wanted_of(holder, trades),
         }
     }
 
@@ -49,14 +50,16 @@ impl Exchange {
                 position_side,
                 quantity: Quantity((Decimal::from(leg.lots) * market.unit.step).normalize()),
                 entry_price: Price(leg.entry_price(&market.unit)),
+                closable: None,
             })
         });
         shown.collect()
     }
 }
 
-/// Trade ids of an account ascend, so the tail is all that is wanted.
-fn trades_after_of(account: &Account, trades_after: u64) -> Vec<Fill> {
-    let from = account.trades.partition_point(|trade| trade.fill.trade_id <= trades_after);
-    account.trades.iter().skip(from).map(|trade| trade.fill.clone()).collect()
+/// Times and trade ids of an account ascend over all its symbols, so the tail is all that is looked at.
+fn wanted_of(account: &Account, wanted: &TradesWanted) -> Vec<Fill> {
+    let from = account.trades.partition_point(|trade| !wanted.values().any(|from| from.reaches(&trade.fill)));
+    let fills = account.trades.iter().skip(from).map(|trade| &trade.fill);
+    fills.filter(|fill| fill.is_wanted(wanted)).cloned().collect()
 }

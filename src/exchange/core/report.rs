@@ -12,6 +12,7 @@ use crate::domain::order::{EndReason, Fill, OrderStatus, PositionSide, SelfTrade
 use crate::domain::time::Timestamp;
 
 use super::request::Extras;
+use super::spot::{ListView, SpotExecution, SpotView};
 
 /// An order, whole, as any answer or event shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +42,9 @@ pub struct OrderView {
     /// Why it ended unfilled, if it did.
     #[serde(default)]
     pub end: Option<EndReason>,
+    /// What only a spot order shows.
+    #[serde(default, skip_serializing_if = "SpotView::is_plain")]
+    pub spot: SpotView,
 }
 
 impl OrderView {
@@ -80,6 +84,7 @@ impl From<VenueOrder> for OrderView {
             extras: Extras::default(),
             list_id: None,
             end: None,
+            spot: SpotView::default(),
         }
     }
 }
@@ -94,11 +99,21 @@ pub struct TradeView {
     pub realized: Money,
     #[serde(default)]
     pub list_id: Option<u64>,
+    /// The fee as it was taken, where that was not in the settlement currency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commission: Option<Commission>,
+}
+
+/// A fee in the asset that it was taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Commission {
+    pub asset: Asset,
+    pub amount: Money,
 }
 
 impl From<Fill> for TradeView {
     fn from(fill: Fill) -> Self {
-        Self { fill, realized: Money::ZERO, list_id: None }
+        Self { fill, realized: Money::ZERO, list_id: None, commission: None }
     }
 }
 
@@ -164,10 +179,14 @@ pub enum UserEvent {
         execution: ExecutionType,
         order: Arc<OrderView>,
         /// The trade, when the execution is one.
-        trade: Option<TradeView>,
+        trade: Option<Box<TradeView>>,
         /// Of a cancel or an amendment: the id under which it was asked for (`c` of executionReport), where it differs.
         request_id: Option<crate::domain::ids::ClientOrderId>,
+        /// Spot's own part of it.
+        spot: Option<SpotExecution>,
     },
+    /// Spot: an order list began, moved on or ended.
+    OrderList(Arc<ListView>),
     Account {
         reason: AccountReason,
         /// What changed, complete for each asset and position named.

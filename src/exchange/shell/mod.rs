@@ -308,11 +308,11 @@ impl Shell {
 
     /// A snapshot that asks for trades which the engine has let go gets them from the record.
     fn add_old_trades(&mut self, command: &VenueCommand, from: usize) {
-        let (VenueCommand::Snapshot { trades_after }, Some(record)) = (command, &self.record) else { return };
+        let (VenueCommand::Snapshot { trades }, Some(record)) = (command, &self.record) else { return };
         for output in &mut self.outputs[from..] {
             let VenueEvent::SnapshotIs(snapshot) = &mut output.event else { continue };
             let before = snapshot.trades.first().map_or(u64::MAX, |fill| fill.trade_id);
-            match record.trades_between(output.account, *trades_after, before) {
+            match record.trades_before(output.account, before, trades) {
                 Ok(mut older) => {
                     older.append(&mut snapshot.trades);
                     snapshot.trades = older;
