@@ -79,7 +79,7 @@ pub fn write(report: &UserReport, told_at: Timestamp, dialect: Dialect, digits: 
         }
         UserEvent::MultiAssets { on } => when.event(EventKind::AccountConfigUpdate, &ConfigUpdate::Ai { j: *on }),
         // Spot's.
-        UserEvent::Account { .. } | UserEvent::Balance { .. } => Vec::new(),
+        UserEvent::Account { .. } | UserEvent::Balance { .. } | UserEvent::OrderList(_) => Vec::new(),
     }
 }
 
@@ -328,3 +328,6 @@ impl fmt::Display for EventKind {
         f.write_str(self.into())
     }
 }
+
+#[cfg(test)]
+mod tests;

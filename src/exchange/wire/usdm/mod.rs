@@ -6,6 +6,7 @@ mod account;
 mod account_json;
 mod batch;
 mod events;
+mod history;
 mod listen_key;
 mod listen_keys;
 mod names;
@@ -28,7 +29,7 @@ use super::{Answer, Context, Dialect, Parameters, Route};
 use listen_keys::ListenKeys;
 use names::Names;
 use user_sockets::Listeners;
-pub use user_sockets::{UserSockets, UserSocketsPump};
+pub use user_sockets::UserSockets;
 
 /// What the requests of one product share.
 #[derive(Debug)]
@@ -99,6 +100,7 @@ pub fn routes(usdm: &Arc<Usdm>) -> Vec<Route> {
         batch::routes(usdm),
         trades::routes(),
         account::routes(usdm),
+        history::routes(),
         settings::routes(usdm),
         listen_key::routes(usdm),
     ];

@@ -4,39 +4,26 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
-use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::ids::{AccountId, Asset, Symbol};
+use crate::domain::ids::{Asset, Symbol};
 use crate::domain::instrument::Instrument;
 use crate::domain::time::Timestamp;
 use crate::exchange::stream::{Outlet, PrivateStreams};
-use crate::exchange::wire::Venue;
-use crate::exchange::wire::users::{Heard, UserStream};
+use crate::exchange::wire::{Dialect, Ear, Heard, UserTicket, Venue};
 
 use super::Usdm;
-use super::events::{self, Digits};
+use super::events::{self, Digits, Event};
 use super::text::Scales;
 
 /// How exact the end of a listen key is.
 const EXPIRY_EVERY: Duration = Duration::from_millis(250);
 
-/// One socket that listens by one key.
-struct Joined {
-    outlet: Outlet,
-    stream: UserStream,
-    /// Event types that are wanted; none named are all.
-    wanted: Vec<String>,
-    ended: CancellationToken,
-}
-
-/// The sockets of one key, each with the way to end its part in it.
+/// The sockets of each key, each with the way to end its part in it.
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
     by_key: BTreeMap<String, Vec<(Outlet, CancellationToken)>>,
@@ -68,6 +55,7 @@ impl Listeners {
 }
 
 /// What is known of each symbol where its events are written.
+#[derive(Debug)]
 struct KnownDigits {
     symbols: BTreeMap<Symbol, (Scales, Asset)>,
     otherwise: (Scales, Asset),
@@ -92,63 +80,23 @@ impl Digits for KnownDigits {
 pub struct UserSockets {
     usdm: Arc<Usdm>,
     venue: Arc<Venue>,
-    digits: Option<KnownDigits>,
-    joins: mpsc::UnboundedSender<Joined>,
-}
-
-/// Carries what the sockets hear.
-pub struct UserSocketsPump {
-    sockets: Arc<UserSockets>,
-    // As many as there are sockets, which are bounded.
-    joined: mpsc::UnboundedReceiver<Joined>,
+    /// `None` where nothing is listed: then nothing happens either.
+    digits: Option<Arc<KnownDigits>>,
 }
 
 impl UserSockets {
-    /// The streams, and what has to run for them.
     #[must_use]
-    pub fn new(usdm: Arc<Usdm>, venue: Arc<Venue>, instruments: &[Instrument]) -> (Arc<Self>, UserSocketsPump) {
-        let (joins, joined) = mpsc::unbounded_channel();
-        let sockets = Arc::new(Self { usdm, venue, digits: KnownDigits::of(instruments), joins });
-        let pump = UserSocketsPump { sockets: Arc::clone(&sockets), joined };
-        (sockets, pump)
+    pub fn new(usdm: Arc<Usdm>, venue: Arc<Venue>, instruments: &[Instrument]) -> Self {
+        Self { usdm, venue, digits: KnownDigits::of(instruments).map(Arc::new) }
     }
 
-    /// Carries one socket's events until either side ends.
-    async fn carry(self: Arc<Self>, mut joined: Joined) {
+    /// Watches the keys until it is dropped.
+    pub async fn watch(&self) {
+        let mut expiry = interval(EXPIRY_EVERY);
+        expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let heard = tokio::select! {
-                () = joined.ended.cancelled() => return,
-                heard = joined.stream.next() => heard,
-            };
-            match heard {
-                // A stream with a hole must end.
-                None => return joined.outlet.cut(),
-                Some(heard) => {
-                    if !self.tell(&joined, &heard) {
-                        joined.ended.cancel();
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Says whether the socket is still there.
-    fn tell(&self, joined: &Joined, heard: &Heard) -> bool {
-        match heard {
-            Heard::Report(report) => {
-                let Some(digits) = &self.digits else { return true };
-                let events = events::write(report, self.venue.true_now(), self.usdm.dialect, digits);
-                let wanted = |event: &events::Event| {
-                    joined.wanted.is_empty() || joined.wanted.iter().any(|word| *word == <&str>::from(event.kind))
-                };
-                events.iter().filter(|event| wanted(event)).all(|event| joined.outlet.send(&event.text))
-            }
-            Heard::Corrupt => joined.outlet.send(r#"{"e":"ORDER_TRADE_UPDATE","E":17"#),
-            Heard::Unknown => {
-                let now = self.venue.true_now().as_millis();
-                joined.outlet.send(&format!(r#"{{"e":"SOMETHING_NEW","E":{now},"T":{now},"x":{{}}}}"#))
-            }
+            expiry.tick().await;
+            self.expire(self.venue.true_now());
         }
     }
 
@@ -163,40 +111,71 @@ impl UserSockets {
     }
 }
 
-/// Leaves when the socket unsubscribes or is gone.
-struct Leaves(CancellationToken);
-
-impl Drop for Leaves {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
-}
-
 impl PrivateStreams for UserSockets {
     fn join(&self, name: &str, events: &[String], outlet: Outlet) -> Option<Box<dyn Any + Send>> {
-        let account: AccountId = self.usdm.listen_keys().owner(self.venue.true_now(), name)?;
+        let account = self.usdm.listen_keys().owner(self.venue.true_now(), name)?;
         let ended = CancellationToken::new();
-        // Listened to from here on: a client that sees its socket open misses nothing.
-        let stream = self.venue.users().listen(account);
         self.usdm.listeners().add(name, outlet.clone(), ended.clone());
-        let joined = Joined { outlet, stream, wanted: events.to_vec(), ended: ended.clone() };
-        self.joins.send(joined).ok()?;
-        Some(Box::new(Leaves(ended)))
+        let socket = Socket {
+            venue: Arc::downgrade(&self.venue),
+            dialect: self.usdm.dialect,
+            digits: self.digits.clone()?,
+            wanted: events.to_vec(),
+            outlet,
+            ended: ended.clone(),
+        };
+        let ticket = self.venue.users().join(account, Arc::new(socket));
+        Some(Box::new(Place { ended, _ticket: ticket }))
     }
 }
 
-impl UserSocketsPump {
-    /// Carries events and watches the keys until it is dropped.
-    pub async fn run(mut self) {
-        let mut carried = FuturesUnordered::new();
-        let mut expiry = interval(EXPIRY_EVERY);
-        expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                Some(joined) = self.joined.recv() => carried.push(Arc::clone(&self.sockets).carry(joined)),
-                Some(()) = carried.next() => {}
-                _ = expiry.tick() => self.sockets.expire(self.sockets.venue.true_now()),
+/// Leaves when the socket unsubscribes or is gone.
+struct Place {
+    ended: CancellationToken,
+    _ticket: UserTicket,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.ended.cancel();
+    }
+}
+
+/// One socket that listens by one key.
+struct Socket {
+    /// Weak, as it is the venue that keeps its listeners.
+    venue: Weak<Venue>,
+    dialect: Dialect,
+    digits: Arc<KnownDigits>,
+    /// Event types that are wanted; none named are all.
+    wanted: Vec<String>,
+    outlet: Outlet,
+    ended: CancellationToken,
+}
+
+impl Socket {
+    fn wants(&self, event: &Event) -> bool {
+        self.wanted.is_empty() || self.wanted.iter().any(|word| *word == <&str>::from(event.kind))
+    }
+}
+
+impl Ear for Socket {
+    fn hear(&self, heard: &Heard) -> bool {
+        let Some(venue) = self.venue.upgrade().filter(|_| !self.ended.is_cancelled()) else { return false };
+        match heard {
+            Heard::Report(report) => {
+                let events = events::write(report, venue.true_now(), self.dialect, &*self.digits);
+                events.iter().filter(|event| self.wants(event)).all(|event| self.outlet.send(&event.text))
+            }
+            Heard::Corrupt => self.outlet.send(r#"{"e":"ORDER_TRADE_UPDATE","E":17"#),
+            Heard::Unknown => {
+                let now = venue.true_now().as_millis();
+                self.outlet.send(&format!(r#"{{"e":"SOMETHING_NEW","E":{now},"T":{now},"x":{{}}}}"#))
             }
         }
+    }
+
+    fn deafen(&self) {
+        self.outlet.cut();
     }
 }
