@@ -25,6 +25,7 @@ mod admission;
 mod candle;
 mod external;
 mod inferred;
+pub mod margin;
 mod market;
 mod matching;
 mod orders;
@@ -32,6 +33,7 @@ mod queries;
 mod reject;
 pub mod report;
 pub mod request;
+pub mod spot;
 pub mod state;
 #[cfg(test)]
 mod tests;
@@ -51,9 +53,11 @@ use crate::domain::time::Timestamp;
 pub use account::AccountSetup;
 use account::{Account, Unit};
 use external::External;
+use margin::Perpetual;
 use orders::{OpenOrders, Order};
 pub use reject::Reject;
 use report::{ExecutionType, OrderView, ReportLog};
+use spot::SpotView;
 use state::ChangeLog;
 pub use trading::{OrderName, Placed};
 
@@ -118,6 +122,8 @@ struct Market {
     orders: OpenOrders,
     last: Option<Ticks>,
     mark: Option<Ticks>,
+    /// What only a perpetual has.
+    perpetual: Perpetual,
 }
 
 impl Market {
@@ -138,6 +144,9 @@ pub struct Exchange {
     account_indices: BTreeMap<AccountId, usize>,
     next_order_id: u64,
     next_trade_id: u64,
+    next_transaction_id: u64,
+    /// When `tick` has something to do again.
+    next_second: Timestamp,
     changes: ChangeLog,
     reports: ReportLog,
 }
@@ -155,6 +164,8 @@ impl Exchange {
             account_indices: BTreeMap::new(),
             next_order_id: 1,
             next_trade_id: 1,
+            next_transaction_id: 1,
+            next_second: Timestamp::ZERO,
         }
     }
 
@@ -167,6 +178,7 @@ impl Exchange {
         self.symbol_indices.insert(instrument.symbol, index);
         self.markets.push(Market {
             unit: Unit::of(&instrument),
+            perpetual: Perpetual::of(&instrument),
             instrument,
             external: External::default(),
             orders: OpenOrders::default(),
@@ -247,7 +259,7 @@ impl Exchange {
                 out.push(ExchangeOutput { account, event: VenueEvent::SnapshotIs(snapshot) });
             }
             VenueCommand::SetLeverage { symbol, leverage } => {
-                let event = self.set_leverage(index, *symbol, *leverage);
+                let event = self.set_leverage(now, index, *symbol, *leverage);
                 out.push(ExchangeOutput { account, event });
             }
         }
@@ -360,6 +372,7 @@ impl Exchange {
             extras: order.extras.as_deref().cloned().unwrap_or_default(),
             list_id: order.list_id,
             end: None,
+            spot: SpotView::default(),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::domain::order::{EndReason, Fill, OrderStatus, PositionSide, SelfTrade
 use crate::domain::time::Timestamp;
 
 use super::request::Extras;
+use super::spot::{ListView, SpotExecution, SpotView};
 
 /// An order, whole, as any answer or event shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +42,9 @@ pub struct OrderView {
     /// Why it ended unfilled, if it did.
     #[serde(default)]
     pub end: Option<EndReason>,
+    /// What only a spot order shows.
+    #[serde(default, skip_serializing_if = "SpotView::is_plain")]
+    pub spot: SpotView,
 }
 
 impl OrderView {
@@ -80,6 +84,7 @@ impl From<VenueOrder> for OrderView {
             extras: Extras::default(),
             list_id: None,
             end: None,
+            spot: SpotView::default(),
         }
     }
 }
@@ -94,11 +99,21 @@ pub struct TradeView {
     pub realized: Money,
     #[serde(default)]
     pub list_id: Option<u64>,
+    /// The fee as it was taken, where that was not in the settlement currency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commission: Option<Commission>,
+}
+
+/// A fee in the asset that it was taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Commission {
+    pub asset: Asset,
+    pub amount: Money,
 }
 
 impl From<Fill> for TradeView {
     fn from(fill: Fill) -> Self {
-        Self { fill, realized: Money::ZERO, list_id: None }
+        Self { fill, realized: Money::ZERO, list_id: None, commission: None }
     }
 }
 
@@ -131,6 +146,7 @@ pub enum AccountReason {
     MarginTransfer,
     AdminDeposit,
     InsuranceClear,
+    MarginTypeChange,
 }
 
 /// One asset of an account. USD-M: `free` is the wallet balance, `locked` is zero.
@@ -139,6 +155,16 @@ pub struct BalanceView {
     pub asset: Asset,
     pub free: Money,
     pub locked: Money,
+}
+
+/// One margin asset of a USD-M account as the user stream shows it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct WalletChange {
+    pub asset: Asset,
+    pub wallet: Money,
+    pub cross_wallet: Money,
+    /// The change apart from profit and fees.
+    pub change: Money,
 }
 
 /// One position as the user stream shows it.
@@ -167,7 +193,11 @@ pub enum UserEvent {
         trade: Option<Box<TradeView>>,
         /// Of a cancel or an amendment: the id under which it was asked for (`c` of executionReport), where it differs.
         request_id: Option<crate::domain::ids::ClientOrderId>,
+        /// Spot's own part of it.
+        spot: Option<SpotExecution>,
     },
+    /// Spot: an order list began, moved on or ended.
+    OrderList(Arc<ListView>),
     Account {
         reason: AccountReason,
         /// What changed, complete for each asset and position named.
@@ -179,9 +209,19 @@ pub enum UserEvent {
         asset: Asset,
         delta: Money,
     },
+    /// USD-M: a wallet or a position changed.
+    Margin {
+        reason: AccountReason,
+        /// What changed, complete for each asset and position named.
+        wallets: Vec<WalletChange>,
+        positions: Vec<PositionChange>,
+    },
     Leverage {
         symbol: Symbol,
         leverage: u8,
+    },
+    MultiAssets {
+        on: bool,
     },
 }
 

@@ -142,7 +142,7 @@ impl Exchange {
     pub(super) fn report_order(&mut self, now: Timestamp, execution: ExecutionType, order: impl FnOnce() -> (AccountId, OrderView)) {
         if self.reports.is_on() {
             let (account, order) = order();
-            let event = UserEvent::Order { execution, order: Arc::new(order), trade: None, request_id: None };
+            let event = UserEvent::Order { execution, order: Arc::new(order), trade: None, request_id: None, spot: None };
             self.reports.add(now, account, || event);
         }
     }
@@ -151,8 +151,13 @@ impl Exchange {
         if self.reports.is_on() {
             let status = if order.remaining() == 0 { OrderStatus::Filled } else { OrderStatus::Working };
             let shown = Arc::new(self.view(symbol, order, status));
-            let event =
-                UserEvent::Order { execution: ExecutionType::Trade, order: shown, trade: Some(Box::new(trade.clone())), request_id: None };
+            let event = UserEvent::Order {
+                execution: ExecutionType::Trade,
+                order: shown,
+                trade: Some(Box::new(trade.clone())),
+                request_id: None,
+                spot: None,
+            };
             self.reports.add(now, trade.fill.account, || event);
         }
     }
