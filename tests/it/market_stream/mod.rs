@@ -507,7 +507,7 @@ async fn a_book_is_kept_from_the_running_exchanges_wire_without_a_gap() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = tokio::spawn(serve(listener, Arc::new(floor), CancellationToken::new()));
-    let streams = ["btcusdt@depth@100ms", "btcusdt@bookTicker", "btcusdt@trade", "btcusdt@markPrice"].map(str::to_owned);
+    let streams = ["btcusdt@depth@0ms", "btcusdt@bookTicker", "btcusdt@trade", "btcusdt@markPrice"].map(str::to_owned);
     let mut connection = within(connect(&format!("ws://{address}"), &streams)).await.unwrap();
     let rest = MarketRest::new(&format!("http://{address}"), btc.kind).unwrap();
     let mut decoder = Decoder::new([&btc]).unwrap();
