@@ -32,7 +32,6 @@ pub(super) fn routes(usdm: &Arc<Usdm>) -> Vec<Route> {
         Route::get("/fapi/v1/rateLimit/order", signed, rate_limit),
         Route::get("/fapi/v1/apiTradingStatus", signed, trading_status),
         Route::get("/fapi/v1/pmAccountInfo", signed, portfolio_margin).weight(5),
-        Route::get("/fapi/v1/symbolAdlRisk", Security::None, adl_risk),
     ]
 }
 
@@ -167,7 +166,8 @@ async fn leverage_bracket(context: Context, parameters: Parameters) -> Answer {
 
 /// These are numbers and not texts; their digits are kept all the same.
 fn bracket(bracket: &Bracket) -> Result<Value, Problem> {
-    let number = |number: rust_decimal::Decimal| serde_json::from_str::<Value>(&number.normalize().to_string()).map_err(|_| Problem::UNKNOWN);
+    let number =
+        |number: rust_decimal::Decimal| serde_json::from_str::<Value>(&number.normalize().to_string()).map_err(|_| Problem::UNKNOWN);
     Ok(json!({
         "bracket": bracket.bracket,
         "initialLeverage": bracket.leverage_max,
@@ -197,9 +197,7 @@ async fn commission_rate(context: Context, parameters: Parameters) -> Answer {
 
 async fn rate_limit(context: Context, parameters: Parameters) -> Answer {
     parameters.finish()?;
-    let row = |interval: &crate::exchange::wire::limits::OrderInterval| {
-        json!({ "rateLimitType": "ORDERS", "interval": interval.unit, "intervalNum": interval.count, "limit": interval.max })
-    };
+    let row = |interval: &crate::exchange::wire::limits::OrderInterval| json!({ "rateLimitType": "ORDERS", "interval": interval.unit, "intervalNum": interval.count, "limit": interval.max });
     Json::of(&context.product().limits().orders.iter().map(row).collect::<Vec<_>>())
 }
 
@@ -214,16 +212,4 @@ async fn portfolio_margin(_: Context, parameters: Parameters) -> Answer {
     let _asset = parameters.required("asset")?;
     parameters.finish()?;
     Err(Problem::of(-21_001, "User is not Portfolio Margin Account."))
-}
-
-async fn adl_risk(context: Context, parameters: Parameters) -> Answer {
-    let symbol = parameters.optional_symbol()?;
-    parameters.finish()?;
-    let now = context.now.as_millis();
-    let row = move |symbol: Symbol| json!({ "symbol": symbol, "adlRisk": "low", "updateTime": now });
-    let answer = context.read(move |desk| match symbol {
-        Some(symbol) => scales(desk.exchange, symbol).map(|_| row(symbol)),
-        None => Ok(Value::Array(desk.exchange.symbols().map(row).collect())),
-    });
-    Ok(answer.await??.into())
 }

@@ -108,7 +108,8 @@ fn names(parameters: &Parameters) -> Result<Vec<OrderName>, Problem> {
             ids.into_iter().map(number).collect::<Result<_, _>>()?
         }
         (None, Some(clients)) => {
-            let name = |text: String| ClientOrderId::new(&text).map(OrderName::Client).map_err(|_| Problem::invalid("origClientOrderIdList"));
+            let name =
+                |text: String| ClientOrderId::new(&text).map(OrderName::Client).map_err(|_| Problem::invalid("origClientOrderIdList"));
             clients.into_iter().map(name).collect::<Result<_, _>>()?
         }
         (None, None) => return Err(Problem::missing_both("orderIdList", "origClientOrderIdList")),

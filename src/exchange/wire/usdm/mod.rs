@@ -46,13 +46,7 @@ impl Usdm {
     /// `seed` is what the names are drawn from that it gives to orders and listen keys.
     #[must_use]
     pub fn new(dialect: Dialect, seed: [u8; 32]) -> Self {
-        Self {
-            dialect,
-            names: Names::new(seed),
-            listen_keys: Mutex::default(),
-            listeners: Mutex::default(),
-            fee_burners: Mutex::default(),
-        }
+        Self { dialect, names: Names::new(seed), listen_keys: Mutex::default(), listeners: Mutex::default(), fee_burners: Mutex::default() }
     }
 
     /// A fault: the account's listen key runs out now.

@@ -29,7 +29,8 @@ pub(super) fn routes(usdm: &Arc<Usdm>) -> Vec<Route> {
         Route::get("/fapi/v1/order", Security::Signed, query).method("order.status"),
         Route::delete("/fapi/v1/order", Security::Trade, cancel).method("order.cancel"),
         Route::get("/fapi/v1/openOrder", Security::Signed, open_order),
-        Route::get("/fapi/v1/openOrders", Security::Signed, open_orders).weight_of(|parameters| if parameters.has("symbol") { 1 } else { 40 }),
+        Route::get("/fapi/v1/openOrders", Security::Signed, open_orders)
+            .weight_of(|parameters| if parameters.has("symbol") { 1 } else { 40 }),
         Route::delete("/fapi/v1/allOpenOrders", Security::Trade, cancel_all),
         Route::get("/fapi/v1/allOrders", Security::Signed, all_orders).weight(5),
     ]
@@ -56,11 +57,7 @@ async fn place(usdm: Arc<Usdm>, context: Context, parameters: Parameters) -> Ans
 }
 
 /// Places one order at the engine.
-pub(super) fn place_one(
-    desk: &mut Desk<'_>,
-    account: AccountId,
-    wish: &Wish,
-) -> Result<(OrderView, Scales), Problem> {
+pub(super) fn place_one(desk: &mut Desk<'_>, account: AccountId, wish: &Wish) -> Result<(OrderView, Scales), Problem> {
     let (request, scales) = wish.request(desk.exchange)?;
     let placed = desk.exchange.place_order(desk.now, account, &request, desk.outputs);
     placed.map(|placed| (placed.order, scales)).map_err(|reject| Problem::rejected(reject, false))
@@ -114,12 +111,7 @@ async fn cancel(context: Context, parameters: Parameters) -> Answer {
 }
 
 /// Cancels one order at the engine.
-pub(super) fn cancel_one(
-    desk: &mut Desk<'_>,
-    account: AccountId,
-    symbol: Symbol,
-    name: OrderName,
-) -> Result<(OrderView, Scales), Problem> {
+pub(super) fn cancel_one(desk: &mut Desk<'_>, account: AccountId, symbol: Symbol, name: OrderName) -> Result<(OrderView, Scales), Problem> {
     let scales = scales(desk.exchange, symbol)?;
     let cancelled = desk.exchange.cancel_order(desk.now, account, symbol, name, desk.outputs);
     cancelled.map(|view| (view, scales)).map_err(|reject| Problem::rejected(reject, false))

@@ -50,7 +50,8 @@ async fn leverage(context: Context, parameters: Parameters) -> Answer {
     let leverage = u8::try_from(leverage).map_err(|_| invalid.clone())?;
     let account = context.account()?;
     let changed = context.call(move |desk| desk.exchange.change_leverage(desk.now, account, symbol, leverage)).await?;
-    let most = changed.map_err(|reject| Problem::rejected(reject, false)).map_err(|no| if no.code == invalid.code { invalid } else { no })?;
+    let most =
+        changed.map_err(|reject| Problem::rejected(reject, false)).map_err(|no| if no.code == invalid.code { invalid } else { no })?;
     Ok(json!({ "leverage": leverage, "maxNotionalValue": most, "symbol": symbol }).into())
 }
 
@@ -80,10 +81,7 @@ async fn position_margin(context: Context, parameters: Parameters) -> Answer {
     let changed = context.call(move |desk| desk.exchange.adjust_margin(desk.now, account, symbol, side, delta)).await?;
     changed.map_err(|reject| Problem::rejected(reject, false))?;
     let kind = type_of(adds);
-    Ok(Json::raw(format!(
-        r#"{{"amount":{},"code":200,"msg":"Successfully modify position margin.","type":{kind}}}"#,
-        amount.normalize()
-    )))
+    Ok(Json::raw(format!(r#"{{"amount":{},"code":200,"msg":"Successfully modify position margin.","type":{kind}}}"#, amount.normalize())))
 }
 
 /// 1 adds, 2 takes out.
@@ -110,9 +108,7 @@ async fn margin_history(context: Context, parameters: Parameters) -> Answer {
     let rows = context.read(move |desk| {
         scales(desk.exchange, symbol)?;
         let asset = desk.exchange.margin_asset();
-        let meant = |change: &&MarginAdjustment| {
-            window.has(change.at) && wanted.is_none_or(|adds| adds == change.amount.is_positive())
-        };
+        let meant = |change: &&MarginAdjustment| window.has(change.at) && wanted.is_none_or(|adds| adds == change.amount.is_positive());
         let rows = desk.exchange.margin_adjustments(account, symbol).filter(meant);
         let rows: Vec<Value> = rows
             .map(|change| {

@@ -55,7 +55,7 @@ fn told(event: UserEvent, dialect: Dialect) -> Vec<Value> {
 }
 
 fn of_order(execution: ExecutionType, order: OrderView, trade: Option<TradeView>) -> UserEvent {
-    UserEvent::Order { execution, order: Arc::new(order), trade: trade.map(Box::new), request_id: None }
+    UserEvent::Order { execution, order: Arc::new(order), trade: trade.map(Box::new), request_id: None, spot: None }
 }
 
 #[test]
@@ -141,7 +141,8 @@ fn wallets_and_positions_are_told_with_every_field() {
         cross_wallet: Money(number("100.5")),
         change: Money(number("50.12345678")),
     };
-    let events = told(UserEvent::Margin { reason: AccountReason::FundingFee, wallets: vec![wallet], positions: vec![position] }, Dialect::Binance);
+    let events =
+        told(UserEvent::Margin { reason: AccountReason::FundingFee, wallets: vec![wallet], positions: vec![position] }, Dialect::Binance);
     let expected = json!({
         "e": "ACCOUNT_UPDATE", "E": 1_568_879_465_651_i64, "T": 1_568_879_465_650_i64,
         "a": {
