@@ -347,6 +347,7 @@ impl Shell {
             self.publish(frame);
         }
         self.frames = frames;
+        self.exchange.tick(now, &mut self.outputs);
     }
 
     fn publish(&mut self, frame: MarketFrame) {
