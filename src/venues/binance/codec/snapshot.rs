@@ -132,7 +132,7 @@ pub fn holdings<'i>(
     let position = |instrument: &Instrument| {
         let quantity = Quantity(held(&instrument.base));
         let closable = Some(closable(instrument, quantity, price(instrument.symbol)));
-        (!quantity.is_zero()).then(|| VenuePosition {
+        (!quantity.is_zero()).then_some(VenuePosition {
             symbol: instrument.symbol,
             position_side: PositionSide::Both,
             quantity,
