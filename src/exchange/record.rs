@@ -43,6 +43,8 @@ CREATE TABLE counters (only INTEGER PRIMARY KEY CHECK (only = 1), body TEXT NOT 
 const LATER_SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS income (account TEXT NOT NULL, id INTEGER NOT NULL, body TEXT NOT NULL,
     PRIMARY KEY (account, id)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS order_list (id INTEGER PRIMARY KEY, account TEXT NOT NULL, done INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS order_list_account ON order_list (account, done, id);
 ";
 
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +84,7 @@ impl ExchangeRecord {
         connection.pragma_update(None, "journal_mode", "WAL").map_err(opening)?;
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(opening)?;
         // As many as there are statements below.
-        connection.set_prepared_statement_cache_capacity(24);
+        connection.set_prepared_statement_cache_capacity(32);
         let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(opening)?;
         match found {
             SCHEMA_VERSION => {}
@@ -118,6 +120,7 @@ impl ExchangeRecord {
             open: self.rows("open_order", "SELECT body FROM open_order ORDER BY id")?,
             closed,
             trades,
+            lists: self.rows("order_list", "SELECT body FROM order_list ORDER BY id")?,
             income,
             markets: self.rows("market", "SELECT body FROM market ORDER BY symbol")?,
             counters: match counters {
@@ -185,6 +188,10 @@ impl ExchangeRecord {
             let (trade_id, order_id) = (fill.trade_id.cast_signed(), fill.venue_order_id.cast_signed());
             insert.execute(params![fill.account.as_str(), trade_id, order_id, encode(trade)?])?;
         }
+        for row in &changes.lists {
+            let mut put = transaction.prepare_cached(ORDER_LIST)?;
+            put.execute(params![row.view.id.cast_signed(), row.account.as_str(), row.is_done(), encode(row)?])?;
+        }
         for row in &changes.income {
             let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO income (account, id, body) VALUES (?1, ?2, ?3)")?;
             insert.execute(params![row.account.as_str(), row.transaction_id.cast_signed(), encode(row)?])?;
@@ -230,6 +237,12 @@ impl ExchangeRecord {
                 .execute(params![account.as_str(), CLOSED_KEPT])?;
             transaction
                 .prepare_cached(
+                    "DELETE FROM order_list WHERE account = ?1 AND done = 1 AND id <= (SELECT id FROM order_list
+                     WHERE account = ?1 AND done = 1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                )?
+                .execute(params![account.as_str(), CLOSED_KEPT])?;
+            transaction
+                .prepare_cached(
                     "DELETE FROM income WHERE account = ?1 AND id <= (SELECT id FROM income WHERE account = ?1
                      ORDER BY id DESC LIMIT 1 OFFSET ?2)",
                 )?
@@ -270,6 +283,8 @@ const NEWEST_INCOME: &str = "SELECT body FROM income WHERE account = ?1 ORDER BY
 const ACCOUNT: &str = "INSERT INTO account (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body";
 const OPEN_ORDER: &str = "INSERT INTO open_order (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body";
 const MARKET: &str = "INSERT INTO market (symbol, body) VALUES (?1, ?2) ON CONFLICT (symbol) DO UPDATE SET body = excluded.body";
+const ORDER_LIST: &str = "INSERT INTO order_list (id, account, done, body) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT (id) DO UPDATE SET done = excluded.done, body = excluded.body";
 const COUNTERS: &str = "INSERT INTO counters (only, body) VALUES (?1, ?2) ON CONFLICT (only) DO UPDATE SET body = excluded.body";
 
 fn put(transaction: &Transaction<'_>, sql: &'static str, key: impl rusqlite::ToSql, row: &impl Serialize) -> Result<(), RecordError> {
@@ -337,8 +352,15 @@ mod tests {
     /// Two accounts that traded in turns: `trades` each, and as many ended orders.
     fn filled(path: &Path, trades: u64) -> ExchangeRecord {
         let accounts = NAMES.map(|name| AccountId::new(name).unwrap());
-        let row =
-            |account| AccountRow { account, owner: 0, hedge: false, wallet: 0.into(), symbols: Vec::new(), margin: Default::default() };
+        let row = |account| AccountRow {
+            account,
+            owner: 0,
+            hedge: false,
+            wallet: 0.into(),
+            symbols: Vec::new(),
+            balances: Vec::new(),
+            margin: Default::default(),
+        };
         let in_turns = || (0..trades * 2).map(|id| (accounts[(id % 2) as usize], id));
         let mut record = ExchangeRecord::open(path).unwrap();
         let changes = Changes {
