@@ -8,7 +8,7 @@ use super::PerpetualRules;
 use super::UsdmReject;
 use crate::domain::ids::AccountId;
 use crate::domain::instrument::Instrument;
-use crate::domain::money::{Price, Quantity};
+use crate::domain::money::Price;
 use crate::domain::order::{NewOrder, OrderKind, PositionSide, Side};
 use crate::domain::time::Timestamp;
 
