@@ -108,6 +108,19 @@ impl UserSockets {
         }
     }
 
+    /// A fault: the account's listen key is over, and its sockets are told, or hear nothing more.
+    pub fn expire_early(&self, account: AccountId, told: bool) {
+        if told {
+            return self.usdm.expire_listen_key(account);
+        }
+        let Some(venue) = self.venue() else { return };
+        let closed = self.usdm.listen_keys().close(venue.true_now(), account);
+        // Without a key there is nobody to fall silent for.
+        if let Ok(key) = closed {
+            self.usdm.leave(&key);
+        }
+    }
+
     fn venue(&self) -> Option<Arc<Venue>> {
         self.venue.get()?.upgrade()
     }
