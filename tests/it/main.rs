@@ -24,3 +24,6 @@ mod supervision;
 mod support;
 mod tidy;
 mod traces;
+mod wire_faults_on_demand;
+mod wire_http;
+mod wire_ws_api;

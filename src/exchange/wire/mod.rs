@@ -44,8 +44,8 @@ mod problem;
 mod route;
 mod server;
 pub mod spot;
-pub mod users;
 pub mod usdm;
+pub mod users;
 mod venue;
 mod ws_api;
 

@@ -32,9 +32,8 @@ pub(super) async fn carry_out(venue: &Arc<Venue>, action: Action) -> Result<(), 
         }
         Kind::Deleverage { position_side, quantity } => {
             let (account, symbol) = (action.account()?, action.symbol()?);
-            let work = move |desk: &mut Desk<'_>| {
-                desk.exchange.deleverage(desk.now, account, symbol, position_side, quantity, desk.outputs)
-            };
+            let work =
+                move |desk: &mut Desk<'_>| desk.exchange.deleverage(desk.now, account, symbol, position_side, quantity, desk.outputs);
             told(venue.exchange().call(work).await?, false)
         }
         Kind::Funding { rate } => {
@@ -77,8 +76,7 @@ async fn transfer(venue: &Arc<Venue>, action: &Action, asset: Asset, amount: Mon
     let spot = venue.product().is_spot();
     let work = move |desk: &mut Desk<'_>| match (spot, amount.is_positive()) {
         (false, _) => desk.exchange.transfer(desk.now, account, asset, amount),
-        (true, true) => desk.exchange.deposit(desk.now, account, asset, amount),
-        (true, false) => desk.exchange.withdraw_money(desk.now, account, asset, -amount),
+        (true, _) => Err(Reject::Margin),
     };
     told(venue.exchange().call(work).await?, spot)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::ids::{Asset, Symbol};
+use crate::domain::ids::{AccountId, Asset, Symbol};
 use crate::domain::instrument::Instrument;
 use crate::domain::time::Timestamp;
 use crate::exchange::stream::{Outlet, PrivateStreams};
