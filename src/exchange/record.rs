@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::core::margin::IncomeRow;
 use super::core::report::TradeView;
-use super::state::{AccountRow, Changes, ClosedRow, Counters, MarketRow, OrderRow, SavedState};
+use super::state::{AccountRow, Changes, ClosedRow, Counters, EndedAlgoRow, MarketRow, OrderRow, SavedState};
 use crate::domain::ids::AccountId;
 use crate::domain::order::TradesWanted;
 
@@ -42,6 +42,9 @@ CREATE TABLE counters (only INTEGER PRIMARY KEY CHECK (only = 1), body TEXT NOT 
 /// them.
 const LATER_SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS income (account TEXT NOT NULL, id INTEGER NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (account, id)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS algo (id INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS ended_algo (account TEXT NOT NULL, id INTEGER NOT NULL, body TEXT NOT NULL,
     PRIMARY KEY (account, id)) STRICT, WITHOUT ROWID;
 ";
 
@@ -82,7 +85,7 @@ impl ExchangeRecord {
         connection.pragma_update(None, "journal_mode", "WAL").map_err(opening)?;
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(opening)?;
         // As many as there are statements below.
-        connection.set_prepared_statement_cache_capacity(24);
+        connection.set_prepared_statement_cache_capacity(32);
         let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(opening)?;
         match found {
             SCHEMA_VERSION => {}
@@ -107,10 +110,11 @@ impl ExchangeRecord {
         let counters: Option<String> = self.connection.query_row("SELECT body FROM counters", [], |row| row.get(0)).optional()?;
         let accounts: Vec<AccountRow> = self.rows("account", "SELECT body FROM account ORDER BY rowid")?;
         let (mut trades, mut closed): (Vec<TradeView>, Vec<ClosedRow>) = (Vec::new(), Vec::new());
-        let mut income: Vec<IncomeRow> = Vec::new();
+        let (mut income, mut algos_ended): (Vec<IncomeRow>, Vec<EndedAlgoRow>) = (Vec::new(), Vec::new());
         for row in &accounts {
             self.newest("trade", NEWEST_TRADES, row.account, trades_kept, &mut trades)?;
             self.newest("closed_order", NEWEST_CLOSED, row.account, CLOSED_KEPT as usize, &mut closed)?;
+            self.newest("ended_algo", NEWEST_ALGOS, row.account, CLOSED_KEPT as usize, &mut algos_ended)?;
             self.newest("income", NEWEST_INCOME, row.account, INCOME_LOADED, &mut income)?;
         }
         Ok(SavedState {
@@ -119,6 +123,8 @@ impl ExchangeRecord {
             closed,
             trades,
             income,
+            algos: self.rows("algo", "SELECT body FROM algo ORDER BY id")?,
+            algos_ended,
             markets: self.rows("market", "SELECT body FROM market ORDER BY symbol")?,
             counters: match counters {
                 Some(body) => decode("counters", &body)?,
@@ -185,6 +191,16 @@ impl ExchangeRecord {
             let (trade_id, order_id) = (fill.trade_id.cast_signed(), fill.venue_order_id.cast_signed());
             insert.execute(params![fill.account.as_str(), trade_id, order_id, encode(trade)?])?;
         }
+        for row in &changes.algos {
+            put(&transaction, ALGO, row.order.id.cast_signed(), row)?;
+        }
+        for id in &changes.algos_gone {
+            transaction.prepare_cached("DELETE FROM algo WHERE id = ?1")?.execute([id.cast_signed()])?;
+        }
+        for row in &changes.algos_ended {
+            let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO ended_algo (account, id, body) VALUES (?1, ?2, ?3)")?;
+            insert.execute(params![row.account.as_str(), row.algo.algo_id().cast_signed(), encode(row)?])?;
+        }
         for row in &changes.income {
             let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO income (account, id, body) VALUES (?1, ?2, ?3)")?;
             insert.execute(params![row.account.as_str(), row.transaction_id.cast_signed(), encode(row)?])?;
@@ -234,6 +250,12 @@ impl ExchangeRecord {
                      ORDER BY id DESC LIMIT 1 OFFSET ?2)",
                 )?
                 .execute(params![account.as_str(), INCOME_KEPT])?;
+            transaction
+                .prepare_cached(
+                    "DELETE FROM ended_algo WHERE account = ?1 AND id <= (SELECT id FROM ended_algo WHERE account = ?1
+                     ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                )?
+                .execute(params![account.as_str(), CLOSED_KEPT])?;
         }
         Ok(transaction.commit()?)
     }
@@ -266,9 +288,11 @@ const NEWEST_TRADES: &str = "SELECT body FROM trade WHERE account = ?1 ORDER BY 
 const TRADES_BEFORE: &str = "SELECT body FROM trade WHERE account = ?1 AND trade_id < ?2 ORDER BY trade_id DESC, order_id DESC";
 const NEWEST_CLOSED: &str = "SELECT body FROM closed_order WHERE account = ?1 ORDER BY sequence DESC LIMIT ?2";
 const NEWEST_INCOME: &str = "SELECT body FROM income WHERE account = ?1 ORDER BY id DESC LIMIT ?2";
+const NEWEST_ALGOS: &str = "SELECT body FROM ended_algo WHERE account = ?1 ORDER BY id DESC LIMIT ?2";
 
 const ACCOUNT: &str = "INSERT INTO account (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body";
 const OPEN_ORDER: &str = "INSERT INTO open_order (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body";
+const ALGO: &str = "INSERT INTO algo (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body";
 const MARKET: &str = "INSERT INTO market (symbol, body) VALUES (?1, ?2) ON CONFLICT (symbol) DO UPDATE SET body = excluded.body";
 const COUNTERS: &str = "INSERT INTO counters (only, body) VALUES (?1, ?2) ON CONFLICT (only) DO UPDATE SET body = excluded.body";
 
@@ -377,7 +401,7 @@ mod tests {
     fn the_newest_rows_are_found_without_sorting() {
         let folder = tempfile::tempdir().unwrap();
         let record = filled(&folder.path().join("exchange.db"), 1);
-        for sql in [NEWEST_TRADES, NEWEST_CLOSED, NEWEST_INCOME] {
+        for sql in [NEWEST_TRADES, NEWEST_CLOSED, NEWEST_INCOME, NEWEST_ALGOS] {
             let mut statement = record.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let steps = statement.query_map(params!["a", 10], |row| row.get::<_, String>(3)).unwrap();
             let plan: Vec<String> = steps.map(Result::unwrap).collect();

@@ -11,8 +11,8 @@ use crate::domain::instrument::Ticks;
 use crate::domain::money::Money;
 
 use super::account::{Account, AccountSetup, Leg, Slot};
-use super::margin::{IncomeRow, MarginRow};
-use super::orders::Order;
+use super::margin::{AlgoView, IncomeRow, MarginRow};
+use super::orders::{Order, Trigger};
 use super::report::{OrderView, TradeView};
 use super::{Exchange, Market};
 
@@ -55,6 +55,13 @@ pub struct ClosedRow {
     pub order: OrderView,
 }
 
+/// An algo order that went off or ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EndedAlgoRow {
+    pub account: AccountId,
+    pub algo: AlgoView,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MarketRow {
     pub symbol: Symbol,
@@ -68,6 +75,11 @@ pub struct Counters {
     pub next_trade_id: u64,
     #[serde(default)]
     pub next_transaction_id: u64,
+    #[serde(default)]
+    pub next_algo_id: u64,
+    /// What the insurance fund has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fund: Option<Money>,
 }
 
 /// What changed, complete for each thing named.
@@ -80,6 +92,11 @@ pub struct Changes {
     pub closed: Vec<ClosedRow>,
     pub trades: Vec<TradeView>,
     pub income: Vec<IncomeRow>,
+    /// Algo orders that wait, and the ids of those that wait no more.
+    pub algos: Vec<OrderRow>,
+    pub algos_gone: Vec<u64>,
+    /// The newest standing of each.
+    pub algos_ended: Vec<EndedAlgoRow>,
     pub counters: Counters,
 }
 
@@ -106,6 +123,10 @@ pub struct SavedState {
     pub trades: Vec<TradeView>,
     /// Of each account oldest first.
     pub income: Vec<IncomeRow>,
+    /// Algo orders that wait.
+    pub algos: Vec<OrderRow>,
+    /// Oldest first.
+    pub algos_ended: Vec<EndedAlgoRow>,
     pub markets: Vec<MarketRow>,
     pub counters: Counters,
 }
@@ -130,11 +151,34 @@ pub(super) struct ChangeLog {
     closed: Vec<ClosedRow>,
     trades: Vec<TradeView>,
     income: Vec<IncomeRow>,
+    algos: BTreeSet<(u64, usize, u32)>,
+    algos_ended: Vec<EndedAlgoRow>,
 }
 
 impl ChangeLog {
     pub(super) fn new(on: bool) -> Self {
-        Self { on, accounts: BTreeSet::new(), orders: BTreeSet::new(), closed: Vec::new(), trades: Vec::new(), income: Vec::new() }
+        Self {
+            on,
+            accounts: BTreeSet::new(),
+            orders: BTreeSet::new(),
+            closed: Vec::new(),
+            trades: Vec::new(),
+            income: Vec::new(),
+            algos: BTreeSet::new(),
+            algos_ended: Vec::new(),
+        }
+    }
+
+    pub(super) fn algo(&mut self, symbol: usize, slot: u32, id: u64) {
+        if self.on {
+            self.algos.insert((id, symbol, slot));
+        }
+    }
+
+    pub(super) fn ended_algo(&mut self, account: AccountId, algo: &AlgoView) {
+        if self.on {
+            self.algos_ended.push(EndedAlgoRow { account, algo: algo.clone() });
+        }
     }
 
     pub(super) fn income(&mut self, row: &IncomeRow) {
@@ -178,6 +222,7 @@ impl Exchange {
             closed: std::mem::take(&mut self.changes.closed),
             trades: std::mem::take(&mut self.changes.trades),
             income: std::mem::take(&mut self.changes.income),
+            algos_ended: std::mem::take(&mut self.changes.algos_ended),
             counters: self.counters(),
             ..Changes::default()
         };
@@ -185,6 +230,12 @@ impl Exchange {
             match self.markets[symbol].orders.get(slot).filter(|order| order.id == id) {
                 Some(order) => changes.open.push(self.order_row(&self.markets[symbol], order)),
                 None => changes.gone.push(id),
+            }
+        }
+        for (id, symbol, slot) in std::mem::take(&mut self.changes.algos) {
+            match self.markets[symbol].algos.get(slot).filter(|order| order.id == id) {
+                Some(order) => changes.algos.push(self.order_row(&self.markets[symbol], order)),
+                None => changes.algos_gone.push(id),
             }
         }
         changes
@@ -209,14 +260,37 @@ impl Exchange {
             open,
             closed: closed.collect(),
             trades,
+            algos: self.algo_rows(),
+            algos_ended: self.ended_algo_rows(),
             income: self.accounts.iter().flat_map(|account| account.margin.income.iter().copied()).collect(),
             markets: self.market_rows(),
             counters: self.counters(),
         }
     }
 
+    fn algo_rows(&self) -> Vec<OrderRow> {
+        let rows = self.markets.iter().flat_map(|market| market.algos.iter().map(|(_, order)| self.order_row(market, order)));
+        let mut rows: Vec<OrderRow> = rows.collect();
+        rows.sort_by_key(|row| row.order.id);
+        rows
+    }
+
+    fn ended_algo_rows(&self) -> Vec<EndedAlgoRow> {
+        let of = |account: &Account| {
+            let id = account.id;
+            account.margin.ended_algos.iter().map(move |algo| EndedAlgoRow { account: id, algo: algo.clone() }).collect::<Vec<_>>()
+        };
+        self.accounts.iter().flat_map(of).collect()
+    }
+
     const fn counters(&self) -> Counters {
-        Counters { next_order_id: self.next_order_id, next_trade_id: self.next_trade_id, next_transaction_id: self.next_transaction_id }
+        Counters {
+            next_order_id: self.next_order_id,
+            next_trade_id: self.next_trade_id,
+            next_transaction_id: self.next_transaction_id,
+            next_algo_id: self.next_algo_id,
+            fund: Some(Money(self.fund)),
+        }
     }
 
     #[must_use]
@@ -252,7 +326,15 @@ impl Exchange {
         for row in open {
             let symbol = self.listed(row.symbol)?;
             let account = self.known(row.account)?;
-            self.open(symbol, Order { account, ..row.order });
+            self.open(symbol, self.resumed(account, row.order));
+        }
+        for row in saved.algos {
+            let (symbol, account) = (self.listed(row.symbol)?, self.known(row.account)?);
+            self.insert_algo(symbol, self.resumed(account, row.order));
+        }
+        for row in saved.algos_ended {
+            let account = self.known(row.account)?;
+            self.accounts[account].margin.ended_algos.push_back(row.algo);
         }
         for row in saved.closed {
             let account = self.known(row.account)?;
@@ -265,10 +347,13 @@ impl Exchange {
         self.next_order_id = saved.counters.next_order_id.max(1);
         self.next_trade_id = saved.counters.next_trade_id.max(1);
         self.next_transaction_id = saved.counters.next_transaction_id.max(1);
+        self.next_algo_id = saved.counters.next_algo_id.max(1);
+        self.fund = saved.counters.fund.map_or(self.fund, |fund| fund.0);
         for row in saved.income {
             let account = self.known(row.account)?;
             self.accounts[account].margin.income.push_back(row);
         }
+        self.next_deadline = self.earliest_deadline();
         self.drain_changes();
         Ok(())
     }
@@ -287,6 +372,12 @@ impl Exchange {
             self.accounts[account].slots.insert(index, restored);
         }
         Ok(())
+    }
+
+    /// A saved order as it was: its trigger is held against what the order says, or else the exchange.
+    fn resumed(&self, account: usize, order: Order) -> Order {
+        let by = order.extras.as_ref().and_then(|extras| extras.trigger_by).unwrap_or(self.config.trigger_price);
+        Order { account, trigger: order.trigger.map(|trigger| Trigger { by, ..trigger }), ..order }
     }
 
     fn listed(&self, symbol: Symbol) -> Result<usize, RestoreError> {

@@ -13,8 +13,9 @@ use crate::domain::money::Money;
 use crate::domain::order::PositionSide;
 use crate::domain::time::Timestamp;
 
-/// Changes of isolated margin that an account can still list; the venue's page limit.
-const ADJUSTMENTS_KEPT: usize = 500;
+/// Changes of isolated margin that an account can still list. They are a part of its row in the record, which is written with
+/// each trade: so they are few.
+const ADJUSTMENTS_KEPT: usize = 50;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumString)]
 #[strum(serialize_all = "UPPERCASE")]
