@@ -24,3 +24,4 @@ mod supervision;
 mod support;
 mod tidy;
 mod traces;
+mod wire_usdm;

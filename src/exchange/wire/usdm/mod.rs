@@ -5,6 +5,7 @@
 mod account;
 mod account_json;
 mod algos;
+mod aster;
 mod batch;
 mod events;
 mod history;
@@ -107,7 +108,11 @@ pub fn routes(usdm: &Arc<Usdm>) -> Vec<Route> {
         settings::routes(usdm),
         listen_key::routes(usdm),
     ];
-    parts.into_iter().flatten().collect()
+    let rows: Vec<Route> = parts.into_iter().flatten().collect();
+    match usdm.dialect {
+        Dialect::Binance => rows,
+        Dialect::Aster => rows.iter().flat_map(aster::newer).chain(rows.iter().cloned()).collect(),
+    }
 }
 
 /// A handler that shares the product.
