@@ -27,3 +27,4 @@ mod traces;
 mod wire_faults_on_demand;
 mod wire_http;
 mod wire_ws_api;
+mod wire_usdm;
