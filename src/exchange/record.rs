@@ -33,6 +33,12 @@ CREATE TABLE market (symbol TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
 CREATE TABLE counters (only INTEGER PRIMARY KEY CHECK (only = 1), body TEXT NOT NULL) STRICT;
 ";
 
+/// What came later, and is made in an older file when it is opened: an older program does not look at it.
+const ADDED: &str = "
+CREATE TABLE IF NOT EXISTS order_list (id INTEGER PRIMARY KEY, account TEXT NOT NULL, done INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS order_list_account ON order_list (account, done, id);
+";
+
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     #[error(
@@ -82,6 +88,7 @@ impl ExchangeRecord {
             }
             _ => return Err(RecordError::Version { path: path.to_owned(), found }),
         }
+        connection.execute_batch(ADDED)?;
         Ok(Self { connection })
     }
 
@@ -103,6 +110,7 @@ impl ExchangeRecord {
             open: self.rows("open_order", "SELECT body FROM open_order ORDER BY id")?,
             closed,
             trades,
+            lists: self.rows("order_list", "SELECT body FROM order_list ORDER BY id")?,
             markets: self.rows("market", "SELECT body FROM market ORDER BY symbol")?,
             counters: match counters {
                 Some(body) => decode("counters", &body)?,
@@ -169,6 +177,10 @@ impl ExchangeRecord {
             let (trade_id, order_id) = (fill.trade_id.cast_signed(), fill.venue_order_id.cast_signed());
             insert.execute(params![fill.account.as_str(), trade_id, order_id, encode(trade)?])?;
         }
+        for row in &changes.lists {
+            let mut put = transaction.prepare_cached(ORDER_LIST)?;
+            put.execute(params![row.view.id.cast_signed(), row.account.as_str(), row.is_done(), encode(row)?])?;
+        }
         put(&transaction, COUNTERS, 1, &changes.counters)?;
         Ok(transaction.commit()?)
     }
@@ -208,6 +220,12 @@ impl ExchangeRecord {
                      WHERE account = ?1 ORDER BY sequence DESC LIMIT 1 OFFSET ?2)",
                 )?
                 .execute(params![account.as_str(), CLOSED_KEPT])?;
+            transaction
+                .prepare_cached(
+                    "DELETE FROM order_list WHERE account = ?1 AND done = 1 AND id <= (SELECT id FROM order_list
+                     WHERE account = ?1 AND done = 1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                )?
+                .execute(params![account.as_str(), CLOSED_KEPT])?;
         }
         Ok(transaction.commit()?)
     }
@@ -243,6 +261,8 @@ const NEWEST_CLOSED: &str = "SELECT body FROM closed_order WHERE account = ?1 OR
 const ACCOUNT: &str = "INSERT INTO account (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body";
 const OPEN_ORDER: &str = "INSERT INTO open_order (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body";
 const MARKET: &str = "INSERT INTO market (symbol, body) VALUES (?1, ?2) ON CONFLICT (symbol) DO UPDATE SET body = excluded.body";
+const ORDER_LIST: &str = "INSERT INTO order_list (id, account, done, body) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT (id) DO UPDATE SET done = excluded.done, body = excluded.body";
 const COUNTERS: &str = "INSERT INTO counters (only, body) VALUES (?1, ?2) ON CONFLICT (only) DO UPDATE SET body = excluded.body";
 
 fn put(transaction: &Transaction<'_>, sql: &'static str, key: impl rusqlite::ToSql, row: &impl Serialize) -> Result<(), RecordError> {
@@ -310,7 +330,7 @@ mod tests {
     /// Two accounts that traded in turns: `trades` each, and as many ended orders.
     fn filled(path: &Path, trades: u64) -> ExchangeRecord {
         let accounts = NAMES.map(|name| AccountId::new(name).unwrap());
-        let row = |account| AccountRow { account, owner: 0, hedge: false, wallet: 0.into(), symbols: Vec::new() };
+        let row = |account| AccountRow { account, owner: 0, hedge: false, wallet: 0.into(), symbols: Vec::new(), balances: Vec::new() };
         let in_turns = || (0..trades * 2).map(|id| (accounts[(id % 2) as usize], id));
         let mut record = ExchangeRecord::open(path).unwrap();
         let changes = Changes {

@@ -13,6 +13,7 @@ use crate::domain::money::Money;
 use crate::domain::order::{PositionSide, Side};
 
 use super::report::{OrderView, TradeView};
+use super::spot::SpotAccount;
 
 /// Binance books balances to eight places.
 const MONEY_PLACES: u32 = 8;
@@ -217,6 +218,8 @@ pub struct Account {
     /// Orders that ended, newest last, for queries.
     pub closed: VecDeque<OrderView>,
     pub trades: VecDeque<TradeView>,
+    /// What only spot has.
+    pub spot: SpotAccount,
 }
 
 impl Account {
@@ -231,6 +234,7 @@ impl Account {
             open: BTreeMap::new(),
             closed: VecDeque::new(),
             trades: VecDeque::new(),
+            spot: SpotAccount::default(),
         }
     }
 

@@ -26,7 +26,9 @@ impl Exchange {
         out: &mut Vec<ExchangeOutput>,
     ) -> Result<u64, Reject> {
         let symbol = self.symbol_index(request.order.symbol).ok_or(Reject::UnknownSymbol)?;
-        let spot = self.markets[symbol].unit.spot;
+        if self.markets[symbol].unit.spot {
+            return self.place_spot(now, account, request, out);
+        }
         let grid = self.check_request(symbol, account, &request.order)?;
         let effective = OrderRequest { order: self.effective(symbol, account, &request.order), extras: request.extras.clone() };
         let order = Order::new(self.next_order_id, account, &effective, grid, now);

@@ -47,11 +47,17 @@ impl Exchange {
             }
             MarketEventRef::Candle(candle) => self.apply_candle(now, symbol, candle, out),
         }
+        if !self.spot.is_quiet() {
+            self.settle_spot(now, out);
+        }
     }
 
     fn apply_print(&mut self, now: Timestamp, symbol: usize, print: &TradePrint, out: &mut Vec<ExchangeOutput>) {
         let market = &mut self.markets[symbol];
         market.last = Some(print.price);
+        if market.unit.spot {
+            market.spot.average.add(now, print.price, print.quantity);
+        }
         let hit = if print.buyer_is_maker { Side::Buy } else { Side::Sell };
         let mut left = print.quantity.0;
         if market.orders.best(hit).is_some_and(|(_, price)| !is_better(hit, print.price, price)) {
@@ -59,7 +65,7 @@ impl Exchange {
         }
         let market = &mut self.markets[symbol];
         market.external.infer_touch(now, print, left);
-        if market.orders.fires(print.price) {
+        if market.orders.fires(print.price) || self.is_followed(symbol) {
             self.fire_triggers(now, symbol, out);
         }
     }
@@ -138,6 +144,9 @@ impl Exchange {
     /// Lets every stop go whose trigger the price has reached, the oldest first; their own trades may fire more. It ends,
     /// as each round takes one stop away.
     pub(super) fn fire_triggers(&mut self, now: Timestamp, symbol: usize, out: &mut Vec<ExchangeOutput>) {
+        if self.markets[symbol].unit.spot {
+            return self.fire_spot(now, symbol, out);
+        }
         while let Some(price) = self.trigger_price(symbol)
             && let Some(slot) = self.markets[symbol].orders.first_fired(price)
             && let Some(mut order) = self.withdraw(symbol, slot)

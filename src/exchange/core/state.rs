@@ -1,7 +1,7 @@
 //! The engine's state as plain rows: what changed since the last look, for a durable record, and the way back from the rows
 //! after a restart. It knows the rows' content, not where they are kept.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use crate::domain::money::Money;
 use super::account::{Account, AccountSetup, Leg, Slot};
 use super::orders::Order;
 use super::report::{OrderView, TradeView};
+use super::spot::{BalanceRow, ListRow, SpotCounters};
 use super::{Exchange, Market};
 
 /// An account without its orders and trades.
@@ -24,6 +25,9 @@ pub struct AccountRow {
     #[serde(with = "rust_decimal::serde::str")]
     pub wallet: Decimal,
     pub symbols: Vec<SlotRow>,
+    /// Spot's; an older record has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub balances: Vec<BalanceRow>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,6 +64,8 @@ pub struct MarketRow {
 pub struct Counters {
     pub next_order_id: u64,
     pub next_trade_id: u64,
+    #[serde(default)]
+    pub spot: SpotCounters,
 }
 
 /// What changed, complete for each thing named.
@@ -71,13 +77,14 @@ pub struct Changes {
     pub gone: Vec<u64>,
     pub closed: Vec<ClosedRow>,
     pub trades: Vec<TradeView>,
+    pub lists: Vec<ListRow>,
     pub counters: Counters,
 }
 
 impl Changes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.accounts.is_empty() && self.open.is_empty() && self.gone.is_empty() && self.closed.is_empty() && self.trades.is_empty()
+        self.lists.is_empty() && self.accounts.is_empty() && self.open.is_empty() && self.gone.is_empty() && self.closed.is_empty() && self.trades.is_empty()
     }
 }
 
@@ -90,6 +97,8 @@ pub struct SavedState {
     pub closed: Vec<ClosedRow>,
     /// Ascending by trade id.
     pub trades: Vec<TradeView>,
+    /// Order lists, ascending.
+    pub lists: Vec<ListRow>,
     pub markets: Vec<MarketRow>,
     pub counters: Counters,
 }
@@ -113,11 +122,12 @@ pub(super) struct ChangeLog {
     orders: BTreeSet<(u64, usize, u32)>,
     closed: Vec<ClosedRow>,
     trades: Vec<TradeView>,
+    lists: BTreeMap<u64, ListRow>,
 }
 
 impl ChangeLog {
     pub(super) fn new(on: bool) -> Self {
-        Self { on, accounts: BTreeSet::new(), orders: BTreeSet::new(), closed: Vec::new(), trades: Vec::new() }
+        Self { on, accounts: BTreeSet::new(), orders: BTreeSet::new(), closed: Vec::new(), trades: Vec::new(), lists: BTreeMap::new() }
     }
 
     pub(super) fn account(&mut self, account: usize) {
@@ -138,6 +148,12 @@ impl ChangeLog {
         }
     }
 
+    pub(super) fn list(&mut self, row: ListRow) {
+        if self.on {
+            self.lists.insert(row.view.id, row);
+        }
+    }
+
     pub(super) fn trade(&mut self, trade: &TradeView) {
         if self.on {
             self.trades.push(trade.clone());
@@ -154,7 +170,8 @@ impl Exchange {
             accounts: accounts.into_iter().map(|index| self.account_row(&self.accounts[index])).collect(),
             closed: std::mem::take(&mut self.changes.closed),
             trades: std::mem::take(&mut self.changes.trades),
-            counters: Counters { next_order_id: self.next_order_id, next_trade_id: self.next_trade_id },
+            lists: std::mem::take(&mut self.changes.lists).into_values().collect(),
+            counters: self.counters(),
             ..Changes::default()
         };
         for (id, symbol, slot) in orders {
@@ -185,9 +202,14 @@ impl Exchange {
             open,
             closed: closed.collect(),
             trades,
+            lists: self.list_rows(),
             markets: self.market_rows(),
-            counters: Counters { next_order_id: self.next_order_id, next_trade_id: self.next_trade_id },
+            counters: self.counters(),
         }
+    }
+
+    const fn counters(&self) -> Counters {
+        Counters { next_order_id: self.next_order_id, next_trade_id: self.next_trade_id, spot: self.spot.counters }
     }
 
     #[must_use]
@@ -218,12 +240,18 @@ impl Exchange {
                 self.markets[index].mark = row.mark;
             }
         }
+        self.restore_lists(saved.lists)?;
         let mut open = saved.open;
         open.sort_by_key(|row| row.order.id);
         for row in open {
             let symbol = self.listed(row.symbol)?;
             let account = self.known(row.account)?;
-            self.open(symbol, Order { account, ..row.order });
+            let order = Order { account, ..row.order };
+            if self.markets[symbol].unit.spot {
+                self.restore_spot_order(symbol, order);
+            } else {
+                self.open(symbol, order);
+            }
         }
         for row in saved.closed {
             let account = self.known(row.account)?;
@@ -235,6 +263,7 @@ impl Exchange {
         }
         self.next_order_id = saved.counters.next_order_id.max(1);
         self.next_trade_id = saved.counters.next_trade_id.max(1);
+        self.spot.resume(saved.counters.spot);
         self.drain_changes();
         Ok(())
     }
@@ -250,6 +279,7 @@ impl Exchange {
             let restored = Slot { net: slot.net, long: slot.long, short: slot.short, ..Slot::new(slot.leverage, row.hedge) };
             self.accounts[account].slots.insert(index, restored);
         }
+        self.restore_balances(account, row);
         Ok(())
     }
 
@@ -277,6 +307,7 @@ impl Exchange {
             hedge: account.hedge,
             wallet: account.wallet,
             symbols: account.slots.iter().filter(says_something).map(slot).collect(),
+            balances: self.balance_rows(account),
         }
     }
 
