@@ -187,6 +187,10 @@ name!(
     StrategyId, "strategy id", 24, "a-z, 0-9, '_' and '-'", lower_name
 );
 name!(
+    /// A configured venue.
+    VenueId, "venue id", 24, "a-z, 0-9, '_' and '-'", lower_name
+);
+name!(
     /// A venue's symbol in the venue's spelling, upper case: `BTCUSDT`.
     Symbol, "symbol", 20, "A-Z, 0-9, '_' and '-'", upper_name
 );

@@ -41,6 +41,7 @@ impl Exchange {
             wallet,
             beside_holdings,
             trades: wanted_of(holder, trades),
+            funds: Vec::new(),
         }
     }
 
