@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use crate::domain::ids::Symbol;
 use crate::domain::instrument::{Instrument, Lots, Ticks};
 use crate::domain::money::{Money, Price};
-use crate::domain::order::{EndReason, NewOrder, OrderKind, OrderStatus, PositionSide, Side, TimeInForce, VenueEvent};
+use crate::domain::order::{NewOrder, OrderKind, OrderStatus, PositionSide, Side, TimeInForce, VenueEvent};
 use crate::domain::time::Timestamp;
 
 use super::account::Slot;
@@ -30,20 +30,19 @@ impl Exchange {
             return self.place_spot(now, account, request, out);
         }
         let grid = self.check_request(symbol, account, &request.order)?;
-        let effective = OrderRequest { order: self.effective(symbol, account, &request.order), extras: request.extras.clone() };
+        let effective = OrderRequest { order: self.effective(account, &request.order), extras: request.extras.clone() };
         let order = Order::new(self.next_order_id, account, &effective, grid, now);
-        let viable = if order.trigger.is_some() { self.check_trigger(symbol, &order) } else { self.check_viable(symbol, &order) };
-        let viable = match viable {
-            // Spot accepts a fill-or-kill order and expires it.
-            Err(Reject::CannotFillWhole) if spot => false,
-            other => other.map(|()| true)?,
-        };
+        if order.trigger.is_some() {
+            self.check_trigger(symbol, &order)?;
+        } else {
+            self.check_viable(symbol, &order)?;
+        }
         let id = order.id;
-        self.accept(now, symbol, order, viable, out);
+        self.accept(now, symbol, order, out);
         Ok(id)
     }
 
-    fn accept(&mut self, now: Timestamp, symbol: usize, order: Order, viable: bool, out: &mut Vec<ExchangeOutput>) {
+    fn accept(&mut self, now: Timestamp, symbol: usize, order: Order, out: &mut Vec<ExchangeOutput>) {
         self.next_order_id += 1;
         let event = VenueEvent::Accepted { client_order_id: order.client_order_id, venue_order_id: order.id, at: now };
         out.push(ExchangeOutput { account: self.accounts[order.account].id, event });
@@ -52,9 +51,7 @@ impl Exchange {
             let account = self.accounts[order.account].id;
             self.report_order(now, ExecutionType::New, || (account, view));
         }
-        if !viable {
-            self.finish(now, symbol, order, Some(EndReason::Expired), out);
-        } else if order.trigger.is_some() {
+        if order.trigger.is_some() {
             self.open(symbol, order);
         } else {
             self.execute(now, symbol, order, out);
@@ -62,12 +59,10 @@ impl Exchange {
         }
     }
 
-    /// In hedge mode an order against its own leg can only close it. On spot a sale can only reduce: it is an order like any
-    /// other, bounded by what is held and not promised yet.
-    fn effective(&self, symbol: usize, account: usize, request: &NewOrder) -> NewOrder {
+    /// In hedge mode an order against its own leg can only close it.
+    fn effective(&self, account: usize, request: &NewOrder) -> NewOrder {
         let closes = self.accounts[account].hedge && closes_leg(request);
-        let reduce_only = !self.markets[symbol].unit.spot && (request.reduce_only || closes);
-        NewOrder { reduce_only, ..request.clone() }
+        NewOrder { reduce_only: request.reduce_only || closes, ..request.clone() }
     }
 
     /// The checks that need no liquidity: names, grid, sizes, bands, caps.
@@ -78,17 +73,17 @@ impl Exchange {
             return Err(Reject::DuplicateClientOrderId);
         }
         let hedged = request.position_side != PositionSide::Both;
-        if hedged != (holder.hedge && !market.unit.spot) {
+        if hedged != holder.hedge {
             return Err(Reject::PositionSideMismatch);
         }
-        // The venue's wire has no such parameter where it goes without saying (spot, a hedged leg), and an adapter leaves it
+        // The venue's wire has no such parameter where it goes without saying (a hedged leg), and an adapter leaves it
         // out there. Asked for of an order that could only open, it is a promise that cannot be kept.
-        if request.reduce_only && ((holder.hedge && !closes_leg(request)) || (market.unit.spot && request.side == Side::Buy)) {
+        if request.reduce_only && holder.hedge && !closes_leg(request) {
             return Err(Reject::ReduceOnly);
         }
         let grid = on_grid(&market.instrument, request)?;
         check_band(market, request)?;
-        check_notional(market, &self.effective(symbol, account, request))?;
+        check_notional(market, &self.effective(account, request))?;
         if let Some(slot) = holder.slots.get(&symbol) {
             if grid.trigger.is_none() && slot.open_orders - slot.waiting_orders >= self.config.open_orders_max {
                 return Err(Reject::TooManyOrders);
@@ -147,10 +142,6 @@ impl Exchange {
         let account = &self.accounts[order.account];
         let leverage = self.starting_leverage(symbol);
         let slot = account.slots.get(&symbol);
-        if market.unit.spot && order.side == Side::Sell {
-            let free = slot.map_or(0, |slot| slot.net.lots - slot.selling);
-            return if order.quantity > free { Err(Reject::Margin) } else { Ok(()) };
-        }
         if order.reduce_only {
             return Ok(());
         }

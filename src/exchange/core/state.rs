@@ -84,7 +84,12 @@ pub struct Changes {
 impl Changes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.lists.is_empty() && self.accounts.is_empty() && self.open.is_empty() && self.gone.is_empty() && self.closed.is_empty() && self.trades.is_empty()
+        self.lists.is_empty()
+            && self.accounts.is_empty()
+            && self.open.is_empty()
+            && self.gone.is_empty()
+            && self.closed.is_empty()
+            && self.trades.is_empty()
     }
 }
 

@@ -133,7 +133,8 @@ impl Exchange {
             }
             return self.check_funds(symbol, order, self.required(symbol, order)).map(|()| Viability::Good);
         }
-        if order.time_in_force == TimeInForce::PostOnly && self.best_opposite(symbol, order.side).is_some_and(|price| order.accepts(price)) {
+        if order.time_in_force == TimeInForce::PostOnly && self.best_opposite(symbol, order.side).is_some_and(|price| order.accepts(price))
+        {
             return Err(Reject::WouldTake);
         }
         if order.limit.is_none() && order.side == Side::Buy {
@@ -225,14 +226,7 @@ impl Exchange {
 
     /// The opposite side as a taker meets it, best price first, until `visit` has enough. Its owner's own orders are passed over
     /// or stop it, as its mode says.
-    fn walk(
-        &self,
-        symbol: usize,
-        side: Side,
-        account: usize,
-        mode: SelfTradePrevention,
-        visit: &mut dyn FnMut(Ticks, i64) -> bool,
-    ) {
+    fn walk(&self, symbol: usize, side: Side, account: usize, mode: SelfTradePrevention, visit: &mut dyn FnMut(Ticks, i64) -> bool) {
         let market = &self.markets[symbol];
         let opposite = side.opposite();
         let mut levels = market.external.levels(opposite).peekable();

@@ -144,8 +144,10 @@ impl Exchange {
         for (slot, again) in slots.clone().map(|slot| (slot, false)).chain(slots.map(|slot| (slot, true))) {
             let Some(order) = self.markets[symbol].orders.get(slot) else { continue };
             let (account, asset) = (order.account, self.paid_with(symbol, order.side));
-            let shared = order.list_id.filter(|_| !order.spot.parked).map_or(rust_decimal::Decimal::ZERO, |list| self.held_by_pair(list, order.id));
-            let wanted = if again { (self.required(symbol, order) - shared).max(rust_decimal::Decimal::ZERO) } else { rust_decimal::Decimal::ZERO };
+            let shared =
+                order.list_id.filter(|_| !order.spot.parked).map_or(rust_decimal::Decimal::ZERO, |list| self.held_by_pair(list, order.id));
+            let wanted =
+                if again { (self.required(symbol, order) - shared).max(rust_decimal::Decimal::ZERO) } else { rust_decimal::Decimal::ZERO };
             let more = wanted - order.spot.held;
             if let Some(stored) = self.markets[symbol].orders.get_mut(slot) {
                 stored.spot.held = wanted;

@@ -82,7 +82,10 @@ impl Exchange {
         self.settle_spot(now, out);
         match list.and_then(|list| self.list(account, list)) {
             Some(list) => Ok(Canceled::List(list, self.shown_again(account, request.symbol, &open))),
-            None => self.order(account, request.symbol, OrderName::Id(id)).map(|order| Canceled::Order(Box::new(order))).ok_or(Reject::UnknownOrder),
+            None => self
+                .order(account, request.symbol, OrderName::Id(id))
+                .map(|order| Canceled::Order(Box::new(order)))
+                .ok_or(Reject::UnknownOrder),
         }
     }
 

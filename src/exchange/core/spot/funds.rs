@@ -87,14 +87,7 @@ impl Exchange {
         self.move_money(now, account, asset, amount, AccountReason::Withdraw)
     }
 
-    fn move_money(
-        &mut self,
-        now: Timestamp,
-        account: AccountId,
-        asset: Asset,
-        amount: Money,
-        reason: AccountReason,
-    ) -> Result<(), Reject> {
+    fn move_money(&mut self, now: Timestamp, account: AccountId, asset: Asset, amount: Money, reason: AccountReason) -> Result<(), Reject> {
         let index = self.account_index(account)?;
         if !self.is_spot_engine() {
             return Err(Reject::Spot(SpotReject::NotSpot));

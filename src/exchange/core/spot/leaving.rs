@@ -45,7 +45,8 @@ impl Ending {
 impl Exchange {
     /// Puts a taken order among the open ones and locks what it may cost, as far as the other leg of its pair has not.
     pub(in crate::exchange::core) fn open_spot(&mut self, symbol: usize, mut order: Order) {
-        let shared = order.list_id.filter(|_| !order.spot.parked).map_or(rust_decimal::Decimal::ZERO, |list| self.held_by_pair(list, order.id));
+        let shared =
+            order.list_id.filter(|_| !order.spot.parked).map_or(rust_decimal::Decimal::ZERO, |list| self.held_by_pair(list, order.id));
         order.spot.held = (self.required(symbol, &order) - shared).max(rust_decimal::Decimal::ZERO);
         let asset = self.paid_with(symbol, order.side);
         self.change_locked(order.account, asset, order.spot.held);
@@ -55,7 +56,8 @@ impl Exchange {
     /// Puts an order that has its lock among the open ones.
     pub(in crate::exchange::core) fn insert_spot(&mut self, symbol: usize, order: Order) {
         let (account, id, client_order_id) = (order.account, order.id, order.client_order_id);
-        let follows = order.trigger.is_some() && order.extras.as_ref().is_some_and(|extras| extras.trailing.is_some()) && !order.spot.parked;
+        let follows =
+            order.trigger.is_some() && order.extras.as_ref().is_some_and(|extras| extras.trailing.is_some()) && !order.spot.parked;
         self.accounts[account].spot.count(symbol, is_algo(&order.kind), 1);
         let slot = self.markets[symbol].orders.insert(order);
         if follows {

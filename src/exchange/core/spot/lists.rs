@@ -62,7 +62,10 @@ impl Exchange {
     /// One of a pair has gone: the other locks all that it may cost.
     pub(super) fn carry_pair_alone(&mut self, list: u64) {
         let Some(list) = self.spot.lists.get(&list) else { return };
-        let alone = self.open_legs(list).into_iter().find(|(symbol, slot)| self.markets[*symbol].orders.get(*slot).is_some_and(|order| !order.spot.parked));
+        let alone = self
+            .open_legs(list)
+            .into_iter()
+            .find(|(symbol, slot)| self.markets[*symbol].orders.get(*slot).is_some_and(|order| !order.spot.parked));
         let Some((symbol, slot)) = alone else { return };
         let Some(order) = self.markets[symbol].orders.get(slot) else { return };
         let more = self.required(symbol, order) - order.spot.held;

@@ -19,7 +19,13 @@ use super::leaving::Ending;
 
 impl Exchange {
     /// Sends a checked order to the book: it takes what it may, and the rest rests or expires.
-    pub(in crate::exchange::core) fn execute_spot(&mut self, now: Timestamp, symbol: usize, mut order: Order, out: &mut Vec<ExchangeOutput>) {
+    pub(in crate::exchange::core) fn execute_spot(
+        &mut self,
+        now: Timestamp,
+        symbol: usize,
+        mut order: Order,
+        out: &mut Vec<ExchangeOutput>,
+    ) {
         order.spot.working_at = Some(order.spot.working_at.unwrap_or(now));
         let stopped = self.take_spot(now, symbol, &mut order, out);
         let rests = order.limit.is_some() && matches!(order.time_in_force, TimeInForce::GoodTilCanceled | TimeInForce::PostOnly);

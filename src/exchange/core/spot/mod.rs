@@ -28,6 +28,8 @@ mod prevention;
 mod reject;
 mod rows;
 mod state;
+#[cfg(test)]
+mod tests;
 mod trailing;
 mod views;
 
@@ -41,9 +43,9 @@ use crate::domain::instrument::Instrument;
 use super::{Exchange, Market};
 
 pub use admission::SpotPlaced;
-pub use amend::{Amended, AmendRequest};
+pub use amend::{AmendRequest, Amended};
 use average::AveragePrice;
-pub use cancel::{Canceled, CancelReplaced, CancelRequest, CancelRestriction, Named};
+pub use cancel::{CancelReplaced, CancelRequest, CancelRestriction, Canceled, Named};
 pub use filters::{SpotFilters, TrailingRange};
 pub use funds::{Balance, SpotAccount};
 pub(super) use leaving::Ending;
@@ -52,7 +54,8 @@ pub use place_list::{ListRequest, PlacedList};
 pub use reject::SpotReject;
 pub use rows::{BalanceRow, ListRow};
 pub use state::{
-    Amendment, Contingency, ExpiryReason, ListLeg, ListProgress, ListView, PreventedMatch, Prevention, SpotExecution, SpotState, SpotView, Trail,
+    Amendment, Contingency, ExpiryReason, ListLeg, ListProgress, ListView, PreventedMatch, Prevention, SpotExecution, SpotState, SpotView,
+    Trail,
 };
 
 /// Prevented matches that can be asked for; a client asks for its own order's, right after it.

@@ -107,17 +107,3 @@ fn behind(order: &Order, best: Ticks) -> Trigger {
     let at = if order.side == Side::Sell { scaled.div_euclid(whole) } else { -(-scaled).div_euclid(whole) };
     Trigger { at: Ticks(i64::try_from(at).unwrap_or(i64::MAX)), rising: order.side == Side::Buy }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::super::super::tests::spot_order;
-    use super::*;
-
-    #[test]
-    fn a_trail_stands_as_far_behind_as_asked_for_and_never_nearer() {
-        let order = |side| spot_order(side, 100);
-        assert_eq!(behind(&order(Side::Sell), Ticks(50_001)), Trigger { at: Ticks(49_500), rising: false });
-        assert_eq!(behind(&order(Side::Buy), Ticks(50_001)), Trigger { at: Ticks(50_502), rising: true });
-        assert_eq!(behind(&order(Side::Sell), Ticks(3)), Trigger { at: Ticks(2), rising: false });
-    }
-}

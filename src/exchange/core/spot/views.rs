@@ -65,7 +65,8 @@ impl Exchange {
     pub(in crate::exchange::core) fn holdings(&self, account: &Account) -> (Money, Vec<VenuePosition>) {
         let settlement = self.settlement();
         let wallet = settlement.map(|asset| account.spot.balance(asset).total()).unwrap_or_default();
-        let held = account.spot.balances.iter().enumerate().filter(|(asset, balance)| Some(*asset) != settlement && !balance.total().is_zero());
+        let held =
+            account.spot.balances.iter().enumerate().filter(|(asset, balance)| Some(*asset) != settlement && !balance.total().is_zero());
         let shown = held.filter_map(|(asset, balance)| {
             let market = self.market_of_base(asset)?;
             let quantity = Quantity(balance.total().normalize());
