@@ -11,6 +11,7 @@ use crate::domain::instrument::Ticks;
 use crate::domain::money::Money;
 
 use super::account::{Account, AccountSetup, Leg, Slot};
+use super::margin::{IncomeRow, MarginRow};
 use super::orders::Order;
 use super::report::{OrderView, TradeView};
 use super::spot::{BalanceRow, ListRow, SpotCounters};
@@ -28,12 +29,17 @@ pub struct AccountRow {
     /// Spot's; an older record has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub balances: Vec<BalanceRow>,
+    /// What only perpetuals have; an older record has none.
+    #[serde(default, skip_serializing_if = "MarginRow::is_empty")]
+    pub margin: MarginRow,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SlotRow {
     pub symbol: Symbol,
     pub leverage: u8,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub isolated: bool,
     pub net: Leg,
     pub long: Leg,
     pub short: Leg,
@@ -65,6 +71,8 @@ pub struct Counters {
     pub next_order_id: u64,
     pub next_trade_id: u64,
     #[serde(default)]
+    pub next_transaction_id: u64,
+    #[serde(default)]
     pub spot: SpotCounters,
 }
 
@@ -78,6 +86,7 @@ pub struct Changes {
     pub closed: Vec<ClosedRow>,
     pub trades: Vec<TradeView>,
     pub lists: Vec<ListRow>,
+    pub income: Vec<IncomeRow>,
     pub counters: Counters,
 }
 
@@ -90,6 +99,7 @@ impl Changes {
             && self.gone.is_empty()
             && self.closed.is_empty()
             && self.trades.is_empty()
+            && self.income.is_empty()
     }
 }
 
@@ -104,6 +114,8 @@ pub struct SavedState {
     pub trades: Vec<TradeView>,
     /// Order lists, ascending.
     pub lists: Vec<ListRow>,
+    /// Of each account oldest first.
+    pub income: Vec<IncomeRow>,
     pub markets: Vec<MarketRow>,
     pub counters: Counters,
 }
@@ -128,11 +140,26 @@ pub(super) struct ChangeLog {
     closed: Vec<ClosedRow>,
     trades: Vec<TradeView>,
     lists: BTreeMap<u64, ListRow>,
+    income: Vec<IncomeRow>,
 }
 
 impl ChangeLog {
     pub(super) fn new(on: bool) -> Self {
-        Self { on, accounts: BTreeSet::new(), orders: BTreeSet::new(), closed: Vec::new(), trades: Vec::new(), lists: BTreeMap::new() }
+        Self {
+            on,
+            accounts: BTreeSet::new(),
+            orders: BTreeSet::new(),
+            closed: Vec::new(),
+            trades: Vec::new(),
+            lists: BTreeMap::new(),
+            income: Vec::new(),
+        }
+    }
+
+    pub(super) fn income(&mut self, row: &IncomeRow) {
+        if self.on {
+            self.income.push(*row);
+        }
     }
 
     pub(super) fn account(&mut self, account: usize) {
@@ -176,6 +203,7 @@ impl Exchange {
             closed: std::mem::take(&mut self.changes.closed),
             trades: std::mem::take(&mut self.changes.trades),
             lists: std::mem::take(&mut self.changes.lists).into_values().collect(),
+            income: std::mem::take(&mut self.changes.income),
             counters: self.counters(),
             ..Changes::default()
         };
@@ -208,13 +236,19 @@ impl Exchange {
             closed: closed.collect(),
             trades,
             lists: self.list_rows(),
+            income: self.accounts.iter().flat_map(|account| account.margin.income.iter().copied()).collect(),
             markets: self.market_rows(),
             counters: self.counters(),
         }
     }
 
     const fn counters(&self) -> Counters {
-        Counters { next_order_id: self.next_order_id, next_trade_id: self.next_trade_id, spot: self.spot.counters }
+        Counters {
+            next_order_id: self.next_order_id,
+            next_trade_id: self.next_trade_id,
+            next_transaction_id: self.next_transaction_id,
+            spot: self.spot.counters,
+        }
     }
 
     #[must_use]
@@ -269,6 +303,11 @@ impl Exchange {
         self.next_order_id = saved.counters.next_order_id.max(1);
         self.next_trade_id = saved.counters.next_trade_id.max(1);
         self.spot.resume(saved.counters.spot);
+        self.next_transaction_id = saved.counters.next_transaction_id.max(1);
+        for row in saved.income {
+            let account = self.known(row.account)?;
+            self.accounts[account].margin.income.push_back(row);
+        }
         self.drain_changes();
         Ok(())
     }
@@ -280,8 +319,10 @@ impl Exchange {
         }
         self.open_account(row.account, AccountSetup { deposit: Money(row.wallet), owner: row.owner, hedge: row.hedge });
         let account = self.known(row.account)?;
+        self.accounts[account].margin.restore(&row.margin);
         for (index, slot) in slots {
-            let restored = Slot { net: slot.net, long: slot.long, short: slot.short, ..Slot::new(slot.leverage, row.hedge) };
+            let (net, long, short, isolated) = (slot.net, slot.long, slot.short, slot.isolated);
+            let restored = Slot { net, long, short, isolated, ..Slot::new(slot.leverage, row.hedge) };
             self.accounts[account].slots.insert(index, restored);
         }
         self.restore_balances(account, row);
@@ -300,12 +341,14 @@ impl Exchange {
         let slot = |(index, slot): (&usize, &Slot)| SlotRow {
             symbol: self.markets[*index].instrument.symbol,
             leverage: slot.leverage,
+            isolated: slot.isolated,
             net: slot.net,
             long: slot.long,
             short: slot.short,
         };
-        let says_something =
-            |(index, slot): &(&usize, &Slot)| slot.legs().next().is_some() || slot.leverage != self.starting_leverage(**index);
+        let says_something = |(index, slot): &(&usize, &Slot)| {
+            slot.legs().next().is_some() || slot.isolated || slot.leverage != self.starting_leverage(**index)
+        };
         AccountRow {
             account: account.id,
             owner: account.owner,
@@ -313,6 +356,7 @@ impl Exchange {
             wallet: account.wallet,
             symbols: account.slots.iter().filter(says_something).map(slot).collect(),
             balances: self.balance_rows(account),
+            margin: account.margin.row(),
         }
     }
 
