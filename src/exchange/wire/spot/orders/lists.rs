@@ -58,7 +58,8 @@ impl ListDraft {
             desk.exchange.place_list(desk.now, account, &request, desk.outputs)
         });
         let (placed, times) = (placed.await?.map_err(refused)?, Times::of(&context));
-        let reports = placed.orders.iter().zip(&placed.trades).map(|(order, trades)| OrderReport::placed(order, trades, &[], detail, times));
+        let reports =
+            placed.orders.iter().zip(&placed.trades).map(|(order, trades)| OrderReport::placed(order, trades, &[], detail, times));
         Json::of(&ListReport::of(&placed.list, Some(reports.collect()), times))
     }
 }
@@ -149,7 +150,9 @@ async fn all(context: Context, parameters: Parameters) -> Answer {
     let account = context.account()?;
     let mut lists = context.read(move |desk| desk.exchange.lists(account)).await?;
     lists.retain(|list| {
-        from.is_none_or(|from| list.id >= from) && window.0.is_none_or(|start| list.at >= start) && window.1.is_none_or(|end| list.at <= end)
+        from.is_none_or(|from| list.id >= from)
+            && window.0.is_none_or(|start| list.at >= start)
+            && window.1.is_none_or(|end| list.at <= end)
     });
     let from_oldest = from.is_some() || window.0.is_some();
     let skipped = if from_oldest { 0 } else { lists.len().saturating_sub(limit) };

@@ -6,11 +6,13 @@ mod cancel;
 mod events;
 mod lists;
 mod numbers;
-mod parse;
 mod pair;
+mod parse;
 mod place;
 mod query;
 mod report;
+#[cfg(test)]
+mod tests;
 
 pub use events::encode;
 

@@ -28,7 +28,8 @@ impl Shared {
 
 /// Both legs, the stop first as the venue shows them. `prefix` stands before `aboveType` and so on.
 pub fn above_and_below(parameters: &Parameters, prefix: &str, shared: Shared) -> Result<Vec<Draft>, Problem> {
-    let name = |word: &str| if prefix.is_empty() { word.to_owned() } else { format!("{prefix}{}{}", word[..1].to_ascii_uppercase(), &word[1..]) };
+    let name =
+        |word: &str| if prefix.is_empty() { word.to_owned() } else { format!("{prefix}{}{}", word[..1].to_ascii_uppercase(), &word[1..]) };
     let (above, below) = (name("above"), name("below"));
     let r#type = |leg: &str| parameters.required(&format!("{leg}Type"))?.parse::<Type>().map_err(|_| NOT_SUPPORTED);
     let types = (r#type(&above)?, r#type(&below)?);

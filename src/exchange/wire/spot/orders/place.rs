@@ -132,9 +132,7 @@ fn replaced(done: &CancelReplaced, name: ClientOrderId, detail: Detail, times: T
         Err(reject) => raw(no(reject))?,
     };
     let new_order_response = match &done.placed {
-        Some(Ok(placed)) => {
-            Some(raw(to_raw_value(&OrderReport::placed(&placed.order, &placed.trades, &placed.prevented, detail, times)))?)
-        }
+        Some(Ok(placed)) => Some(raw(to_raw_value(&OrderReport::placed(&placed.order, &placed.trades, &placed.prevented, detail, times)))?),
         Some(Err(reject)) => Some(raw(no(reject))?),
         None => None,
     };

@@ -8,9 +8,9 @@ use crate::domain::ids::{Asset, ClientOrderId, Symbol};
 use crate::domain::order::{SelfTradePrevention, Side};
 use crate::domain::time::Timestamp;
 use crate::exchange::core::OrderName;
+use crate::exchange::core::Reject;
 use crate::exchange::core::report::{OrderView, TradeView};
 use crate::exchange::core::spot::{Amendment, PreventedMatch, SpotReject};
-use crate::exchange::core::Reject;
 use crate::exchange::shell::Desk;
 use crate::exchange::wire::{Answer, Context, Json, Parameters, Problem, Route, Security};
 
