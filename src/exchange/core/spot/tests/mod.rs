@@ -17,7 +17,7 @@ use crate::domain::money::{Money, Price, Quantity, Ratio};
 use crate::domain::order::{NewOrder, OrderKind, PositionSide, SelfTradePrevention, Side, TimeInForce};
 use crate::domain::time::Timestamp;
 use crate::exchange::core::report::{OrderView, UserEvent, UserReport};
-use crate::exchange::core::request::{Extras, OrderRequest, Trailing};
+use crate::exchange::core::request::{OrderRequest, Trailing};
 use crate::exchange::core::{AccountSetup, ExchangeConfig, ExchangeOutput, OrderName, Reject};
 use crate::exchange::instruments;
 

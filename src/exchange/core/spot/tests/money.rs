@@ -123,9 +123,17 @@ fn a_restored_exchange_equals_the_one_that_was_saved_and_goes_on_alike() {
 #[test]
 fn the_record_of_an_engine_that_kept_positions_becomes_balances() {
     let leg = Leg { lots: 50_000, cost: dec("30000"), ..Leg::default() };
-    let held = SlotRow { symbol: btc(), leverage: 1, net: leg, long: Leg::default(), short: Leg::default() };
-    let row =
-        AccountRow { account: account("old"), owner: 0, hedge: false, wallet: dec("99000"), symbols: vec![held], balances: Vec::new() };
+    let held = SlotRow { symbol: btc(), leverage: 1, isolated: false, net: leg, long: Leg::default(), short: Leg::default() };
+    let symbols = vec![held];
+    let row = AccountRow {
+        account: account("old"),
+        owner: 0,
+        hedge: false,
+        wallet: dec("99000"),
+        symbols,
+        balances: Vec::new(),
+        margin: Default::default(),
+    };
     let mut exchange = exchange();
     exchange.restore(SavedState { accounts: vec![row], ..SavedState::default() }).unwrap();
     let desk = Desk { exchange, now: Timestamp::ZERO, next_id: 0, out: Vec::new() };

@@ -11,6 +11,8 @@ mod parse;
 mod place;
 mod query;
 mod report;
+#[cfg(test)]
+mod tests;
 
 pub use events::encode;
 
