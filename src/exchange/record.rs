@@ -46,6 +46,8 @@ CREATE TABLE IF NOT EXISTS income (account TEXT NOT NULL, id INTEGER NOT NULL, b
 CREATE TABLE IF NOT EXISTS algo (id INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS ended_algo (account TEXT NOT NULL, id INTEGER NOT NULL, body TEXT NOT NULL,
     PRIMARY KEY (account, id)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS order_list (id INTEGER PRIMARY KEY, account TEXT NOT NULL, done INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS order_list_account ON order_list (account, done, id);
 ";
 
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +124,7 @@ impl ExchangeRecord {
             open: self.rows("open_order", "SELECT body FROM open_order ORDER BY id")?,
             closed,
             trades,
+            lists: self.rows("order_list", "SELECT body FROM order_list ORDER BY id")?,
             income,
             algos: self.rows("algo", "SELECT body FROM algo ORDER BY id")?,
             algos_ended,
@@ -201,6 +204,10 @@ impl ExchangeRecord {
             let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO ended_algo (account, id, body) VALUES (?1, ?2, ?3)")?;
             insert.execute(params![row.account.as_str(), row.algo.algo_id().cast_signed(), encode(row)?])?;
         }
+        for row in &changes.lists {
+            let mut put = transaction.prepare_cached(ORDER_LIST)?;
+            put.execute(params![row.view.id.cast_signed(), row.account.as_str(), row.is_done(), encode(row)?])?;
+        }
         for row in &changes.income {
             let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO income (account, id, body) VALUES (?1, ?2, ?3)")?;
             insert.execute(params![row.account.as_str(), row.transaction_id.cast_signed(), encode(row)?])?;
@@ -242,6 +249,12 @@ impl ExchangeRecord {
                 .prepare_cached(
                     "DELETE FROM closed_order WHERE account = ?1 AND sequence <= (SELECT sequence FROM closed_order
                      WHERE account = ?1 ORDER BY sequence DESC LIMIT 1 OFFSET ?2)",
+                )?
+                .execute(params![account.as_str(), CLOSED_KEPT])?;
+            transaction
+                .prepare_cached(
+                    "DELETE FROM order_list WHERE account = ?1 AND done = 1 AND id <= (SELECT id FROM order_list
+                     WHERE account = ?1 AND done = 1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
                 )?
                 .execute(params![account.as_str(), CLOSED_KEPT])?;
             transaction
@@ -294,6 +307,8 @@ const ACCOUNT: &str = "INSERT INTO account (id, body) VALUES (?1, ?2) ON CONFLIC
 const OPEN_ORDER: &str = "INSERT INTO open_order (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body";
 const ALGO: &str = "INSERT INTO algo (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body";
 const MARKET: &str = "INSERT INTO market (symbol, body) VALUES (?1, ?2) ON CONFLICT (symbol) DO UPDATE SET body = excluded.body";
+const ORDER_LIST: &str = "INSERT INTO order_list (id, account, done, body) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT (id) DO UPDATE SET done = excluded.done, body = excluded.body";
 const COUNTERS: &str = "INSERT INTO counters (only, body) VALUES (?1, ?2) ON CONFLICT (only) DO UPDATE SET body = excluded.body";
 
 fn put(transaction: &Transaction<'_>, sql: &'static str, key: impl rusqlite::ToSql, row: &impl Serialize) -> Result<(), RecordError> {
@@ -361,8 +376,15 @@ mod tests {
     /// Two accounts that traded in turns: `trades` each, and as many ended orders.
     fn filled(path: &Path, trades: u64) -> ExchangeRecord {
         let accounts = NAMES.map(|name| AccountId::new(name).unwrap());
-        let row =
-            |account| AccountRow { account, owner: 0, hedge: false, wallet: 0.into(), symbols: Vec::new(), margin: Default::default() };
+        let row = |account| AccountRow {
+            account,
+            owner: 0,
+            hedge: false,
+            wallet: 0.into(),
+            symbols: Vec::new(),
+            balances: Vec::new(),
+            margin: Default::default(),
+        };
         let in_turns = || (0..trades * 2).map(|id| (accounts[(id % 2) as usize], id));
         let mut record = ExchangeRecord::open(path).unwrap();
         let changes = Changes {

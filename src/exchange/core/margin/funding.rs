@@ -5,7 +5,7 @@ use std::time::Duration;
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::super::report::AccountReason;
-use super::super::{Exchange, Reject};
+use super::super::{Exchange, ExchangeOutput, Reject};
 use super::account::MONEY_PLACES;
 use super::income::IncomeKind;
 use super::mark::FundingPoint;
@@ -21,10 +21,17 @@ impl Exchange {
     ///
     /// # Errors
     /// When the symbol is not listed.
-    pub fn charge_funding_now(&mut self, now: Timestamp, symbol: Symbol, rate: Option<Ratio>) -> Result<(), Reject> {
+    pub fn charge_funding_now(
+        &mut self,
+        now: Timestamp,
+        symbol: Symbol,
+        rate: Option<Ratio>,
+        out: &mut Vec<ExchangeOutput>,
+    ) -> Result<(), Reject> {
         let index = self.symbol_index(symbol).ok_or(Reject::UnknownSymbol)?;
         let rate = rate.unwrap_or_else(|| self.markets[index].perpetual.funding_rate());
         self.charge_funding(now, index, rate);
+        self.check_margins(now, index, out);
         Ok(())
     }
 

@@ -70,7 +70,7 @@ impl Exchange {
         let holder = self.account_index(account)?;
         let only = symbol.map(|symbol| self.symbol_index(symbol).ok_or(Reject::UnknownSymbol)).transpose()?;
         self.cancel_all(now, holder, symbol, out);
-        for holding in self.holdings(holder).into_iter().filter(|holding| only.is_none_or(|only| only == holding.symbol)) {
+        for holding in self.holdings_of(holder).into_iter().filter(|holding| only.is_none_or(|only| only == holding.symbol)) {
             let Some(mark) = self.markets[holding.symbol].reference() else { continue };
             self.liquidate_holding(now, holding, mark, out);
         }
@@ -161,7 +161,7 @@ impl Exchange {
         }
     }
 
-    fn holdings(&self, account: usize) -> Vec<Holding> {
+    fn holdings_of(&self, account: usize) -> Vec<Holding> {
         let of = |(symbol, slot): (&usize, &super::super::account::Slot)| {
             let symbol = *symbol;
             slot.legs().map(move |(side, _)| Holding { account, symbol, side }).collect::<Vec<_>>()
@@ -171,7 +171,7 @@ impl Exchange {
 
     /// The one that binds most margin first.
     fn cross_holdings(&self, account: usize) -> Vec<Holding> {
-        let mut holdings = self.holdings(account);
+        let mut holdings = self.holdings_of(account);
         holdings.retain(|holding| self.accounts[account].slots.get(&holding.symbol).is_some_and(|slot| !slot.isolated));
         holdings.sort_by_key(|holding| std::cmp::Reverse(self.maintenance_of(*holding)));
         holdings

@@ -93,6 +93,7 @@ fn cross_margin_is_liquidated_as_a_whole_and_never_below_zero() {
     let mut desk = desk();
     // 200 BTC at 60,001: twelve million on one.
     desk.buys("a", 100_000);
+    desk.moves_to(MID + 1);
     desk.buys("a", 100_000);
     let order = desk.limit(Side::Buy, 400_000, 10_000);
     desk.place("a", order);
