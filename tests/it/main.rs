@@ -26,5 +26,6 @@ mod tidy;
 mod traces;
 mod wire_faults_on_demand;
 mod wire_http;
-mod wire_ws_api;
+mod wire_spot;
 mod wire_usdm;
+mod wire_ws_api;
