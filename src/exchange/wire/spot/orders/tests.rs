@@ -81,7 +81,7 @@ async fn bench() -> Bench {
         product: Product::SPOT,
         exchange: running.handle(),
         clock,
-        keys: Keys::new([]).unwrap(),
+        keys: Keys::new(["a", "b"].map(|name| Key::derived(&[7; 32], name).unwrap())).unwrap(),
         limits: Product::SPOT.limits(),
         routes: Routes::new(super::routes()),
     });
