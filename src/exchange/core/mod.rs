@@ -54,7 +54,7 @@ use crate::domain::time::Timestamp;
 pub use account::AccountSetup;
 use account::{Account, Unit};
 use external::External;
-use margin::{ForceOrder, Perpetual};
+use margin::{ForcedOrder, Perpetual};
 use orders::{OpenOrders, Order};
 pub use reject::Reject;
 use report::{ExecutionType, OrderView, ReportLog};
@@ -156,7 +156,7 @@ pub struct Exchange {
     next_algo_id: u64,
     /// The insurance fund, which takes liquidation fees and what a liquidation leaves.
     fund: Decimal,
-    force_orders: Vec<ForceOrder>,
+    forced_orders: Vec<(Symbol, ForcedOrder)>,
     /// When `tick` has something to do again.
     next_second: Timestamp,
     next_deadline: Timestamp,
@@ -182,7 +182,7 @@ impl Exchange {
             spot: SpotDesk::default(),
             next_transaction_id: 1,
             next_algo_id: 1,
-            force_orders: Vec::new(),
+            forced_orders: Vec::new(),
             next_second: Timestamp::ZERO,
             next_deadline: Timestamp(i64::MAX),
         }

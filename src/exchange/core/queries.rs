@@ -35,8 +35,15 @@ impl Exchange {
         open_orders.sort_unstable_by_key(|order| order.venue_order_id);
         let beside_holdings = self.is_spot_engine();
         let (wallet, positions) = if beside_holdings { self.holdings(holder) } else { (Money(holder.wallet), self.positions(holder)) };
-        let trades = wanted_of(holder, trades);
-        VenueSnapshot { open_orders, positions, wallet, beside_holdings, trades, funds: Vec::new(), on_their_way: 0 }
+        VenueSnapshot {
+            open_orders,
+            positions,
+            wallet,
+            beside_holdings,
+            trades: wanted_of(holder, trades),
+            funds: Vec::new(),
+            on_their_way: 0,
+        }
     }
 
     fn positions(&self, account: &Account) -> Vec<VenuePosition> {

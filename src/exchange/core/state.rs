@@ -11,7 +11,7 @@ use crate::domain::instrument::Ticks;
 use crate::domain::money::Money;
 
 use super::account::{Account, AccountSetup, Leg, Slot};
-use super::margin::{AlgoView, IncomeRow, MarginRow};
+use super::margin::{AlgoView, FundingPoint, IncomeRow, MarginRow};
 use super::orders::{Order, Trigger};
 use super::report::{OrderView, TradeView};
 use super::spot::{BalanceRow, ListRow, SpotCounters};
@@ -99,6 +99,7 @@ pub struct Changes {
     pub trades: Vec<TradeView>,
     pub lists: Vec<ListRow>,
     pub income: Vec<IncomeRow>,
+    pub fundings: Vec<FundingPoint>,
     /// Algo orders that wait, and the ids of those that wait no more.
     pub algos: Vec<OrderRow>,
     pub algos_gone: Vec<u64>,
@@ -117,6 +118,10 @@ impl Changes {
             && self.closed.is_empty()
             && self.trades.is_empty()
             && self.income.is_empty()
+            && self.fundings.is_empty()
+            && self.algos.is_empty()
+            && self.algos_gone.is_empty()
+            && self.algos_ended.is_empty()
     }
 }
 
@@ -133,6 +138,8 @@ pub struct SavedState {
     pub lists: Vec<ListRow>,
     /// Of each account oldest first.
     pub income: Vec<IncomeRow>,
+    /// Of each symbol oldest first.
+    pub fundings: Vec<FundingPoint>,
     /// Algo orders that wait.
     pub algos: Vec<OrderRow>,
     /// Oldest first.
@@ -162,6 +169,7 @@ pub(super) struct ChangeLog {
     trades: Vec<TradeView>,
     lists: BTreeMap<u64, ListRow>,
     income: Vec<IncomeRow>,
+    fundings: Vec<FundingPoint>,
     algos: BTreeSet<(u64, usize, u32)>,
     algos_ended: Vec<EndedAlgoRow>,
 }
@@ -176,6 +184,7 @@ impl ChangeLog {
             trades: Vec::new(),
             lists: BTreeMap::new(),
             income: Vec::new(),
+            fundings: Vec::new(),
             algos: BTreeSet::new(),
             algos_ended: Vec::new(),
         }
@@ -184,6 +193,12 @@ impl ChangeLog {
     pub(super) fn algo(&mut self, symbol: usize, slot: u32, id: u64) {
         if self.on {
             self.algos.insert((id, symbol, slot));
+        }
+    }
+
+    pub(super) fn funding(&mut self, point: &FundingPoint) {
+        if self.on {
+            self.fundings.push(*point);
         }
     }
 
@@ -241,6 +256,7 @@ impl Exchange {
             trades: std::mem::take(&mut self.changes.trades),
             lists: std::mem::take(&mut self.changes.lists).into_values().collect(),
             income: std::mem::take(&mut self.changes.income),
+            fundings: std::mem::take(&mut self.changes.fundings),
             algos_ended: std::mem::take(&mut self.changes.algos_ended),
             counters: self.counters(),
             ..Changes::default()
@@ -279,6 +295,7 @@ impl Exchange {
             open,
             closed: closed.collect(),
             trades,
+            fundings: self.markets.iter().flat_map(|market| market.perpetual.history.iter().copied()).collect(),
             algos: self.algo_rows(),
             algos_ended: self.ended_algo_rows(),
             lists: self.list_rows(),
@@ -377,6 +394,11 @@ impl Exchange {
         self.next_transaction_id = saved.counters.next_transaction_id.max(1);
         self.next_algo_id = saved.counters.next_algo_id.max(1);
         self.fund = saved.counters.fund.map_or(self.fund, |fund| fund.0);
+        for point in saved.fundings {
+            if let Some(index) = self.symbol_index(point.symbol) {
+                self.markets[index].perpetual.remember(point);
+            }
+        }
         for row in saved.income {
             let account = self.known(row.account)?;
             self.accounts[account].margin.income.push_back(row);

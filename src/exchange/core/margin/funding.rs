@@ -7,7 +7,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use super::super::report::AccountReason;
 use super::super::{Exchange, ExchangeOutput, Reject};
 use super::account::MONEY_PLACES;
-use super::income::IncomeKind;
+use super::income::{Booking, IncomeKind};
 use super::mark::FundingPoint;
 use crate::domain::ids::Symbol;
 use crate::domain::money::Ratio;
@@ -68,7 +68,8 @@ impl Exchange {
         let Some(mark) = market.reference() else { return };
         let point = FundingPoint { symbol: market.instrument.symbol, at: now, rate, mark: market.instrument.price(mark) };
         market.perpetual.remember(point);
-        let unit = market.unit;
+        self.changes.funding(&point);
+        let unit = self.markets[symbol].unit;
         for account in 0..self.accounts.len() {
             let Some(slot) = self.accounts[account].slots.get_mut(&symbol) else { continue };
             let (mut paid, isolated) = (Decimal::ZERO, slot.isolated);
@@ -93,9 +94,8 @@ impl Exchange {
             self.accounts[account].wallet += paid;
             self.accounts[account].margin.updated_at = now;
             self.changes.account(account);
-            let asset = self.margin_asset();
             for amount in rows {
-                self.note_income(now, account, Some(symbol), IncomeKind::FundingFee, amount, asset, None);
+                self.note_income(now, account, Booking::of(symbol, IncomeKind::FundingFee, amount));
             }
             // Of a cross position the venue tells the balance alone.
             self.report_account(now, account, AccountReason::FundingFee, isolated.then_some(symbol), paid);

@@ -47,6 +47,8 @@ pub struct SpotAccount {
     /// Lists that ended, newest last.
     pub(super) closed_lists: VecDeque<ListView>,
     pub(super) updated_at: Timestamp,
+    /// Restored from a record of before there were locks.
+    pub(super) locks_unknown: bool,
 }
 
 impl SpotAccount {

@@ -68,6 +68,7 @@ impl Exchange {
             let place = self.accounts[account].spot.balance_mut(asset);
             (place.free, place.locked) = (balance.free, balance.locked);
         }
+        self.accounts[account].spot.locks_unknown = row.balances.is_empty();
         if !row.balances.is_empty() {
             return;
         }
@@ -84,7 +85,13 @@ impl Exchange {
 
     /// An order that was open: its lock is in the balances already, unless the record is of before there were any.
     pub(in crate::exchange::core) fn restore_spot_order(&mut self, symbol: usize, order: Order) {
-        if order.spot.held.is_zero() { self.open_spot(symbol, order) } else { self.insert_spot(symbol, order) }
+        if !self.accounts[order.account].spot.locks_unknown {
+            return self.insert_spot(symbol, order);
+        }
+        // Stops waited without funds then: one that cannot be paid now would not be taken, and is gone.
+        if self.required(symbol, &order) <= self.free(order.account, self.paid_with(symbol, order.side)) {
+            self.open_spot(symbol, order);
+        }
     }
 
     pub(in crate::exchange::core) fn restore_lists(&mut self, rows: Vec<ListRow>) -> Result<(), RestoreError> {

@@ -101,7 +101,7 @@ impl Exchange {
 fn behind(order: &Order, best: Ticks) -> Trigger {
     let delta = order.extras.as_ref().and_then(|extras| extras.trailing).map_or(0, |trailing| {
         let points = trailing.callback.0 * rust_decimal::Decimal::from(BASIS_POINTS);
-        i128::try_from(points.trunc().mantissa()).unwrap_or_default()
+        points.trunc().mantissa()
     });
     let whole = i128::from(BASIS_POINTS);
     let scaled = i128::from(best.0) * if order.side == Side::Sell { whole - delta } else { whole + delta };

@@ -82,7 +82,7 @@ fn pending_orders_stand_nowhere_until_the_working_one_has_filled() {
     assert_eq!(desk.status("a", ids(&list)[1]).0, "PENDING_NEW");
     desk.exchange.drain_reports();
     desk.print(MID - 101, 4_000, true);
-    assert_eq!(desk.told("a"), ["Trade FILLED", "OTO EXEC_STARTED", "New NEW", "New NEW", "position USDT,BTC"]);
+    assert_eq!(desk.told("a"), ["Trade FILLED", "OTO EXEC_STARTED", "New NEW", "New NEW", "position BTC,USDT"]);
     assert_eq!(desk.has("a", "BTC").1, dec("0.099"));
     desk.print(MID - 900, 1, true);
     assert_eq!(desk.status("a", ids(&list)[1]).0, "FILLED");

@@ -50,8 +50,12 @@ fn a_poor_position_is_closed_at_the_market_and_what_is_left_goes_to_the_fund() {
     desk.check_ledger("a", 1_000_000);
     let reports = desk.reports();
     assert_eq!(told_of_liquidation(&reports), ["call", "Canceled CANCELED", "New NEW", "Calculated FILLED", "ORDER", "INSURANCE_CLEAR"]);
-    let forced = desk.exchange.drain_force_orders();
-    assert_eq!((forced.len(), forced[0].side, forced[0].price, forced[0].average_price), (1, Side::Sell, price(540_009), price(541_500)));
+    let forced = desk.exchange.drain_forced_orders();
+    let (symbol, order) = forced[0];
+    assert_eq!(
+        (forced.len(), symbol, order.side, order.price, order.average_price),
+        (1, btc(), Side::Sell, Ticks(540_009), Ticks(541_500))
+    );
 }
 
 #[test]

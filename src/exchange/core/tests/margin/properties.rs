@@ -204,6 +204,7 @@ fn follow(copy: &mut SavedState, changes: Changes) {
     copy.trades.sort_by_key(|trade| (trade.fill.trade_id, trade.fill.venue_order_id));
     copy.income.extend(changes.income);
     copy.income.sort_by_key(|row| row.transaction_id);
+    copy.fundings.extend(changes.fundings);
     copy.counters = changes.counters;
 }
 
@@ -252,7 +253,7 @@ proptest! {
         let run = || {
             let mut world = World::new();
             let events: Vec<_> = actions.iter().map(|action| world.step(action)).collect();
-            (events, world.desk.exchange.drain_reports(), world.desk.exchange.drain_force_orders(), world.desk.exchange.saved_state())
+            (events, world.desk.exchange.drain_reports(), world.desk.exchange.drain_forced_orders(), world.desk.exchange.saved_state())
         };
         prop_assert_eq!(run(), run());
     }

@@ -81,7 +81,7 @@ async fn bench() -> Bench {
         product: Product::SPOT,
         exchange: running.handle(),
         clock,
-        keys: Keys::new([]).unwrap(),
+        keys: Keys::new(["a", "b"].map(|name| Key::derived(&[7; 32], name).unwrap())).unwrap(),
         limits: Product::SPOT.limits(),
         routes: Routes::new(super::routes()),
     });
@@ -251,7 +251,7 @@ async fn cancel_and_replace_says_what_became_of_each_half() {
         "cancelResponse": { "code": -2011, "msg": "Unknown order sent." }, "newOrderResponse": null,
     });
     assert_eq!(data, expected);
-    let problem = bench.ask(0, Verb::Post, "/api/v3/order/cancelReplace", &replace.replace("STOP_ON", "ALLOW")).await;
+    let problem = bench.ask(0, Verb::Post, "/api/v3/order/cancelReplace", &replace.replace("STOP_ON", "MAYBE_ON")).await;
     assert_eq!(problem.map_err(|problem| problem.code).unwrap_err(), -1130);
     let allow = replace.replace("STOP_ON_FAILURE", "ALLOW_FAILURE");
     let problem = bench.ask(0, Verb::Post, "/api/v3/order/cancelReplace", &allow).await.unwrap_err();
