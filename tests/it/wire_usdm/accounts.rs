@@ -28,7 +28,10 @@ async fn fills_fees_balances_and_events_agree_to_the_last_digit() {
     let realized = (number("50000.0") - number("50000.1")) * number("0.004");
     let second_fee = number("200.0000") * number("0.0005");
     let trades = world.get("/fapi/v1/userTrades", &[("symbol", "BTCUSDT")]).await;
-    assert_eq!((&trades[1]["orderId"], of(&trades[1]["realizedPnl"]), of(&trades[1]["commission"])), (&sold["orderId"], realized, second_fee));
+    assert_eq!(
+        (&trades[1]["orderId"], of(&trades[1]["realizedPnl"]), of(&trades[1]["commission"])),
+        (&sold["orderId"], realized, second_fee)
+    );
     let from_second = [("symbol", "BTCUSDT"), ("fromId", &*trades[1]["id"].to_string())].map(|(name, value)| (name, value.to_owned()));
     let from_second: Vec<(&str, &str)> = from_second.iter().map(|(name, value)| (*name, value.as_str())).collect();
     assert_eq!(world.get("/fapi/v1/userTrades", &from_second).await.as_array().unwrap().len(), 1);
@@ -40,7 +43,9 @@ async fn fills_fees_balances_and_events_agree_to_the_last_digit() {
     let position = &world.get("/fapi/v3/positionRisk", &[]).await[0];
     assert_eq!((of(&position["positionAmt"]), of(&position["entryPrice"])), (number("0.006"), number("50000.1")));
     let income = world.get("/fapi/v1/income", &[]).await;
-    let total = |kind: &str| -> Decimal { income.as_array().unwrap().iter().filter(|row| row["incomeType"] == kind).map(|row| of(&row["income"])).sum() };
+    let total = |kind: &str| -> Decimal {
+        income.as_array().unwrap().iter().filter(|row| row["incomeType"] == kind).map(|row| of(&row["income"])).sum()
+    };
     assert_eq!((total("COMMISSION"), total("REALIZED_PNL")), (-fee - second_fee, realized));
 }
 
@@ -98,7 +103,8 @@ async fn in_hedge_mode_orders_name_their_leg() {
     world.post("/fapi/v1/order", &order("BUY", "LONG")).await;
     world.post("/fapi/v1/order", &order("SELL", "SHORT")).await;
     let risks = world.get("/fapi/v3/positionRisk", &[]).await;
-    let legs: Vec<_> = risks.as_array().unwrap().iter().map(|risk| (risk["positionSide"].as_str().unwrap(), of(&risk["positionAmt"]))).collect();
+    let legs: Vec<_> =
+        risks.as_array().unwrap().iter().map(|risk| (risk["positionSide"].as_str().unwrap(), of(&risk["positionAmt"]))).collect();
     assert_eq!(legs, [("LONG", number("0.010")), ("SHORT", number("-0.010"))]);
     assert_eq!(world.refused("POST", dual, &[("dualSidePosition", "false")]).await, -4068);
     world.post("/fapi/v1/order", &order("SELL", "LONG")).await;

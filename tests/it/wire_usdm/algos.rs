@@ -23,7 +23,10 @@ async fn a_stop_waits_apart_goes_off_and_becomes_an_order() {
     world.market("BUY", "0.010").await;
     let mut stream = world.user_stream().await;
     let placed = world.post("/fapi/v1/algoOrder", &with(&[("clientAlgoId", "guard"), ("newOrderRespType", "RESULT")])).await;
-    assert_eq!((&placed["algoStatus"], &placed["orderType"], &placed["triggerPrice"]), (&json!("NEW"), &json!("STOP_MARKET"), &json!("49900.00")));
+    assert_eq!(
+        (&placed["algoStatus"], &placed["orderType"], &placed["triggerPrice"]),
+        (&json!("NEW"), &json!("STOP_MARKET"), &json!("49900.00"))
+    );
     assert_eq!(world.get("/fapi/v1/openAlgoOrders", &[]).await[0]["clientAlgoId"], "guard");
     assert_eq!(world.get("/fapi/v1/openOrders", &[]).await, json!([]));
     assert_eq!(world.refused("GET", "/fapi/v1/order", &[("symbol", "BTCUSDT"), ("origClientOrderId", "guard")]).await, -2013);

@@ -32,7 +32,8 @@ async fn conditional_orders_are_orders_and_there_is_no_algo_service() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_newer_paths_have_the_same_orders_and_there_are_hidden_ones() {
     let world = World::open(Dialect::Aster).await;
-    let order = [("symbol", "BTCUSDT"), ("side", "BUY"), ("type", "LIMIT"), ("timeInForce", "HIDDEN"), ("quantity", "0.01"), ("price", "49000")];
+    let order =
+        [("symbol", "BTCUSDT"), ("side", "BUY"), ("type", "LIMIT"), ("timeInForce", "HIDDEN"), ("quantity", "0.01"), ("price", "49000")];
     let placed = world.post("/fapi/v3/order", &order).await;
     let open = world.get("/fapi/v3/openOrders", &[("symbol", "BTCUSDT")]).await;
     assert_eq!(open[0]["orderId"], placed["orderId"]);

@@ -178,7 +178,8 @@ impl World {
 
     /// A request with the key alone.
     async fn send(&self, name: &str, method: &str, path: &str) -> (u16, Value) {
-        let request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.rest)).header("X-MBX-APIKEY", format!("{name}-key"));
+        let request =
+            self.http.request(method.parse().unwrap(), format!("{}{path}", self.rest)).header("X-MBX-APIKEY", format!("{name}-key"));
         let response = tokio::time::timeout(TIMEOUT, request.send()).await.unwrap().unwrap();
         let status = response.status().as_u16();
         (status, response.json().await.unwrap())

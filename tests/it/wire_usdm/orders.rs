@@ -59,16 +59,15 @@ async fn an_acknowledgement_shows_the_order_as_it_came_and_a_result_as_it_stands
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_takes_what_it_can_and_answers_in_order() {
     let world = World::binance().await;
-    let limit = |price: &str, id: &str| {
-        json!({ "symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.01", "price": price, "newClientOrderId": id })
-    };
+    let limit = |price: &str, id: &str| json!({ "symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.01", "price": price, "newClientOrderId": id });
     let stop = json!({ "symbol": "BTCUSDT", "side": "SELL", "type": "STOP_MARKET", "quantity": "0.01", "stopPrice": "40000" });
     let list = json!([limit("49000", "a"), limit("49000.05", "b"), stop, limit("48000", "c")]).to_string();
     let rows = world.post("/fapi/v1/batchOrders", &[("batchOrders", &list)]).await;
     let seen: Vec<&Value> = rows.as_array().unwrap().iter().map(|row| row.get("code").unwrap_or(&row["status"])).collect();
     assert_eq!(seen, [&json!("NEW"), &json!(-4014), &json!(-4120), &json!("NEW")]);
 
-    let change = |id: &str, price: &str| json!({ "symbol": "BTCUSDT", "side": "BUY", "quantity": "0.01", "price": price, "origClientOrderId": id });
+    let change =
+        |id: &str, price: &str| json!({ "symbol": "BTCUSDT", "side": "BUY", "quantity": "0.01", "price": price, "origClientOrderId": id });
     let list = json!([change("a", "49500"), change("gone", "49500")]).to_string();
     let rows = success(world.ask("PUT", "/fapi/v1/batchOrders", &[("batchOrders", &list)]).await);
     assert_eq!((&rows[0]["price"], &rows[1]["code"]), (&json!("49500.00"), &json!(-2013)));
