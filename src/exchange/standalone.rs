@@ -15,9 +15,10 @@ use super::shell::{Clock, ExchangeHandle, ExchangeStopped, OpenMarket, RunningEx
 use super::sources::MarketSource;
 use super::sources::replay::{ReplayError, ReplayMarket};
 use super::sources::synthetic::{Synthetic, SyntheticConfig, SyntheticSymbol};
-use super::stream::{ExchangeFloor, MarketWire, MarketWireConfig};
+use super::stream::{ExchangeFloor, MarketWire, MarketWireConfig, PrivateStreams};
 use super::wire::limits::LimitRules;
-use super::wire::{Dialect, EncodeEvent, Key, KeyError, Keys, Product, Routes, Venue, VenueConfig, WireServer, market, spot};
+use super::wire::usdm::{self, Usdm, UserSockets};
+use super::wire::{Dialect, Key, KeyError, Keys, Product, Routes, Venue, VenueConfig, WireServer, market, spot};
 
 /// Which market is shown.
 #[derive(Debug, Clone)]
@@ -83,36 +84,34 @@ impl Standalone {
         let accounts = keys.accounts();
         open_accounts(&running.handle(), wishes.product.kind, &accounts, &wishes.funds).await?;
         let floor = ExchangeFloor { handle: running.handle(), instruments: instruments.clone(), clock: Arc::clone(&wishes.clock) };
-        let market = MarketWire::new(Arc::new(floor), market_config(wishes.product))?;
-        let routes = routes(wishes.product, &market);
-        let rules = wishes.product.limits();
-        let venue = Venue::new(VenueConfig {
-            product: wishes.product,
+        let product = wishes.product;
+        let usdm = (!product.is_spot()).then(|| Arc::new(Usdm::new(product.dialect, wishes.seed)));
+        let users = usdm.as_ref().map(|usdm| Arc::new(UserSockets::new(Arc::clone(usdm), &instruments)));
+        let market = MarketWire::new(Arc::new(floor), market_config(product, users.as_ref()))?;
+        let private = usdm.as_ref().map_or_else(spot::routes, usdm::routes);
+        let venue = Arc::new(Venue::new(VenueConfig {
+            product,
             exchange: running.handle(),
             clock: wishes.clock,
             keys,
-            limits: LimitRules { enforced: wishes.limits, ..rules },
-            routes,
-        });
-        let server = WireServer { venue: Arc::new(venue), market, encode: encode(), faults: wishes.faults };
+            limits: LimitRules { enforced: wishes.limits, ..product.limits() },
+            routes: Routes::new(market::routes(product, &market.router()).into_iter().chain(private)),
+        }));
+        if let Some(users) = &users {
+            users.attach(&venue);
+        }
+        let server = WireServer { venue, market, users, encode: |_, _| Vec::new(), faults: wishes.faults };
         Ok(Self { running, instruments, server })
     }
 }
 
-fn routes(product: Product, market: &MarketWire) -> Routes {
-    let rows = market::routes(product, &market.router());
-    if product.is_spot() { Routes::new(rows.into_iter().chain(spot::routes())) } else { Routes::new(rows) }
-}
-
-fn encode() -> EncodeEvent {
-    |_, _| Vec::new()
-}
-
-fn market_config(product: Product) -> MarketWireConfig {
-    match product.dialect {
+fn market_config(product: Product, users: Option<&Arc<UserSockets>>) -> MarketWireConfig {
+    let config = match product.dialect {
         Dialect::Aster => MarketWireConfig::aster(),
         Dialect::Binance => MarketWireConfig::of(product.kind),
-    }
+    };
+    let private = users.map(|users| Arc::clone(users) as Arc<dyn PrivateStreams>);
+    MarketWireConfig { private, ..config }
 }
 
 fn open_market(show: &Show, kind: InstrumentKind, clock: &Clock) -> Result<(OpenMarket, Vec<Instrument>), OpenError> {
