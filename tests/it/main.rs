@@ -24,7 +24,7 @@ mod supervision;
 mod support;
 mod tidy;
 mod traces;
-mod wire_usdm;
 mod wire_faults_on_demand;
 mod wire_http;
+mod wire_usdm;
 mod wire_ws_api;
