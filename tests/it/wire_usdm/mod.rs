@@ -81,7 +81,9 @@ impl MarketSource for Puppet {
     fn poll(&mut self, now: Timestamp, out: &mut Vec<MarketFrame>) {
         let mut frames = std::mem::take(&mut *self.frames.lock().unwrap());
         if !std::mem::replace(&mut self.begun, true) {
-            frames.splice(0..0, [MarketEvent::Snapshot(book()), MarketEvent::Mark(Price(number("50000")))]);
+            let print = TradePrint { id: 1, price: Ticks(500_000), quantity: Lots(1), buyer_is_maker: true };
+            let opening = [MarketEvent::Snapshot(book()), MarketEvent::Mark(Price(number("50000"))), MarketEvent::Trade(print)];
+            frames.splice(0..0, opening);
         }
         out.extend(frames.into_iter().map(|event| MarketFrame { symbol: btc(), venue_time: now, received_at: now, event }));
     }
@@ -156,7 +158,7 @@ impl World {
             frames,
             ahead,
             clock,
-            next_print: AtomicI64::new(1),
+            next_print: AtomicI64::new(2),
             _stop: stop.drop_guard(),
         }
     }

@@ -31,5 +31,8 @@ const NEWER: [(&str, &str); 21] = [
 /// The same row under its newer path, where it has one; it has no name of its own in the WebSocket API.
 pub(super) fn newer(row: &Route) -> Option<Route> {
     let (_, path) = NEWER.iter().find(|(older, _)| *older == row.path)?;
-    Some(Route { path, methods: Vec::new(), ..row.clone() })
+    let mut newer = row.clone();
+    newer.path = path;
+    newer.methods.clear();
+    Some(newer)
 }
