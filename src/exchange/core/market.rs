@@ -44,6 +44,7 @@ impl Exchange {
                 // Marks are off the grid by less than a tick; positions are valued at the tick below.
                 market.mark = market.instrument.ticks(market.instrument.price_down(mark)).or(market.mark);
                 market.perpetual.shown = true;
+                self.check_margins(now, symbol, out);
                 self.fire_triggers(now, symbol, out);
             }
             MarketEventRef::Candle(candle) => self.apply_candle(now, symbol, candle, out),
@@ -66,7 +67,7 @@ impl Exchange {
         }
         let market = &mut self.markets[symbol];
         market.external.infer_touch(now, print, left);
-        if market.orders.fires(print.price) || self.is_followed(symbol) {
+        if market.wakes(print.price) || self.is_followed(symbol) {
             self.fire_triggers(now, symbol, out);
         }
     }
@@ -142,23 +143,17 @@ impl Exchange {
         }
     }
 
-    /// Lets every stop go whose trigger the price has reached, the oldest first; their own trades may fire more. It ends,
-    /// as each round takes one stop away.
+    /// What a trigger that names no price is held against.
+    pub(super) fn trigger_price(&self, symbol: usize) -> Option<Ticks> {
+        self.markets[symbol].trigger_prices().of(self.config.trigger_price)
+    }
+
+    /// Lets every stop go whose trigger the price has reached.
     pub(super) fn fire_triggers(&mut self, now: Timestamp, symbol: usize, out: &mut Vec<ExchangeOutput>) {
         if self.markets[symbol].unit.spot {
             return self.fire_spot(now, symbol, out);
         }
-        while let Some(price) = self.trigger_price(symbol)
-            && let Some(slot) = self.markets[symbol].orders.first_fired(price)
-            && let Some(mut order) = self.withdraw(symbol, slot)
-        {
-            order.trigger = None;
-            order.updated_at = now;
-            match self.check_viable(symbol, &order) {
-                Ok(()) => self.execute(now, symbol, order, out),
-                Err(_) => self.finish(now, symbol, order, Some(EndReason::Expired), out),
-            }
-        }
+        self.fire_conditionals(now, symbol, out);
     }
 }
 

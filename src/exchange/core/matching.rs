@@ -90,7 +90,7 @@ impl Exchange {
     }
 
     /// Trades with the opposite side while price and quantity allow. Returns why the order must not go on, if it must not.
-    fn take(&mut self, now: Timestamp, symbol: usize, taker: &mut Order, out: &mut Vec<ExchangeOutput>) -> Option<EndReason> {
+    pub(super) fn take(&mut self, now: Timestamp, symbol: usize, taker: &mut Order, out: &mut Vec<ExchangeOutput>) -> Option<EndReason> {
         let bound = if taker.limit.is_some() { taker.limit } else { self.market_bound(symbol, taker.side) };
         loop {
             let wanted = self.can_fill(symbol, taker);
@@ -256,7 +256,7 @@ impl Exchange {
     }
 
     /// An order that is not in the book trades.
-    fn fill(&mut self, now: Timestamp, symbol: usize, order: &mut Order, execution: Execution, out: &mut Vec<ExchangeOutput>) {
+    pub(super) fn fill(&mut self, now: Timestamp, symbol: usize, order: &mut Order, execution: Execution, out: &mut Vec<ExchangeOutput>) {
         order.execute(now, execution);
         self.report_fill(now, symbol, order, execution, out);
         self.expire_useless(now, symbol, order.account, out);
@@ -267,7 +267,8 @@ impl Exchange {
         let market = &self.markets[symbol];
         let value = market.unit.money(i128::from(execution.lots) * i128::from(execution.price.0));
         let rate = if execution.maker { market.instrument.maker_fee } else { market.instrument.taker_fee };
-        let fee = fee_of(value, rate.0);
+        // The exchange's own orders cost a liquidation fee instead, if anything.
+        let fee = if order.force.is_some() { Decimal::ZERO } else { fee_of(value, rate.0) };
         let fill = Fill {
             account: self.accounts[order.account].id,
             symbol: market.instrument.symbol,

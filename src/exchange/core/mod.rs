@@ -41,6 +41,7 @@ mod trading;
 
 use std::collections::BTreeMap;
 
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{AccountId, ClientOrderId, Symbol};
@@ -53,7 +54,7 @@ use crate::domain::time::Timestamp;
 pub use account::AccountSetup;
 use account::{Account, Unit};
 use external::External;
-use margin::Perpetual;
+use margin::{ForcedOrder, Perpetual};
 use orders::{OpenOrders, Order};
 pub use reject::Reject;
 use report::{ExecutionType, OrderView, ReportLog};
@@ -81,6 +82,8 @@ pub struct ExchangeConfig {
     pub waiting_orders_max: u32,
     /// What an account trades with before it says otherwise; USD-M starts at 20.
     pub default_leverage: u8,
+    /// What the insurance fund begins with: enough for the accounts of one daemon, and small enough to be used up in a test.
+    pub insurance_fund: Money,
     /// Ended orders that an account can still query. A reconciliation asks within minutes; 1,000 are ~200 kB.
     pub closed_kept: usize,
     /// Trades of an account that a snapshot can list. 5,000 are ~1 MB; older ones are in the durable record.
@@ -98,6 +101,7 @@ impl Default for ExchangeConfig {
             open_orders_max: 200,
             waiting_orders_max: 200,
             default_leverage: 20,
+            insurance_fund: Money(Decimal::from_parts(1_000_000, 0, 0, false, 0)),
             closed_kept: 1_000,
             trades_kept: 5_000,
             log_changes: false,
@@ -120,6 +124,8 @@ struct Market {
     unit: Unit,
     external: External,
     orders: OpenOrders,
+    /// The algo service's orders that wait (perpetuals).
+    algos: OpenOrders,
     last: Option<Ticks>,
     mark: Option<Ticks>,
     /// What only spot needs.
@@ -147,8 +153,13 @@ pub struct Exchange {
     next_order_id: u64,
     next_trade_id: u64,
     next_transaction_id: u64,
+    next_algo_id: u64,
+    /// The insurance fund, which takes liquidation fees and what a liquidation leaves.
+    fund: Decimal,
+    forced_orders: Vec<(Symbol, ForcedOrder)>,
     /// When `tick` has something to do again.
     next_second: Timestamp,
+    next_deadline: Timestamp,
     changes: ChangeLog,
     reports: ReportLog,
     spot: SpotDesk,
@@ -160,6 +171,7 @@ impl Exchange {
         Self {
             changes: ChangeLog::new(config.log_changes),
             reports: ReportLog::new(config.log_reports),
+            fund: config.insurance_fund.0,
             config,
             markets: Vec::new(),
             symbol_indices: BTreeMap::new(),
@@ -169,7 +181,10 @@ impl Exchange {
             next_trade_id: 1,
             spot: SpotDesk::default(),
             next_transaction_id: 1,
+            next_algo_id: 1,
+            forced_orders: Vec::new(),
             next_second: Timestamp::ZERO,
+            next_deadline: Timestamp(i64::MAX),
         }
     }
 
@@ -187,6 +202,7 @@ impl Exchange {
             instrument,
             external: External::default(),
             orders: OpenOrders::default(),
+            algos: OpenOrders::default(),
             last: None,
             mark: None,
             spot,
@@ -244,7 +260,7 @@ impl Exchange {
             let market = &self.markets[*index];
             market.reference().map(|mark| slot.unrealized(&market.unit, mark)).unwrap_or_default()
         });
-        Some(Money(account.wallet + open.sum::<rust_decimal::Decimal>()))
+        Some(Money(account.wallet + open.sum::<Decimal>()))
     }
 
     /// Answers one command of an account.
@@ -317,6 +333,7 @@ impl Exchange {
             return self.open_spot(symbol, order);
         }
         let (account, id, client_order_id) = (order.account, order.id, order.client_order_id);
+        self.note_date(order.extras.as_ref().and_then(|extras| extras.good_till));
         let leverage = self.starting_leverage(symbol);
         self.accounts[account].slot_mut(symbol, leverage).count(&order, 1);
         let slot = self.markets[symbol].orders.insert(order);
@@ -359,6 +376,8 @@ impl Exchange {
             out.push(ExchangeOutput { account: account.id, event });
         }
         self.changes.closed(account.id, &shown);
+        self.note_finished(now, order.account, &shown);
+        let account = &mut self.accounts[order.account];
         if account.closed.len() >= self.config.closed_kept {
             account.closed.pop_front();
         }

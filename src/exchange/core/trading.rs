@@ -159,13 +159,8 @@ impl Exchange {
         if self.reports.is_on() {
             let status = if order.remaining() == 0 { OrderStatus::Filled } else { OrderStatus::Working };
             let shown = Arc::new(self.view(symbol, order, status));
-            let event = UserEvent::Order {
-                execution: ExecutionType::Trade,
-                order: shown,
-                trade: Some(Box::new(trade.clone())),
-                request_id: None,
-                spot: None,
-            };
+            let execution = if order.force.is_some() { ExecutionType::Calculated } else { ExecutionType::Trade };
+            let event = UserEvent::Order { execution, order: shown, trade: Some(Box::new(trade.clone())), request_id: None, spot: None };
             self.reports.add(now, trade.fill.account, || event);
         }
     }

@@ -5,8 +5,9 @@
 use crate::domain::instrument::Ticks;
 use crate::domain::order::Side;
 use crate::domain::time::Timestamp;
+use crate::exchange::core::margin::TriggerPrices;
 use crate::exchange::core::orders::{Order, Trigger, is_better};
-use crate::exchange::core::{Exchange, ExchangeOutput};
+use crate::exchange::core::{Exchange, ExchangeOutput, TriggerPrice};
 
 use super::admission::Viability;
 use super::checks::BASIS_POINTS;
@@ -19,7 +20,7 @@ impl Exchange {
     pub(in crate::exchange::core) fn fire_spot(&mut self, now: Timestamp, symbol: usize, out: &mut Vec<ExchangeOutput>) {
         while let Some(price) = self.trigger_price(symbol) {
             self.follow(now, symbol, price);
-            let Some(slot) = self.markets[symbol].orders.first_fired(price) else { return };
+            let Some(slot) = self.markets[symbol].orders.first_fired(&TriggerPrices::at(price)) else { return };
             if self.begins_to_follow(now, symbol, slot, price) {
                 continue;
             }
@@ -57,7 +58,7 @@ impl Exchange {
         let best = self.trigger_price(symbol);
         order.spot.rare_mut().trail = Trail { best, since: best.map(|_| now) };
         // What any first price reaches, where there is none yet.
-        let anywhere = Trigger { at: Ticks(i64::MIN), rising: true };
+        let anywhere = Trigger { at: Ticks(i64::MIN), rising: true, by: TriggerPrice::Last };
         order.trigger = Some(best.map_or(anywhere, |best| behind(order, best)));
     }
 
@@ -105,5 +106,5 @@ fn behind(order: &Order, best: Ticks) -> Trigger {
     let whole = i128::from(BASIS_POINTS);
     let scaled = i128::from(best.0) * if order.side == Side::Sell { whole - delta } else { whole + delta };
     let at = if order.side == Side::Sell { scaled.div_euclid(whole) } else { -(-scaled).div_euclid(whole) };
-    Trigger { at: Ticks(i64::try_from(at).unwrap_or(i64::MAX)), rising: order.side == Side::Buy }
+    Trigger { at: Ticks(i64::try_from(at).unwrap_or(i64::MAX)), rising: order.side == Side::Buy, by: TriggerPrice::Last }
 }

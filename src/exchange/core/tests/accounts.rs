@@ -159,7 +159,8 @@ fn spot_is_long_only_and_pays_in_full() {
 #[test]
 fn a_stop_whose_margin_is_gone_when_it_fires_expires() {
     let mut desk = wide();
-    let order = desk.order(Side::Buy, OrderKind::StopMarket { trigger: price(MID + 20) }, 400_000);
+    let kind = OrderKind::StopLimit { trigger: price(MID + 20), price: price(MID + 30) };
+    let order = desk.order(Side::Buy, kind, 400_000);
     let (id, events) = desk.place("a", order);
     assert_eq!(rejection(&events), None);
     assert_eq!(end(&desk.print(MID + 20, 1, false)), Some((id, EndReason::Expired)));
