@@ -27,6 +27,9 @@ impl Exchange {
         out: &mut Vec<ExchangeOutput>,
     ) -> Result<u64, Reject> {
         let symbol = self.symbol_index(request.order.symbol).ok_or(Reject::UnknownSymbol)?;
+        if self.markets[symbol].unit.spot {
+            return self.place_spot(now, account, request, out);
+        }
         let order = self.admit(now, symbol, account, request)?;
         let id = order.id;
         self.accept(now, symbol, order, out);

@@ -45,7 +45,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{AccountId, ClientOrderId, Symbol};
-use crate::domain::instrument::{Instrument, Ticks};
+use crate::domain::instrument::{Instrument, Lots, Ticks};
 use crate::domain::market_data::Level;
 use crate::domain::money::{Money, Quantity};
 use crate::domain::order::{EndReason, OrderStatus, Side, VenueCommand, VenueEvent, VenueOrder};
@@ -54,11 +54,11 @@ use crate::domain::time::Timestamp;
 pub use account::AccountSetup;
 use account::{Account, Unit};
 use external::External;
-use margin::{ForceOrder, Perpetual};
+use margin::{ForcedOrder, Perpetual};
 use orders::{OpenOrders, Order};
 pub use reject::Reject;
 use report::{ExecutionType, OrderView, ReportLog};
-use spot::SpotView;
+use spot::{Ending, SpotDesk, SpotMarket};
 use state::ChangeLog;
 pub use trading::{OrderName, Placed};
 
@@ -128,6 +128,8 @@ struct Market {
     algos: OpenOrders,
     last: Option<Ticks>,
     mark: Option<Ticks>,
+    /// What only spot needs.
+    spot: SpotMarket,
     /// What only a perpetual has.
     perpetual: Perpetual,
 }
@@ -154,12 +156,13 @@ pub struct Exchange {
     next_algo_id: u64,
     /// The insurance fund, which takes liquidation fees and what a liquidation leaves.
     fund: Decimal,
-    force_orders: Vec<ForceOrder>,
+    forced_orders: Vec<(Symbol, ForcedOrder)>,
     /// When `tick` has something to do again.
     next_second: Timestamp,
     next_deadline: Timestamp,
     changes: ChangeLog,
     reports: ReportLog,
+    spot: SpotDesk,
 }
 
 impl Exchange {
@@ -176,9 +179,10 @@ impl Exchange {
             account_indices: BTreeMap::new(),
             next_order_id: 1,
             next_trade_id: 1,
+            spot: SpotDesk::default(),
             next_transaction_id: 1,
             next_algo_id: 1,
-            force_orders: Vec::new(),
+            forced_orders: Vec::new(),
             next_second: Timestamp::ZERO,
             next_deadline: Timestamp(i64::MAX),
         }
@@ -191,6 +195,7 @@ impl Exchange {
         }
         let index = self.markets.len();
         self.symbol_indices.insert(instrument.symbol, index);
+        let spot = SpotMarket::of(&instrument, &mut self.spot);
         self.markets.push(Market {
             unit: Unit::of(&instrument),
             perpetual: Perpetual::of(&instrument),
@@ -200,7 +205,11 @@ impl Exchange {
             algos: OpenOrders::default(),
             last: None,
             mark: None,
+            spot,
         });
+        if index == 0 {
+            (0..self.accounts.len()).for_each(|account| self.fund_spot(account));
+        }
         index
     }
 
@@ -221,6 +230,7 @@ impl Exchange {
         }
         self.account_indices.insert(id, self.accounts.len());
         self.accounts.push(Account::new(id, setup));
+        self.fund_spot(self.accounts.len() - 1);
         self.changes.account(self.accounts.len() - 1);
         true
     }
@@ -243,6 +253,9 @@ impl Exchange {
     #[must_use]
     pub fn equity(&self, account: AccountId) -> Option<Money> {
         let account = &self.accounts[*self.account_indices.get(&account)?];
+        if self.is_spot_engine() {
+            return Some(self.spot_equity(account));
+        }
         let open = account.slots.iter().map(|(index, slot)| {
             let market = &self.markets[*index];
             market.reference().map(|mark| slot.unrealized(&market.unit, mark)).unwrap_or_default()
@@ -279,6 +292,9 @@ impl Exchange {
                 out.push(ExchangeOutput { account, event });
             }
         }
+        if !self.spot.is_quiet() {
+            self.settle_spot(now, out);
+        }
     }
 
     fn cancel(&mut self, now: Timestamp, account: usize, symbol: Symbol, id: ClientOrderId, out: &mut Vec<ExchangeOutput>) {
@@ -313,6 +329,9 @@ impl Exchange {
 
     /// Puts an accepted order among the open ones, with what it may still cost.
     fn open(&mut self, symbol: usize, order: Order) {
+        if self.markets[symbol].unit.spot {
+            return self.open_spot(symbol, order);
+        }
         let (account, id, client_order_id) = (order.account, order.id, order.client_order_id);
         self.note_date(order.extras.as_ref().and_then(|extras| extras.good_till));
         let leverage = self.starting_leverage(symbol);
@@ -324,6 +343,9 @@ impl Exchange {
 
     /// The opposite of `open`.
     fn withdraw(&mut self, symbol: usize, slot: u32) -> Option<Order> {
+        if self.markets[symbol].unit.spot {
+            return self.withdraw_spot(symbol, slot);
+        }
         let order = self.markets[symbol].orders.remove(slot)?;
         let leverage = self.starting_leverage(symbol);
         let account = &mut self.accounts[order.account];
@@ -335,6 +357,9 @@ impl Exchange {
 
     /// An order is over: filled whole (`None`), or ended for a reason that its account is told.
     fn finish(&mut self, now: Timestamp, symbol: usize, mut order: Order, reason: Option<EndReason>, out: &mut Vec<ExchangeOutput>) {
+        if self.markets[symbol].unit.spot {
+            return self.finish_spot(now, symbol, order, Ending::of(reason), out);
+        }
         order.updated_at = now;
         let status = match reason {
             None => OrderStatus::Filled,
@@ -361,7 +386,7 @@ impl Exchange {
 
     fn shown(&self, symbol: usize, order: &Order, status: OrderStatus) -> VenueOrder {
         let instrument = &self.markets[symbol].instrument;
-        let quantity = |lots| Quantity(instrument.quantity(crate::domain::instrument::Lots(lots)).0);
+        let quantity = |lots| Quantity(instrument.quantity(Lots(lots)).0);
         VenueOrder {
             client_order_id: order.client_order_id,
             venue_order_id: order.id,
@@ -385,13 +410,13 @@ impl Exchange {
             time_in_force: order.time_in_force,
             self_trade_prevention: order.self_trade_prevention,
             value: Money(market.unit.money(order.value)),
-            prevented: Quantity::ZERO,
+            prevented: market.instrument.quantity(Lots(order.spot.prevented)),
             created_at: order.created_at,
-            working_at: order.trigger.is_none().then_some(order.created_at),
+            working_at: if market.unit.spot { order.spot.working_at } else { order.trigger.is_none().then_some(order.created_at) },
             extras: order.extras.as_deref().cloned().unwrap_or_default(),
             list_id: order.list_id,
             end: None,
-            spot: SpotView::default(),
+            spot: Self::spot_view(order),
         }
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::ClientOrderId;
 use crate::domain::instrument::Ticks;
-use crate::domain::order::{OrderKind, PositionSide, SelfTradePrevention, Side, TimeInForce};
+use crate::domain::order::{OrderKind, OrderStatus, PositionSide, SelfTradePrevention, Side, TimeInForce};
 use crate::domain::time::Timestamp;
 
 use super::TriggerPrice;
@@ -104,6 +104,12 @@ impl Order {
     #[must_use]
     pub const fn remaining(&self) -> i64 {
         self.quantity - self.filled - self.spot.prevented
+    }
+
+    /// How it stands while it is open: parked ones are pending still.
+    #[must_use]
+    pub const fn open_status(&self) -> OrderStatus {
+        if self.spot.parked { OrderStatus::Persisting } else { OrderStatus::Working }
     }
 
     /// Whether it may trade at `price`.

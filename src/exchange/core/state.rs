@@ -1,7 +1,7 @@
 //! The engine's state as plain rows: what changed since the last look, for a durable record, and the way back from the rows
 //! after a restart. It knows the rows' content, not where they are kept.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -11,9 +11,10 @@ use crate::domain::instrument::Ticks;
 use crate::domain::money::Money;
 
 use super::account::{Account, AccountSetup, Leg, Slot};
-use super::margin::{AlgoView, IncomeRow, MarginRow};
+use super::margin::{AlgoView, FundingPoint, IncomeRow, MarginRow};
 use super::orders::{Order, Trigger};
 use super::report::{OrderView, TradeView};
+use super::spot::{BalanceRow, ListRow, SpotCounters};
 use super::{Exchange, Market};
 
 /// An account without its orders and trades.
@@ -25,6 +26,9 @@ pub struct AccountRow {
     #[serde(with = "rust_decimal::serde::str")]
     pub wallet: Decimal,
     pub symbols: Vec<SlotRow>,
+    /// Spot's; an older record has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub balances: Vec<BalanceRow>,
     /// What only perpetuals have; an older record has none.
     #[serde(default, skip_serializing_if = "MarginRow::is_empty")]
     pub margin: MarginRow,
@@ -80,6 +84,8 @@ pub struct Counters {
     /// What the insurance fund has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fund: Option<Money>,
+    #[serde(default)]
+    pub spot: SpotCounters,
 }
 
 /// What changed, complete for each thing named.
@@ -91,7 +97,9 @@ pub struct Changes {
     pub gone: Vec<u64>,
     pub closed: Vec<ClosedRow>,
     pub trades: Vec<TradeView>,
+    pub lists: Vec<ListRow>,
     pub income: Vec<IncomeRow>,
+    pub fundings: Vec<FundingPoint>,
     /// Algo orders that wait, and the ids of those that wait no more.
     pub algos: Vec<OrderRow>,
     pub algos_gone: Vec<u64>,
@@ -103,12 +111,17 @@ pub struct Changes {
 impl Changes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.accounts.is_empty()
+        self.lists.is_empty()
+            && self.accounts.is_empty()
             && self.open.is_empty()
             && self.gone.is_empty()
             && self.closed.is_empty()
             && self.trades.is_empty()
             && self.income.is_empty()
+            && self.fundings.is_empty()
+            && self.algos.is_empty()
+            && self.algos_gone.is_empty()
+            && self.algos_ended.is_empty()
     }
 }
 
@@ -121,8 +134,12 @@ pub struct SavedState {
     pub closed: Vec<ClosedRow>,
     /// Ascending by trade id.
     pub trades: Vec<TradeView>,
+    /// Order lists, ascending.
+    pub lists: Vec<ListRow>,
     /// Of each account oldest first.
     pub income: Vec<IncomeRow>,
+    /// Of each symbol oldest first.
+    pub fundings: Vec<FundingPoint>,
     /// Algo orders that wait.
     pub algos: Vec<OrderRow>,
     /// Oldest first.
@@ -150,7 +167,9 @@ pub(super) struct ChangeLog {
     orders: BTreeSet<(u64, usize, u32)>,
     closed: Vec<ClosedRow>,
     trades: Vec<TradeView>,
+    lists: BTreeMap<u64, ListRow>,
     income: Vec<IncomeRow>,
+    fundings: Vec<FundingPoint>,
     algos: BTreeSet<(u64, usize, u32)>,
     algos_ended: Vec<EndedAlgoRow>,
 }
@@ -163,7 +182,9 @@ impl ChangeLog {
             orders: BTreeSet::new(),
             closed: Vec::new(),
             trades: Vec::new(),
+            lists: BTreeMap::new(),
             income: Vec::new(),
+            fundings: Vec::new(),
             algos: BTreeSet::new(),
             algos_ended: Vec::new(),
         }
@@ -172,6 +193,12 @@ impl ChangeLog {
     pub(super) fn algo(&mut self, symbol: usize, slot: u32, id: u64) {
         if self.on {
             self.algos.insert((id, symbol, slot));
+        }
+    }
+
+    pub(super) fn funding(&mut self, point: &FundingPoint) {
+        if self.on {
+            self.fundings.push(*point);
         }
     }
 
@@ -205,6 +232,12 @@ impl ChangeLog {
         }
     }
 
+    pub(super) fn list(&mut self, row: ListRow) {
+        if self.on {
+            self.lists.insert(row.view.id, row);
+        }
+    }
+
     pub(super) fn trade(&mut self, trade: &TradeView) {
         if self.on {
             self.trades.push(trade.clone());
@@ -221,7 +254,9 @@ impl Exchange {
             accounts: accounts.into_iter().map(|index| self.account_row(&self.accounts[index])).collect(),
             closed: std::mem::take(&mut self.changes.closed),
             trades: std::mem::take(&mut self.changes.trades),
+            lists: std::mem::take(&mut self.changes.lists).into_values().collect(),
             income: std::mem::take(&mut self.changes.income),
+            fundings: std::mem::take(&mut self.changes.fundings),
             algos_ended: std::mem::take(&mut self.changes.algos_ended),
             counters: self.counters(),
             ..Changes::default()
@@ -260,8 +295,10 @@ impl Exchange {
             open,
             closed: closed.collect(),
             trades,
+            fundings: self.markets.iter().flat_map(|market| market.perpetual.history.iter().copied()).collect(),
             algos: self.algo_rows(),
             algos_ended: self.ended_algo_rows(),
+            lists: self.list_rows(),
             income: self.accounts.iter().flat_map(|account| account.margin.income.iter().copied()).collect(),
             markets: self.market_rows(),
             counters: self.counters(),
@@ -290,6 +327,7 @@ impl Exchange {
             next_transaction_id: self.next_transaction_id,
             next_algo_id: self.next_algo_id,
             fund: Some(Money(self.fund)),
+            spot: self.spot.counters,
         }
     }
 
@@ -321,12 +359,18 @@ impl Exchange {
                 self.markets[index].mark = row.mark;
             }
         }
+        self.restore_lists(saved.lists)?;
         let mut open = saved.open;
         open.sort_by_key(|row| row.order.id);
         for row in open {
             let symbol = self.listed(row.symbol)?;
             let account = self.known(row.account)?;
-            self.open(symbol, self.resumed(account, row.order));
+            let order = self.resumed(account, row.order);
+            if self.markets[symbol].unit.spot {
+                self.restore_spot_order(symbol, order);
+            } else {
+                self.open(symbol, order);
+            }
         }
         for row in saved.algos {
             let (symbol, account) = (self.listed(row.symbol)?, self.known(row.account)?);
@@ -346,9 +390,15 @@ impl Exchange {
         }
         self.next_order_id = saved.counters.next_order_id.max(1);
         self.next_trade_id = saved.counters.next_trade_id.max(1);
+        self.spot.resume(saved.counters.spot);
         self.next_transaction_id = saved.counters.next_transaction_id.max(1);
         self.next_algo_id = saved.counters.next_algo_id.max(1);
         self.fund = saved.counters.fund.map_or(self.fund, |fund| fund.0);
+        for point in saved.fundings {
+            if let Some(index) = self.symbol_index(point.symbol) {
+                self.markets[index].perpetual.remember(point);
+            }
+        }
         for row in saved.income {
             let account = self.known(row.account)?;
             self.accounts[account].margin.income.push_back(row);
@@ -371,6 +421,7 @@ impl Exchange {
             let restored = Slot { net, long, short, isolated, ..Slot::new(slot.leverage, row.hedge) };
             self.accounts[account].slots.insert(index, restored);
         }
+        self.restore_balances(account, row);
         Ok(())
     }
 
@@ -406,6 +457,7 @@ impl Exchange {
             hedge: account.hedge,
             wallet: account.wallet,
             symbols: account.slots.iter().filter(says_something).map(slot).collect(),
+            balances: self.balance_rows(account),
             margin: account.margin.row(),
         }
     }

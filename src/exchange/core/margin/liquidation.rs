@@ -11,10 +11,10 @@ use super::super::orders::{Force, OnGrid, Order};
 use super::super::report::{AccountReason, ExecutionType, UserEvent};
 use super::super::{Exchange, ExchangeOutput, Reject};
 use super::account::MONEY_PLACES;
-use super::income::IncomeKind;
+use super::income::{Booking, IncomeKind};
 use crate::domain::ids::{AccountId, ClientOrderId, Symbol};
 use crate::domain::instrument::{Lots, Ticks};
-use crate::domain::money::{Money, Price, Quantity};
+use crate::domain::money::Money;
 use crate::domain::order::{EndReason, NewOrder, OrderKind, OrderStatus, PositionSide, SelfTradePrevention, Side, TimeInForce};
 use crate::domain::time::Timestamp;
 
@@ -23,15 +23,16 @@ fn warning_share() -> Decimal {
     Decimal::new(8, 1)
 }
 
-/// A liquidation as the market is told of it (`forceOrder`).
+/// A liquidation as the public hears of it (`forceOrder`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ForceOrder {
-    pub symbol: Symbol,
+pub struct ForcedOrder {
     pub side: Side,
+    pub quantity: Lots,
     /// The bankruptcy price, which the order was limited to.
-    pub price: Price,
-    pub average_price: Price,
-    pub quantity: Quantity,
+    pub price: Ticks,
+    pub average_price: Ticks,
+    pub last_filled: Lots,
+    pub filled: Lots,
     pub at: Timestamp,
 }
 
@@ -45,8 +46,8 @@ pub(super) struct Holding {
 
 impl Exchange {
     /// What the market's stream has to tell of liquidations since the last call.
-    pub fn drain_force_orders(&mut self) -> Vec<ForceOrder> {
-        std::mem::take(&mut self.force_orders)
+    pub fn drain_forced_orders(&mut self) -> Vec<(Symbol, ForcedOrder)> {
+        std::mem::take(&mut self.forced_orders)
     }
 
     /// What the insurance fund has.
@@ -70,7 +71,7 @@ impl Exchange {
         let holder = self.account_index(account)?;
         let only = symbol.map(|symbol| self.symbol_index(symbol).ok_or(Reject::UnknownSymbol)).transpose()?;
         self.cancel_all(now, holder, symbol, out);
-        for holding in self.holdings(holder).into_iter().filter(|holding| only.is_none_or(|only| only == holding.symbol)) {
+        for holding in self.holdings_of(holder).into_iter().filter(|holding| only.is_none_or(|only| only == holding.symbol)) {
             let Some(mark) = self.markets[holding.symbol].reference() else { continue };
             self.liquidate_holding(now, holding, mark, out);
         }
@@ -161,7 +162,7 @@ impl Exchange {
         }
     }
 
-    fn holdings(&self, account: usize) -> Vec<Holding> {
+    fn holdings_of(&self, account: usize) -> Vec<Holding> {
         let of = |(symbol, slot): (&usize, &super::super::account::Slot)| {
             let symbol = *symbol;
             slot.legs().map(move |(side, _)| Holding { account, symbol, side }).collect::<Vec<_>>()
@@ -171,7 +172,7 @@ impl Exchange {
 
     /// The one that binds most margin first.
     fn cross_holdings(&self, account: usize) -> Vec<Holding> {
-        let mut holdings = self.holdings(account);
+        let mut holdings = self.holdings_of(account);
         holdings.retain(|holding| self.accounts[account].slots.get(&holding.symbol).is_some_and(|slot| !slot.isolated));
         holdings.sort_by_key(|holding| std::cmp::Reverse(self.maintenance_of(*holding)));
         holdings
@@ -283,16 +284,18 @@ impl Exchange {
         if !self.reports.is_on() {
             return;
         }
-        let instrument = &self.markets[symbol].instrument;
-        let average = Decimal::from_i128_with_scale(order.value, 0) / Decimal::from(order.filled.max(1)) * instrument.price_step.0;
-        self.force_orders.push(ForceOrder {
-            symbol: instrument.symbol,
+        let average = order.value / i128::from(order.filled.max(1));
+        let forced = ForcedOrder {
             side: order.side,
-            price: instrument.price(limit),
-            average_price: Price(average.round_dp(MONEY_PLACES)),
-            quantity: instrument.quantity(Lots(order.filled)),
+            quantity: Lots(order.quantity),
+            price: limit,
+            // Invariant: between the ticks that it traded at.
+            average_price: Ticks(i64::try_from(average).unwrap_or(limit.0)),
+            last_filled: Lots(order.filled),
+            filled: Lots(order.filled),
             at: now,
-        });
+        };
+        self.forced_orders.push((self.markets[symbol].instrument.symbol, forced));
     }
 
     /// The fund's fee, as far as what is left goes; where less than nothing is left, the fund pays that.
@@ -306,8 +309,7 @@ impl Exchange {
         self.accounts[account].wallet -= taken;
         self.fund += taken;
         self.changes.account(account);
-        let asset = self.margin_asset();
-        self.note_income(now, account, Some(symbol), IncomeKind::InsuranceClear, -taken, asset, None);
+        self.note_income(now, account, Booking::of(symbol, IncomeKind::InsuranceClear, -taken));
         self.report_account(now, account, AccountReason::InsuranceClear, None, -taken);
     }
 }

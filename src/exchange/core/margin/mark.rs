@@ -70,7 +70,7 @@ impl Perpetual {
         }
     }
 
-    pub(super) fn remember(&mut self, point: FundingPoint) {
+    pub(in super::super) fn remember(&mut self, point: FundingPoint) {
         if self.history.len() >= FUNDING_KEPT {
             self.history.pop_front();
         }

@@ -24,7 +24,7 @@ pub use account::{MarginRow, MarginState};
 pub(super) use admission::{check_price_range, check_quantity_given, check_size, closes_leg};
 pub use algo::{ALGOS_MAX, ActualOrder, AlgoId, AlgoStatus, AlgoView};
 pub use income::{IncomeKind, IncomeRow};
-pub use liquidation::ForceOrder;
+pub use liquidation::ForcedOrder;
 pub use mark::{FundingPoint, Perpetual, PremiumIndex};
 pub use modify::{Modification, OrderAmendment};
 pub use reject::UsdmReject;

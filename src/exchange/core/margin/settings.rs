@@ -135,6 +135,7 @@ impl Exchange {
     /// The venue's no: it is so already, orders stand, or a symbol is isolated.
     pub fn change_multi_assets(&mut self, now: Timestamp, account: AccountId, on: bool) -> Result<(), Reject> {
         let index = self.account_index(account)?;
+        let waiting = self.has_algos(index, None);
         let holder = &mut self.accounts[index];
         if holder.margin.multi_assets == on {
             return Err(UsdmReject::SameMultiAssets.into());
@@ -142,7 +143,7 @@ impl Exchange {
         if on && holder.slots.values().any(|slot| slot.isolated) {
             return Err(UsdmReject::MultiAssetsWithIsolated.into());
         }
-        if !holder.open.is_empty() {
+        if !holder.open.is_empty() || waiting {
             return Err(UsdmReject::MultiAssetsWithOrders.into());
         }
         holder.margin.multi_assets = on;

@@ -32,6 +32,12 @@ pub struct TriggerPrices {
 }
 
 impl TriggerPrices {
+    /// One price for all.
+    #[must_use]
+    pub const fn at(price: Ticks) -> Self {
+        Self { last: Some(price), mark: Some(price), apart: false }
+    }
+
     #[must_use]
     pub const fn of(&self, by: TriggerPrice) -> Option<Ticks> {
         match by {
@@ -103,7 +109,7 @@ impl Market {
 
     pub(in super::super) fn trigger_prices(&self) -> TriggerPrices {
         let mark = self.mark.or(self.last);
-        let apart = self.last.zip(mark).is_some_and(|(last, mark)| {
+        let apart = self.last.zip(mark).filter(|(last, mark)| last != mark).is_some_and(|(last, mark)| {
             let gap = Decimal::from((last.0 - mark.0).abs());
             gap > self.perpetual.rules.trigger_protect.0 * Decimal::from(mark.0)
         });

@@ -50,8 +50,12 @@ fn a_poor_position_is_closed_at_the_market_and_what_is_left_goes_to_the_fund() {
     desk.check_ledger("a", 1_000_000);
     let reports = desk.reports();
     assert_eq!(told_of_liquidation(&reports), ["call", "Canceled CANCELED", "New NEW", "Calculated FILLED", "ORDER", "INSURANCE_CLEAR"]);
-    let forced = desk.exchange.drain_force_orders();
-    assert_eq!((forced.len(), forced[0].side, forced[0].price, forced[0].average_price), (1, Side::Sell, price(540_009), price(541_500)));
+    let forced = desk.exchange.drain_forced_orders();
+    let (symbol, order) = forced[0];
+    assert_eq!(
+        (forced.len(), symbol, order.side, order.price, order.average_price),
+        (1, btc(), Side::Sell, Ticks(540_009), Ticks(541_500))
+    );
 }
 
 #[test]
@@ -93,6 +97,7 @@ fn cross_margin_is_liquidated_as_a_whole_and_never_below_zero() {
     let mut desk = desk();
     // 200 BTC at 60,001: twelve million on one.
     desk.buys("a", 100_000);
+    desk.moves_to(MID + 1);
     desk.buys("a", 100_000);
     let order = desk.limit(Side::Buy, 400_000, 10_000);
     desk.place("a", order);

@@ -37,7 +37,8 @@ fn funding_of_an_isolated_position_is_its_own() {
     desk.exchange.change_margin_type(now, a, btc(), MarginType::Isolated).unwrap();
     desk.buys("a", 1_000);
     let (before, cross) = (desk.risk("a").isolated_wallet, desk.exchange.account_margin(a).unwrap().assets[0].cross_wallet);
-    desk.exchange.charge_funding_now(now, btc(), Some(crate::domain::money::Ratio(decimal("-0.001")))).unwrap();
+    let rate = Some(crate::domain::money::Ratio(decimal("-0.001")));
+    desk.exchange.charge_funding_now(now, btc(), rate, &mut desk.out).unwrap();
     assert_eq!(desk.risk("a").isolated_wallet - before, Money(Decimal::from(60)));
     assert_eq!(desk.exchange.account_margin(a).unwrap().assets[0].cross_wallet, cross);
     desk.check_ledger("a", 1_000_000);
@@ -113,7 +114,7 @@ fn a_restart_forgets_nothing() {
     let gone = desk.order(Side::Sell, OrderKind::StopMarket { trigger: price(MID - 600) }, 10);
     let gone = desk.exchange.place_algo(now, a, &gone.into()).unwrap().client_algo_id();
     desk.exchange.cancel_algo(now, a, crate::exchange::core::margin::AlgoId::Client(gone)).unwrap();
-    let order = desk.limit(Side::Buy, MID - 100, 10);
+    let order = desk.limit(Side::Buy, MID - 1_000, 10);
     desk.place("a", order);
     desk.exchange.countdown(now, a, btc(), Some(Duration::from_secs(60))).unwrap();
     let saved = desk.exchange.saved_state();

@@ -71,8 +71,10 @@ impl World {
         Self { desk, at: MID }
     }
 
-    /// Does one thing; what the accounts were told of it in process. What is refused is refused.
+    /// Does one thing; what the accounts were told of it in process.
     fn step(&mut self, action: &Action) -> Vec<VenueEvent> {
+        // What is refused is refused: the state that follows is what counts.
+        let ignore = |_: Result<(), Reject>| {};
         let desk = &mut self.desk;
         let (now, id) = (desk.now, |who: usize| account(NAMES[who]));
         match *action {
@@ -90,12 +92,13 @@ impl World {
                 let lots = if closes { 0 } else { lots };
                 let order = desk.order(side(buys), OrderKind::StopMarket { trigger }, lots);
                 let request = OrderRequest { order, extras: Extras { close_position: closes, ..Extras::default() } };
-                drop(desk.exchange.place_algo(now, id(who), &request));
+                ignore(desk.exchange.place_algo(now, id(who), &request).map(|_| ()));
             }
             Action::Trail { who, buys, lots } => {
                 let trailing = Some(Trailing { activation: None, callback: Ratio(Decimal::new(1, 2)) });
                 let order = desk.order(side(buys), OrderKind::StopMarket { trigger: Price::ZERO }, lots);
-                drop(desk.exchange.place_algo(now, id(who), &OrderRequest { order, extras: Extras { trailing, ..Extras::default() } }));
+                let request = OrderRequest { order, extras: Extras { trailing, ..Extras::default() } };
+                ignore(desk.exchange.place_algo(now, id(who), &request).map(|_| ()));
             }
             Action::Move { by } => {
                 self.at = (self.at + by).clamp(200_000, 2_000_000);
@@ -103,17 +106,19 @@ impl World {
             }
             Action::Isolate { who, on } => {
                 let to = if on { MarginType::Isolated } else { MarginType::Crossed };
-                drop(desk.exchange.change_margin_type(now, id(who), btc(), to));
+                ignore(desk.exchange.change_margin_type(now, id(who), btc(), to));
             }
-            Action::Leverage { who, leverage } => drop(desk.exchange.change_leverage(now, id(who), btc(), leverage)),
+            Action::Leverage { who, leverage } => ignore(desk.exchange.change_leverage(now, id(who), btc(), leverage).map(|_| ())),
             Action::Adjust { who, amount } => {
-                drop(desk.exchange.adjust_margin(now, id(who), btc(), PositionSide::Both, Money(Decimal::from(amount))));
+                ignore(desk.exchange.adjust_margin(now, id(who), btc(), PositionSide::Both, Money(Decimal::from(amount))));
             }
-            Action::Fund { rate } => desk.exchange.charge_funding_now(now, btc(), Some(Ratio(Decimal::new(rate, 5)))).unwrap(),
+            Action::Fund { rate } => {
+                desk.exchange.charge_funding_now(now, btc(), Some(Ratio(Decimal::new(rate, 5))), &mut desk.out).unwrap()
+            }
             Action::Pass { seconds } => return desk.pass(Duration::from_secs(seconds)),
-            Action::Force { who, liquidates: true } => drop(desk.exchange.liquidate(now, id(who), None, &mut desk.out)),
+            Action::Force { who, liquidates: true } => ignore(desk.exchange.liquidate(now, id(who), None, &mut desk.out)),
             Action::Force { who, liquidates: false } => {
-                drop(desk.exchange.deleverage(now, id(who), btc(), PositionSide::Both, None, &mut desk.out));
+                ignore(desk.exchange.deleverage(now, id(who), btc(), PositionSide::Both, None, &mut desk.out));
             }
             Action::CancelAll { who } => {
                 let told = desk.command(NAMES[who], &VenueCommand::CancelAll { symbol: None });
@@ -199,6 +204,7 @@ fn follow(copy: &mut SavedState, changes: Changes) {
     copy.trades.sort_by_key(|trade| (trade.fill.trade_id, trade.fill.venue_order_id));
     copy.income.extend(changes.income);
     copy.income.sort_by_key(|row| row.transaction_id);
+    copy.fundings.extend(changes.fundings);
     copy.counters = changes.counters;
 }
 
@@ -247,7 +253,7 @@ proptest! {
         let run = || {
             let mut world = World::new();
             let events: Vec<_> = actions.iter().map(|action| world.step(action)).collect();
-            (events, world.desk.exchange.drain_reports(), world.desk.exchange.drain_force_orders(), world.desk.exchange.saved_state())
+            (events, world.desk.exchange.drain_reports(), world.desk.exchange.drain_forced_orders(), world.desk.exchange.saved_state())
         };
         prop_assert_eq!(run(), run());
     }
