@@ -38,7 +38,7 @@ pub(super) async fn carry_out(venue: &Arc<Venue>, action: Action) -> Result<(), 
         }
         Kind::Funding { rate } => {
             let symbol = action.symbol()?;
-            told(venue.exchange().call(move |desk| desk.exchange.charge_funding_now(desk.now, symbol, rate)).await?, false)
+            told(venue.exchange().call(move |desk| desk.exchange.charge_funding_now(desk.now, symbol, rate, desk.outputs)).await?, false)
         }
         _ => {
             venue.faults().tell(action);
