@@ -28,5 +28,6 @@ mod traces;
 mod venue_payloads;
 mod wire_faults_on_demand;
 mod wire_http;
+mod wire_spot;
 mod wire_usdm;
 mod wire_ws_api;

@@ -76,7 +76,8 @@ async fn transfer(venue: &Arc<Venue>, action: &Action, asset: Asset, amount: Mon
     let spot = venue.product().is_spot();
     let work = move |desk: &mut Desk<'_>| match (spot, amount.is_positive()) {
         (false, _) => desk.exchange.transfer(desk.now, account, asset, amount),
-        (true, _) => Err(Reject::Margin),
+        (true, true) => desk.exchange.deposit(desk.now, account, asset, amount),
+        (true, false) => desk.exchange.withdraw_money(desk.now, account, asset, -amount),
     };
     told(venue.exchange().call(work).await?, spot)
 }
