@@ -13,6 +13,7 @@ use crate::venues::grid::StepError;
 use super::core::{AccountSetup, ExchangeConfig};
 use super::shell::{Clock, ExchangeHandle, ExchangeStopped, OpenMarket, RunningExchange, ShellConfig, ShellError};
 use super::sources::MarketSource;
+use super::sources::live::{LiveError, LiveMarket, LiveVenue};
 use super::sources::replay::{ReplayError, ReplayMarket};
 use super::sources::synthetic::{Synthetic, SyntheticConfig, SyntheticSymbol};
 use super::stream::{ExchangeFloor, MarketWire, MarketWireConfig};
@@ -26,6 +27,8 @@ pub enum Show {
     Synthetic { seed: u64, symbols: Vec<Symbol> },
     /// Files, round after round.
     Recording { files: Vec<PathBuf> },
+    /// A real venue's, heard live.
+    Live { venue: LiveVenue, symbols: Vec<Symbol> },
 }
 
 /// What one product is to be.
@@ -57,6 +60,8 @@ pub struct Standalone {
 pub enum OpenError {
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    #[error(transparent)]
+    Live(#[from] LiveError),
     #[error("the recording expected symbols of {expected:?}, found none; give files of that market, or leave the product out")]
     NoSymbols { expected: InstrumentKind },
     #[error(transparent)]
@@ -76,7 +81,7 @@ impl Standalone {
     /// When the market cannot be opened, the record cannot be read, or two keys are the same.
     pub async fn open(wishes: Wishes) -> Result<Self, OpenError> {
         let keys = Keys::new(wishes.keys)?;
-        let (open, instruments) = open_market(&wishes.show, wishes.product.kind, &wishes.clock)?;
+        let (open, instruments) = open_market(&wishes.show, wishes.product.kind, &wishes.clock).await?;
         let exchange = ExchangeConfig { log_reports: true, ..ExchangeConfig::default() };
         let config = ShellConfig { exchange, accounts: Vec::new(), record: wishes.record, clock: Arc::clone(&wishes.clock) };
         let running = RunningExchange::start(config, open)?;
@@ -115,7 +120,7 @@ fn market_config(product: Product) -> MarketWireConfig {
     }
 }
 
-fn open_market(show: &Show, kind: InstrumentKind, clock: &Clock) -> Result<(OpenMarket, Vec<Instrument>), OpenError> {
+async fn open_market(show: &Show, kind: InstrumentKind, clock: &Clock) -> Result<(OpenMarket, Vec<Instrument>), OpenError> {
     match show {
         Show::Synthetic { seed, symbols } => {
             let symbols: Vec<SyntheticSymbol> = symbols.iter().map(|symbol| SyntheticSymbol::named(kind, *symbol)).collect();
@@ -134,6 +139,11 @@ fn open_market(show: &Show, kind: InstrumentKind, clock: &Clock) -> Result<(Open
             if listed.is_empty() {
                 return Err(OpenError::NoSymbols { expected: kind });
             }
+            Ok((Box::new(move |_, _| Box::new(market)), listed))
+        }
+        Show::Live { venue, symbols } => {
+            let market = LiveMarket::open(venue, symbols, clock()).await?;
+            let listed = market.instruments();
             Ok((Box::new(move |_, _| Box::new(market)), listed))
         }
     }

@@ -16,6 +16,7 @@ mod daemon_traces;
 mod data_features;
 mod exchange_recording;
 mod journal;
+mod live_market;
 mod market_stream;
 mod recorded_market;
 mod replayed_market;
