@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use rustc_hash::FxHashMap as HashMap;
 use tokio::runtime::Handle;
-use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::{Surroundings, names};
 use crate::domain::ids::Symbol;
@@ -23,19 +23,21 @@ use crate::venues::binance::connection::{self, ConnectionError, MarketConnection
 use crate::venues::binance::feeds::{Lane, Plan, Relay, Side, Watch, plan, streams};
 use crate::venues::binance::market::{Decoded, Decoder, Other};
 
+/// How often a feed looks after itself; what follows is counted in looks. Monotonic time, which a suspended machine does not
+/// spend.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A socket that is silent for so long is dead, whatever its pings say (F12). The quietest of a feed's streams is the mark
 /// price, once a second to every three.
-const DATA_AGE_MAX: Duration = Duration::from_secs(15);
-/// Frames that cannot be read in one connection before it is given up: one is a curiosity, a hundred is another protocol.
-const UNDECODABLE_MAX: u32 = 100;
+const DATA_AGE_MAX: u32 = 15;
 /// A venue cuts a connection after 24 hours. The next one is opened this long before, with room for a venue that is slow to let
 /// us in (F07).
-const RENEW_AFTER: Duration = Duration::from_secs(24 * 3_600 - 600);
+const RENEW_AFTER: u32 = 24 * 3_600 - 600;
 /// Both connections are heard for this long: then a stream that has not spoken on both has had nothing to say.
-const OVERLAP: Duration = Duration::from_secs(30);
+const OVERLAP: u32 = 30;
 /// After an attempt at a second connection that failed.
-const TRY_AGAIN: Duration = Duration::from_secs(20);
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const TRY_AGAIN: u32 = 20;
+/// Frames that cannot be read in one connection before it is given up: one is a curiosity, a hundred is another protocol.
+const UNDECODABLE_MAX: u32 = 100;
 
 /// What one feed reads.
 #[derive(Debug, Clone)]
@@ -68,13 +70,22 @@ struct Reader {
 enum Successor {
     None,
     Opening(BoxFuture<'static, Result<MarketConnection, String>>),
-    Open { connection: Box<MarketConnection>, since: Instant },
+    Open { connection: Box<MarketConnection>, looks_left: u32 },
 }
+
+type Frame = Option<Result<Utf8Bytes, ConnectionError>>;
 
 /// What became of a second connection.
 enum News {
     Opened(Result<MarketConnection, String>),
-    Frame(Option<Result<Utf8Bytes, ConnectionError>>),
+    Frame(Frame),
+}
+
+/// What happens next.
+enum Event {
+    First(Frame),
+    Second(News),
+    Look,
 }
 
 struct Feed<'a> {
@@ -85,8 +96,8 @@ struct Feed<'a> {
     readers: HashMap<Symbol, Reader>,
     released: Vec<MarketFrame>,
     undecodable: u32,
-    /// When a second connection is wanted.
-    renew_at: Instant,
+    /// Until a second connection is wanted.
+    looks_left: u32,
 }
 
 /// Why a feed goes on to something else.
@@ -119,7 +130,7 @@ pub async fn read(context: ChildContext, spec: FeedSpec, around: Surroundings) -
         readers,
         released: Vec::new(),
         undecodable: 0,
-        renew_at: Instant::now() + RENEW_AFTER,
+        looks_left: RENEW_AFTER,
     };
     loop {
         match feed.follow(connection).await {
@@ -139,44 +150,55 @@ impl Feed<'_> {
     /// Hears a connection until another one has taken over, which it gives back.
     async fn follow(&mut self, mut first: MarketConnection) -> Result<MarketConnection, Next> {
         let mut second = Successor::None;
-        let mut heard_at = Instant::now();
+        let mut silent_looks = 0;
         let mut look: Interval = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                next = self.context.reporter.attend(first.next()) => match next {
-                    Some(Ok(text)) => {
-                        heard_at = Instant::now();
-                        self.take(Side::First, &text)?;
-                    }
-                    // What the second connection has is all there is.
-                    ended => match second {
-                        Successor::Open { connection, .. } => return Ok(self.take_over(*connection)),
-                        _ => return Err(Next::Lost(why_ended(ended))),
-                    },
+            let event = tokio::select! {
+                event = self.context.reporter.attend(next_of(&mut first, &mut second, &mut look)) => event,
+                () = self.context.stop.cancelled() => return Err(Next::Stop),
+            };
+            match event {
+                Event::First(Some(Ok(text))) => {
+                    silent_looks = 0;
+                    self.take(Side::First, &text)?;
+                }
+                // What the second connection has is all there is.
+                Event::First(ended) => match second {
+                    Successor::Open { connection, .. } => return Ok(self.take_over(*connection)),
+                    _ => return Err(Next::Lost(why_ended(ended))),
                 },
-                news = second.news() => second = self.hear(second, news)?,
-                _ = look.tick() => {
-                    self.look(heard_at)?;
-                    second = match second {
-                        Successor::None if Instant::now() >= self.renew_at => Successor::Opening(open(self.spec, &self.around.services)),
-                        Successor::Open { connection, since } if since.elapsed() >= OVERLAP => return Ok(self.take_over(*connection)),
+                Event::Second(news) => second = self.hear(second, news)?,
+                Event::Look => {
+                    silent_looks += 1;
+                    if silent_looks > DATA_AGE_MAX {
+                        return Err(Next::Lost(format!("expected data within {DATA_AGE_MAX} s, found silence")));
+                    }
+                    self.look()?;
+                    second = match self.wait_for(second) {
+                        Successor::Open { connection, looks_left: 0 } => return Ok(self.take_over(*connection)),
                         other => other,
                     };
                 }
-                () = self.context.stop.cancelled() => return Err(Next::Stop),
             }
         }
     }
 
     /// Whether every stream is as young as it has to be.
-    fn look(&self, heard_at: Instant) -> Result<(), Next> {
+    fn look(&self) -> Result<(), Next> {
         let now = self.around.clock.now();
-        if heard_at.elapsed() > DATA_AGE_MAX {
-            return Err(Next::Lost(format!("expected data within {DATA_AGE_MAX:?}, found silence")));
-        }
         let overdue = self.readers.iter().find_map(|(symbol, reader)| Some((symbol, reader.watch.overdue(now)?)));
         overdue.map_or(Ok(()), |(symbol, late)| Err(Next::Lost(format!("{symbol}: {late}"))))
+    }
+
+    /// One look later.
+    fn wait_for(&mut self, second: Successor) -> Successor {
+        self.looks_left = self.looks_left.saturating_sub(1);
+        match second {
+            Successor::None if self.looks_left == 0 => Successor::Opening(open(self.spec, &self.around.services)),
+            Successor::Open { connection, looks_left } => Successor::Open { connection, looks_left: looks_left.saturating_sub(1) },
+            other => other,
+        }
     }
 
     /// What the second connection says, while the first is heard beside it.
@@ -185,11 +207,11 @@ impl Feed<'_> {
             News::Opened(Ok(connection)) => {
                 tracing::info!(target: "ringfence::market", feed = %self.context.name, "second connection takes over from the first");
                 self.readers.values_mut().for_each(|reader| reader.relay.begin());
-                Ok(Successor::Open { connection: Box::new(connection), since: Instant::now() })
+                Ok(Successor::Open { connection: Box::new(connection), looks_left: OVERLAP })
             }
             News::Opened(Err(why)) => {
                 tracing::warn!(target: "ringfence::market", feed = %self.context.name, why, "no second connection yet");
-                self.renew_at = Instant::now() + TRY_AGAIN;
+                self.looks_left = TRY_AGAIN;
                 Ok(Successor::None)
             }
             News::Frame(Some(Ok(text))) => self.take(Side::Second, &text).map(|()| second),
@@ -203,13 +225,13 @@ impl Feed<'_> {
             reader.relay.finish(&mut self.released);
             reader.release(&mut self.released);
         }
-        self.renew_at = Instant::now() + RENEW_AFTER;
+        self.looks_left = RENEW_AFTER;
         second
     }
 
     /// The second connection ended before the first did.
     fn abandon(&mut self, why: &str) -> Result<(), Next> {
-        self.renew_at = Instant::now() + TRY_AGAIN;
+        self.looks_left = TRY_AGAIN;
         let mut whole = true;
         for reader in self.readers.values_mut() {
             whole &= reader.relay.abandon();
@@ -225,7 +247,7 @@ impl Feed<'_> {
                     return reader.take(now, from, &frame, &mut self.released);
                 }
             }
-            Ok(Decoded::Other(Other::ServerShutdown)) if from == Side::First => self.renew_at = Instant::now(),
+            Ok(Decoded::Other(Other::ServerShutdown)) if from == Side::First => self.looks_left = 0,
             Ok(Decoded::Other(_)) => {}
             Err(error) => {
                 self.undecodable += 1;
@@ -268,6 +290,14 @@ impl Reader {
     }
 }
 
+async fn next_of(first: &mut MarketConnection, second: &mut Successor, look: &mut Interval) -> Event {
+    tokio::select! {
+        next = first.next() => Event::First(next),
+        news = second.news() => Event::Second(news),
+        _ = look.tick() => Event::Look,
+    }
+}
+
 impl Successor {
     /// For ever nothing while there is none.
     async fn news(&mut self) -> News {
@@ -279,7 +309,7 @@ impl Successor {
     }
 }
 
-fn why_ended(ended: Option<Result<Utf8Bytes, ConnectionError>>) -> String {
+fn why_ended(ended: Frame) -> String {
     match ended {
         Some(Err(error)) => error.to_string(),
         _ => "the connection ended".to_owned(),
