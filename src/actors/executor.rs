@@ -26,7 +26,7 @@ use crate::messages::{Envelope, ExecutorMessage, KillPost, KillWord, Post, RiskM
 use crate::supervision::{ChildContext, ChildFault, Reporter};
 use crate::telemetry::events::{FillSeen, OrderRejected, OrderSent, OrderUnknown};
 use crate::telemetry::metrics::{self, OrderTimers};
-use crate::venues::port::Venue;
+use crate::venues::port::{Heard, Venue};
 
 /// Ended orders that the status page shows of each account.
 const ENDED_SHOWN: usize = 20;
@@ -412,14 +412,18 @@ pub async fn listen(context: ChildContext, account: AccountId, venue: Arc<dyn Ve
     let broken = |found: String| ChildFault::new(FaultClass::Transport, format!("the stream of {account}: {found}"));
     let mut executor = Post::new(&around.directory, &names::executor(account));
     let mut events = venue.listen(account).map_err(|error| broken(error.to_string()))?;
-    executor.tell(ExecutorMessage::Reconnected);
-    context.reporter.ready();
     loop {
-        let event = tokio::select! {
-            event = context.reporter.attend(events.next()) => event,
+        let heard = tokio::select! {
+            heard = context.reporter.attend(events.next()) => heard,
             () = context.stop.cancelled() => return Ok(()),
         };
-        let Some(event) = event else { return Err(broken("the venue ended it".to_owned())) };
-        executor.tell(ExecutorMessage::Venue(Box::new(event)));
+        match heard {
+            Some(Heard::Event(event)) => executor.tell(ExecutorMessage::Venue(Box::new(event))),
+            Some(Heard::Opened) => {
+                executor.tell(ExecutorMessage::Reconnected);
+                context.reporter.ready();
+            }
+            None => return Err(broken("the venue ended it".to_owned())),
+        }
     }
 }

@@ -156,7 +156,7 @@ mod tests {
             Ok(())
         }
 
-        fn listen(&self, _: AccountId) -> Result<BoxStream<'static, VenueEvent>, NotTaken> {
+        fn listen(&self, _: AccountId) -> Result<BoxStream<'static, crate::venues::port::Heard>, NotTaken> {
             Err(NotTaken { found: "no stream".to_owned() })
         }
 

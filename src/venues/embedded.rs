@@ -5,7 +5,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
-use super::port::{NotTaken, Venue};
+use super::port::{Heard, NotTaken, Venue};
 use crate::domain::ids::AccountId;
 use crate::domain::order::{VenueCommand, VenueEvent};
 use crate::exchange::{ExchangeHandle, ExchangeStopped};
@@ -25,9 +25,10 @@ impl Venue for Embedded {
         Ok(self.0.send(account, command)?)
     }
 
-    fn listen(&self, account: AccountId) -> Result<BoxStream<'static, VenueEvent>, NotTaken> {
+    fn listen(&self, account: AccountId) -> Result<BoxStream<'static, Heard>, NotTaken> {
         let events = self.0.subscribe(account)?;
-        Ok(stream::unfold(events, |mut events| async move { events.next().await.map(|event| (event, events)) }).boxed())
+        let events = stream::unfold(events, |mut events| async move { events.next().await.map(|event| (Heard::Event(event), events)) });
+        Ok(stream::once(std::future::ready(Heard::Opened)).chain(events).boxed())
     }
 
     fn ask(&self, account: AccountId, command: VenueCommand) -> BoxFuture<'static, Result<Vec<VenueEvent>, NotTaken>> {

@@ -14,6 +14,14 @@ pub struct NotTaken {
     pub found: String,
 }
 
+/// What a stream of an account says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Heard {
+    /// From here on everything is heard; what happened before may have been missed.
+    Opened,
+    Event(VenueEvent),
+}
+
 /// A venue that trades.
 pub trait Venue: Send + Sync + 'static {
     /// Hands an account's command over without waiting; its answer comes on the account's stream.
@@ -22,12 +30,13 @@ pub trait Venue: Send + Sync + 'static {
     /// When the command surely did not leave.
     fn send(&self, account: AccountId, command: VenueCommand) -> Result<(), NotTaken>;
 
-    /// Everything that befalls the account from now on. A newer stream replaces an older one, and what is told between two
-    /// is lost, as with any venue: reconciliation finds it. Ends when it was replaced or the venue is gone.
+    /// Everything that befalls the account from `Opened` on. A newer stream replaces an older one, and what is told between two
+    /// is lost, as with any venue: reconciliation finds it. It reconnects by itself and says `Opened` again; it ends when it was
+    /// replaced or the venue is gone for good.
     ///
     /// # Errors
     /// When the venue cannot be reached.
-    fn listen(&self, account: AccountId) -> Result<BoxStream<'static, VenueEvent>, NotTaken>;
+    fn listen(&self, account: AccountId) -> Result<BoxStream<'static, Heard>, NotTaken>;
 
     /// The kill switch's way: a connection of its own, whose answers come back to the asker. What the command does to orders is
     /// told on the account's stream as well. Commands leave in the order in which they are asked for, waited for or not.
