@@ -370,6 +370,33 @@ impl VenuePosition {
     }
 }
 
+/// Why money moved without a trade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum FundsKind {
+    Funding,
+    /// Paid in, paid out, or moved between wallets: no profit and no loss.
+    Transfer,
+    /// What the insurance fund took or gave when a position was liquidated.
+    Insurance,
+    /// A rebate, a bonus, a fee that belongs to no trade of ours.
+    Other,
+}
+
+/// An entry of the venue's ledger that is no trade's profit or fee: booked once, by the venue's id (F16).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FundsMoved {
+    pub kind: FundsKind,
+    /// The venue's: unique within a kind and an account.
+    pub id: u64,
+    /// What the wallet moved by, in the settlement currency.
+    pub amount: Money,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub symbol: Option<Symbol>,
+    pub at: Timestamp,
+}
+
 /// One account at one moment, as the venue shows it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct VenueSnapshot {
@@ -382,6 +409,9 @@ pub struct VenueSnapshot {
     pub beside_holdings: bool,
     /// Ascending by trade id within a symbol.
     pub trades: Vec<Fill>,
+    /// The venue's latest ledger entries, as far back as it likes: they are told apart by their ids. `wallet` has them all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub funds: Vec<FundsMoved>,
 }
 
 /// What a venue answers or tells. Every one names the order that it is about; none is an answer to a caller's stack.
@@ -427,6 +457,10 @@ pub enum VenueEvent {
     LeverageIs {
         symbol: Symbol,
         leverage: u8,
+    },
+    /// Something befell the account that only a snapshot tells whole: funding, a transfer, a change by somebody else.
+    LookAgain {
+        why: String,
     },
     /// A command that failed as a whole (a snapshot, a leverage change).
     CommandFailed {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{AccountId, Symbol};
 use super::money::{Money, Price, Quantity};
-use super::order::{Fill, PositionSide, PositionView, Side, VenuePosition};
+use super::order::{Fill, FundsKind, FundsMoved, PositionSide, PositionView, Side, VenuePosition};
 
 /// Places that a partial close's share of the cost is rounded to: the smallest unit that venues book (1e-8). Towards zero, as
 /// the exchange carried inside does, so that both sides' balances agree to the last digit.
@@ -171,6 +171,7 @@ pub struct Positions {
     wallet: Money,
     legs: BTreeMap<(Symbol, PositionSide), Position>,
     seen: Seen,
+    funds: SeenFunds,
 }
 
 impl Positions {
@@ -178,7 +179,7 @@ impl Positions {
     /// holdings at cost, so that equity means the same everywhere.
     #[must_use]
     pub fn new(account: AccountId, wallet: Money) -> Self {
-        Self { account, wallet, legs: BTreeMap::new(), seen: Seen::default() }
+        Self { account, wallet, legs: BTreeMap::new(), seen: Seen::default(), funds: SeenFunds::default() }
     }
 
     #[must_use]
@@ -223,6 +224,15 @@ impl Positions {
         let realised = leg.book(fill);
         self.wallet += realised.pnl - realised.fee;
         Applied::Booked(realised)
+    }
+
+    /// Books an entry of the venue's ledger, once by its id; whether it was new.
+    pub fn move_funds(&mut self, moved: &FundsMoved) -> bool {
+        let new = self.funds.admit((moved.kind, moved.id));
+        if new {
+            self.wallet += moved.amount;
+        }
+        new
     }
 
     /// The position of a symbol, flat when there never was one. `Both` in one-way mode, a leg in hedge mode.
@@ -306,6 +316,36 @@ impl Positions {
     }
 }
 
+/// Ledger entries remembered: funding comes three times a day for each symbol held, so that this is a month of ten symbols. An
+/// older one that came again would be noticed as a difference of the wallet.
+const FUNDS_MAX: usize = 1_024;
+
+/// Ledger entries booked lately, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct SeenFunds {
+    order: VecDeque<(FundsKind, u64)>,
+    keys: BTreeSet<(FundsKind, u64)>,
+}
+
+impl SeenFunds {
+    fn recalled(order: Vec<(FundsKind, u64)>) -> Self {
+        Self { keys: order.iter().copied().collect(), order: order.into() }
+    }
+
+    fn admit(&mut self, key: (FundsKind, u64)) -> bool {
+        if !self.keys.insert(key) {
+            return false;
+        }
+        self.order.push_back(key);
+        if self.order.len() > FUNDS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.keys.remove(&oldest);
+        }
+        true
+    }
+}
+
 /// One execution of one account.
 type ExecutionKey = (Symbol, u64, u64);
 
@@ -373,6 +413,8 @@ struct State {
     positions: Vec<Leg>,
     seen: Vec<ExecutionKey>,
     forgotten: BTreeMap<Symbol, u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    funds: Vec<(FundsKind, u64)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -392,6 +434,7 @@ impl From<Positions> for State {
             positions: book.legs.into_iter().map(leg).collect(),
             seen: book.seen.order.into(),
             forgotten: book.seen.forgotten,
+            funds: book.funds.order.into(),
         }
     }
 }
@@ -403,6 +446,7 @@ impl From<State> for Positions {
             wallet: state.wallet,
             legs: state.positions.into_iter().map(|leg| ((leg.symbol, leg.side), leg.position)).collect(),
             seen: Seen::recalled(state.seen, state.forgotten),
+            funds: SeenFunds::recalled(state.funds),
         }
     }
 }

@@ -121,6 +121,12 @@ impl DaemonState {
                 }
                 positions.adopt_wallet(*wallet);
             }
+            Record::FundsMoved { account, moved } => {
+                let positions = &mut self.account(*account).positions;
+                for entry in moved {
+                    positions.move_funds(entry);
+                }
+            }
             Record::ModeChanged { scope, to, cause, .. } => self.modes.set(*scope, *to, cause, entry.at),
             _ => {}
         }

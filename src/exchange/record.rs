@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::core::margin::IncomeRow;
 use super::core::report::TradeView;
 use super::state::{AccountRow, Changes, ClosedRow, Counters, MarketRow, OrderRow, SavedState};
 use crate::domain::ids::AccountId;
@@ -20,6 +21,10 @@ use crate::domain::order::{Fill, TradesWanted};
 const TRADES_KEPT: u32 = 100_000;
 /// Ended orders of an account that stay in the file, as many as the engine answers queries from.
 const CLOSED_KEPT: u32 = 1_000;
+/// Rows of the income ledger: two a trade.
+const INCOME_KEPT: u32 = 2 * TRADES_KEPT;
+/// As many as the engine lists.
+const INCOME_LOADED: usize = 10_000;
 const SCHEMA_VERSION: i64 = 1;
 
 const SCHEMA: &str = "
@@ -31,6 +36,13 @@ CREATE TABLE trade (account TEXT NOT NULL, trade_id INTEGER NOT NULL, order_id I
     PRIMARY KEY (account, trade_id, order_id)) STRICT, WITHOUT ROWID;
 CREATE TABLE market (symbol TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
 CREATE TABLE counters (only INTEGER PRIMARY KEY CHECK (only = 1), body TEXT NOT NULL) STRICT;
+";
+
+/// What later versions remember besides. A file without these tables gets them; a version that does not know them reads past
+/// them.
+const LATER_SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS income (account TEXT NOT NULL, id INTEGER NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (account, id)) STRICT, WITHOUT ROWID;
 ";
 
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +94,7 @@ impl ExchangeRecord {
             }
             _ => return Err(RecordError::Version { path: path.to_owned(), found }),
         }
+        connection.execute_batch(LATER_SCHEMA).map_err(opening)?;
         Ok(Self { connection })
     }
 
@@ -94,15 +107,18 @@ impl ExchangeRecord {
         let counters: Option<String> = self.connection.query_row("SELECT body FROM counters", [], |row| row.get(0)).optional()?;
         let accounts: Vec<AccountRow> = self.rows("account", "SELECT body FROM account ORDER BY rowid")?;
         let (mut trades, mut closed): (Vec<TradeView>, Vec<ClosedRow>) = (Vec::new(), Vec::new());
+        let mut income: Vec<IncomeRow> = Vec::new();
         for row in &accounts {
             self.newest("trade", NEWEST_TRADES, row.account, trades_kept, &mut trades)?;
             self.newest("closed_order", NEWEST_CLOSED, row.account, CLOSED_KEPT as usize, &mut closed)?;
+            self.newest("income", NEWEST_INCOME, row.account, INCOME_LOADED, &mut income)?;
         }
         Ok(SavedState {
             accounts,
             open: self.rows("open_order", "SELECT body FROM open_order ORDER BY id")?,
             closed,
             trades,
+            income,
             markets: self.rows("market", "SELECT body FROM market ORDER BY symbol")?,
             counters: match counters {
                 Some(body) => decode("counters", &body)?,
@@ -169,6 +185,10 @@ impl ExchangeRecord {
             let (trade_id, order_id) = (fill.trade_id.cast_signed(), fill.venue_order_id.cast_signed());
             insert.execute(params![fill.account.as_str(), trade_id, order_id, encode(trade)?])?;
         }
+        for row in &changes.income {
+            let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO income (account, id, body) VALUES (?1, ?2, ?3)")?;
+            insert.execute(params![row.account.as_str(), row.transaction_id.cast_signed(), encode(row)?])?;
+        }
         put(&transaction, COUNTERS, 1, &changes.counters)?;
         Ok(transaction.commit()?)
     }
@@ -208,6 +228,12 @@ impl ExchangeRecord {
                      WHERE account = ?1 ORDER BY sequence DESC LIMIT 1 OFFSET ?2)",
                 )?
                 .execute(params![account.as_str(), CLOSED_KEPT])?;
+            transaction
+                .prepare_cached(
+                    "DELETE FROM income WHERE account = ?1 AND id <= (SELECT id FROM income WHERE account = ?1
+                     ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                )?
+                .execute(params![account.as_str(), INCOME_KEPT])?;
         }
         Ok(transaction.commit()?)
     }
@@ -239,6 +265,7 @@ impl ExchangeRecord {
 const NEWEST_TRADES: &str = "SELECT body FROM trade WHERE account = ?1 ORDER BY trade_id DESC, order_id DESC LIMIT ?2";
 const TRADES_BEFORE: &str = "SELECT body FROM trade WHERE account = ?1 AND trade_id < ?2 ORDER BY trade_id DESC, order_id DESC";
 const NEWEST_CLOSED: &str = "SELECT body FROM closed_order WHERE account = ?1 ORDER BY sequence DESC LIMIT ?2";
+const NEWEST_INCOME: &str = "SELECT body FROM income WHERE account = ?1 ORDER BY id DESC LIMIT ?2";
 
 const ACCOUNT: &str = "INSERT INTO account (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body";
 const OPEN_ORDER: &str = "INSERT INTO open_order (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body";
@@ -310,7 +337,8 @@ mod tests {
     /// Two accounts that traded in turns: `trades` each, and as many ended orders.
     fn filled(path: &Path, trades: u64) -> ExchangeRecord {
         let accounts = NAMES.map(|name| AccountId::new(name).unwrap());
-        let row = |account| AccountRow { account, owner: 0, hedge: false, wallet: 0.into(), symbols: Vec::new() };
+        let row =
+            |account| AccountRow { account, owner: 0, hedge: false, wallet: 0.into(), symbols: Vec::new(), margin: Default::default() };
         let in_turns = || (0..trades * 2).map(|id| (accounts[(id % 2) as usize], id));
         let mut record = ExchangeRecord::open(path).unwrap();
         let changes = Changes {
@@ -349,7 +377,7 @@ mod tests {
     fn the_newest_rows_are_found_without_sorting() {
         let folder = tempfile::tempdir().unwrap();
         let record = filled(&folder.path().join("exchange.db"), 1);
-        for sql in [NEWEST_TRADES, NEWEST_CLOSED] {
+        for sql in [NEWEST_TRADES, NEWEST_CLOSED, NEWEST_INCOME] {
             let mut statement = record.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let steps = statement.query_map(params!["a", 10], |row| row.get::<_, String>(3)).unwrap();
             let plan: Vec<String> = steps.map(Result::unwrap).collect();

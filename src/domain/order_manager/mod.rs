@@ -2,6 +2,7 @@
 //! an order `Unknown` until the venue's definite word, takes fills in any order and twice, and opens in CancelOnly until
 //! the account is reconciled with its venue. It holds the last gate's checks; it sends nothing itself.
 
+mod funds;
 mod order;
 mod recover;
 #[cfg(test)]
@@ -151,6 +152,7 @@ pub struct OrderManager {
     /// When the venue was last asked for everything, and what it showed then that the books do not have.
     checked: Timestamp,
     doubts: Vec<Finding>,
+    doubted: Timestamp,
     started: Timestamp,
     sent: u64,
     fills: u64,
@@ -177,6 +179,7 @@ impl OrderManager {
             account_told: Timestamp::ZERO,
             checked: Timestamp::ZERO,
             doubts: Vec::new(),
+            doubted: Timestamp::ZERO,
             started: Timestamp::ZERO,
             sent: state.orders,
             fills: state.fills,

@@ -12,7 +12,7 @@ use super::super::recovery::AccountState;
 use super::super::risk::AccountBook;
 use super::super::time::Timestamp;
 use super::order::Order;
-use super::{CHECK_EVERY, Effect, OrderManager, Out, Phase, QUERY_EVERY};
+use super::{ANSWER_DEADLINE, CHECK_EVERY, Effect, OrderManager, Out, Phase, QUERY_EVERY};
 
 /// What our rounding of a partial close may differ from the venue's, over ten thousand of them (1e-8 each), and more.
 const WALLET_TOLERANCE: Money = Money(rust_decimal::Decimal::from_parts(1, 0, 0, false, 2));
@@ -28,7 +28,6 @@ impl OrderManager {
     /// Back to CancelOnly, and ask. Orders on their way keep their status: their answers may still come.
     pub(super) fn recover(&mut self, now: Timestamp, out: &mut Out) {
         self.phase = Phase::Recovering { asked: now, snapshot_seen: false, awaited: vec![] };
-        self.doubts.clear();
         let every = self.trades_wanted(|_| true);
         self.ask(now, every, out);
     }
@@ -85,13 +84,21 @@ impl OrderManager {
         };
         let mut found = reconcile::compare(self.account, &open, &self.positions, venue);
         found.retain(counts);
-        if !found.is_empty() && found == self.doubts {
+        if self.is_told_again(now, found) {
             return self.recover(now, out);
         }
-        self.doubts = found;
         if !self.doubts.is_empty() {
             self.checked = now - (CHECK_EVERY - QUERY_EVERY);
         }
+    }
+
+    /// Whether what differs, if anything does, differed the same way a while ago. Two answers to questions of one moment are one.
+    fn is_told_again(&mut self, now: Timestamp, found: Vec<Finding>) -> bool {
+        if found != self.doubts {
+            (self.doubts, self.doubted) = (found, now);
+            return false;
+        }
+        !self.doubts.is_empty() && now.since(self.doubted) >= QUERY_EVERY
     }
 
     pub(super) fn snapshot(&mut self, now: Timestamp, venue: &VenueSnapshot, out: &mut Out) {
@@ -99,6 +106,7 @@ impl OrderManager {
             // One that is older than the memory of trades was booked in its time, or the positions will say that it was not.
             self.booked_if_new(now, trade.clone(), out);
         }
+        self.book_funds(now, &venue.funds, out);
         if self.is_ready() {
             return self.compare(now, venue, out);
         }
@@ -113,6 +121,9 @@ impl OrderManager {
             .map(|order| (order.order.client_order_id, order.order.symbol))
             .collect();
         let found = reconcile::compare(self.account, &open, &self.positions, venue);
+        if !self.believes(now, &found) {
+            return;
+        }
         let mut awaited: Vec<ClientOrderId> = Vec::new();
         let mut adopted = Vec::new();
         for finding in &found {
@@ -158,6 +169,20 @@ impl OrderManager {
         let row = Record::Reconciled { account: self.account, findings, wallet: self.positions.wallet(), adopted };
         out.persist(vec![row], vec![]);
         self.phase = Phase::Recovering { asked: now, snapshot_seen: true, awaited };
+    }
+
+    /// The books are replaced by the venue's only when it said the same twice, apart: a read side that lags shows an account as
+    /// it was, and what it lacks would be booked twice when it comes (F24). What was there before us needs no second look.
+    fn believes(&mut self, now: Timestamp, found: &[Finding]) -> bool {
+        let replaces = |finding: &&Finding| matches!(finding, Finding::PositionDiffers { .. } | Finding::WalletDiffers { .. });
+        let doubts: Vec<Finding> = found.iter().filter(replaces).cloned().collect();
+        if !self.met || doubts.is_empty() || self.is_told_again(now, doubts) {
+            self.doubts.clear();
+            return true;
+        }
+        // The tick asks again when a question's time is over: that is a second from now.
+        self.phase = Phase::Recovering { asked: now - (ANSWER_DEADLINE - QUERY_EVERY), snapshot_seen: false, awaited: vec![] };
+        false
     }
 
     /// A venue that keeps no entry price leaves ours, or what the market says that the holding is worth.

@@ -37,6 +37,8 @@ fn a_holding_from_before_us_is_taken_over_at_the_markets_price_and_is_no_fault()
     // From then on it is ours, and a difference is one.
     desk.on(3, Input::Reconnected);
     desk.venue(4, shown("1000", vec![holding("1.5")]));
+    desk.on(1_010, Input::Tick);
+    desk.venue(1_020, shown("1000", vec![holding("1.5")]));
     assert_eq!(desk.faults, [FaultClass::Data]);
     assert_eq!(desk.manager.positions().position(symbol(), PositionSide::Both).entry_price(), Some("90".parse().unwrap()));
 }

@@ -494,12 +494,21 @@ fn the_venue_decides_a_position_that_trades_do_not_explain() {
     let quantity: Quantity = "-3".parse().unwrap();
     let entry_price = "90".parse().unwrap();
     let position = VenuePosition { symbol: symbol(), position_side: PositionSide::Both, quantity, entry_price, closable: None };
-    desk.venue(0, VenueEvent::SnapshotIs(VenueSnapshot { positions: vec![position], ..VenueSnapshot::default() }));
+    let shown = VenueEvent::SnapshotIs(VenueSnapshot { positions: vec![position], ..VenueSnapshot::default() });
+    desk.venue(0, shown.clone());
+    desk.venue(10, shown.clone());
+    assert!(desk.position().is_zero() && !desk.manager.is_ready(), "answers of one moment are one");
+    desk.sent.clear();
+    desk.on(1_010, Input::Tick);
+    assert!(matches!(desk.sent[..], [VenueCommand::Snapshot { .. }]), "asked again, a second later: {:?}", desk.sent);
+    desk.venue(1_020, shown);
     assert_eq!(desk.position(), quantity);
     assert_eq!(desk.faults, [FaultClass::Data]);
     assert_eq!(desk.replayed().positions.net(symbol()), quantity, "the rows alone say so too");
 }
 
+#[path = "funds_tests.rs"]
+mod funds;
 #[path = "loss_tests.rs"]
 mod loss;
 #[path = "spot_tests.rs"]

@@ -42,6 +42,11 @@ impl OrderManager {
             VenueEvent::OrderIs { client_order_id, order } => self.order_is(now, client_order_id, order, out),
             VenueEvent::SnapshotIs(snapshot) => self.snapshot(now, &snapshot, out),
             VenueEvent::LeverageIs { .. } => {}
+            VenueEvent::LookAgain { .. } => {
+                if self.is_ready() {
+                    self.ask_for_everything(now, out);
+                }
+            }
             VenueEvent::CommandFailed { command, why } => {
                 out.push(Effect::Fault { class: FaultClass::Transport, detail: format!("{command}: {why}") });
             }

@@ -11,7 +11,9 @@ use crate::domain::ids::{AccountId, ClientOrderId};
 use crate::domain::instrument::{Instrument, InstrumentKind, Ticks};
 use crate::domain::money::Money;
 use crate::domain::order::{PositionSide, Side};
+use crate::domain::time::Timestamp;
 
+use super::margin::MarginState;
 use super::report::{OrderView, TradeView};
 
 /// Binance books balances to eight places.
@@ -53,6 +55,16 @@ pub struct Leg {
     /// What the open lots cost, signed like them.
     #[serde(with = "rust_decimal::serde::str")]
     pub cost: Decimal,
+    /// The part of the wallet that stands behind this position alone, while it is isolated.
+    #[serde(default, with = "rust_decimal::serde::str")]
+    pub isolated: Decimal,
+    /// Realised since the position was opened, fees apart; and the fees.
+    #[serde(default, with = "rust_decimal::serde::str")]
+    pub realized: Decimal,
+    #[serde(default, with = "rust_decimal::serde::str")]
+    pub paid: Decimal,
+    #[serde(default)]
+    pub updated_at: Timestamp,
 }
 
 impl Leg {
@@ -79,12 +91,22 @@ impl Leg {
 
     #[must_use]
     pub fn entry_price(&self, unit: &Unit) -> Decimal {
-        if self.lots == 0 { Decimal::ZERO } else { (self.cost / (Decimal::from(self.lots) * unit.step)).round_dp(ENTRY_PLACES).normalize() }
+        self.per_unit(self.cost, unit)
+    }
+
+    /// Where closing brings back what the position has cost so far, fees and what was realised included.
+    #[must_use]
+    pub fn break_even_price(&self, unit: &Unit) -> Decimal {
+        self.per_unit(self.cost + self.paid - self.realized, unit)
+    }
+
+    fn per_unit(&self, amount: Decimal, unit: &Unit) -> Decimal {
+        if self.lots == 0 { Decimal::ZERO } else { (amount / (Decimal::from(self.lots) * unit.step)).round_dp(ENTRY_PLACES).normalize() }
     }
 }
 
 /// `part ⁄ whole` of an amount, to the venue's places; the whole of it exactly.
-fn share(amount: Decimal, part: i64, whole: i64) -> Decimal {
+pub(super) fn share(amount: Decimal, part: i64, whole: i64) -> Decimal {
     if part == whole {
         return amount;
     }
@@ -102,6 +124,8 @@ pub fn fee_of(value: Decimal, rate: Decimal) -> Decimal {
 pub struct Slot {
     pub leverage: u8,
     pub hedge: bool,
+    /// Each position here has margin of its own (perpetuals).
+    pub isolated: bool,
     pub net: Leg,
     pub long: Leg,
     pub short: Leg,
@@ -121,6 +145,7 @@ impl Slot {
         Self {
             leverage,
             hedge,
+            isolated: false,
             net: Leg::default(),
             long: Leg::default(),
             short: Leg::default(),
@@ -166,20 +191,26 @@ impl Slot {
         }
     }
 
-    /// The margin that the position and the open orders hold at this mark: the worse of all buys and of all sells filled.
+    /// The margin that the position and the open orders hold at this mark.
     #[must_use]
     pub fn margin(&self, unit: &Unit, mark: Ticks, extra_buys: i128, extra_sells: i128) -> Decimal {
-        let (buys, sells) = (self.open_buys + extra_buys, self.open_sells + extra_sells);
         if unit.spot {
-            return self.net.cost + unit.money(buys);
+            return self.net.cost + unit.money(self.open_buys + extra_buys);
         }
+        self.exposure(unit, mark, extra_buys, extra_sells) / Decimal::from(self.leverage.max(1))
+    }
+
+    /// What the position and the open orders are worth at this mark: the worse of all buys and of all sells filled.
+    #[must_use]
+    pub fn exposure(&self, unit: &Unit, mark: Ticks, extra_buys: i128, extra_sells: i128) -> Decimal {
+        let (buys, sells) = (self.open_buys + extra_buys, self.open_sells + extra_sells);
         let value = |leg: &Leg| i128::from(leg.lots) * i128::from(mark.0);
         let net = value(&self.net);
         let one_way = (net + buys).abs().max((net - sells).abs());
         let hedged = value(&self.long).abs() + value(&self.short).abs();
         // In hedge mode there is no net position, and buys and sells open different legs: both count.
         let worst = if self.hedge { hedged + buys + sells } else { one_way };
-        unit.money(worst) / Decimal::from(self.leverage.max(1))
+        unit.money(worst)
     }
 
     /// Open profit at this mark; a spot holding's counts only when it is sold.
@@ -217,6 +248,8 @@ pub struct Account {
     /// Orders that ended, newest last, for queries.
     pub closed: VecDeque<OrderView>,
     pub trades: VecDeque<TradeView>,
+    /// What only perpetuals have.
+    pub margin: MarginState,
 }
 
 impl Account {
@@ -231,6 +264,7 @@ impl Account {
             open: BTreeMap::new(),
             closed: VecDeque::new(),
             trades: VecDeque::new(),
+            margin: MarginState::default(),
         }
     }
 
@@ -245,8 +279,17 @@ impl Account {
             Side::Buy => (trade.lots, trade.value),
             Side::Sell => (-trade.lots, -trade.value),
         };
-        let realized = self.slot_mut(symbol, 1).leg_mut(trade.position_side).trade(signed.0, signed.1);
+        let slot = self.slot_mut(symbol, 1);
+        let (isolated, leverage) = (slot.isolated, slot.leverage);
+        let leg = slot.leg_mut(trade.position_side);
+        let before = *leg;
+        let realized = leg.trade(signed.0, signed.1);
+        leg.note_trade(&before, realized, trade);
+        if isolated {
+            leg.move_isolated(&before, signed.0, leverage);
+        }
         self.wallet += realized - trade.fee;
+        self.margin.updated_at = trade.at;
         realized
     }
 }
@@ -259,4 +302,5 @@ pub struct BookedTrade {
     pub lots: i64,
     pub value: Decimal,
     pub fee: Decimal,
+    pub at: Timestamp,
 }

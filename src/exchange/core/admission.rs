@@ -168,13 +168,17 @@ impl Exchange {
         if needs > Decimal::ZERO && needs > self.available(order.account) { Err(Reject::Margin) } else { Ok(()) }
     }
 
-    /// What an account can still put up as margin.
+    /// What an account can still put up as margin. An isolated position's margin is spent, and its profit is its own.
     pub(super) fn available(&self, account: usize) -> Decimal {
         let account = &self.accounts[account];
         let mut free = account.wallet;
         for (index, slot) in account.slots.iter().filter(|(_, slot)| !slot.is_idle()) {
             let market = &self.markets[*index];
             let Some(mark) = market.reference() else { continue };
+            if slot.isolated {
+                free -= slot.isolated_wallet() + self.margin_of(market, slot).open_order_initial;
+                continue;
+            }
             if !market.unit.spot {
                 free += slot.unrealized(&market.unit, mark);
             }
@@ -183,23 +187,14 @@ impl Exchange {
         free
     }
 
-    pub(super) fn set_leverage(&mut self, account: usize, symbol: Symbol, leverage: u8) -> VenueEvent {
-        let failed = |why: String| VenueEvent::CommandFailed { command: format!("set leverage of {symbol}"), why };
-        let Some(index) = self.symbol_index(symbol) else { return failed("-1121 Invalid symbol.".to_owned()) };
-        let max = self.markets[index].instrument.max_leverage;
-        if leverage == 0 || leverage > max {
-            return failed(format!("-4028 Leverage {leverage} is not valid: expected 1 to {max}"));
+    pub(super) fn set_leverage(&mut self, now: Timestamp, account: usize, symbol: Symbol, leverage: u8) -> VenueEvent {
+        match self.change_leverage(now, self.accounts[account].id, symbol, leverage) {
+            Ok(_) => VenueEvent::LeverageIs { symbol, leverage },
+            Err(reject) => {
+                let (code, message) = reject.words(false);
+                VenueEvent::CommandFailed { command: format!("set leverage of {symbol} to {leverage}"), why: format!("{code} {message}") }
+            }
         }
-        let starting = self.starting_leverage(index);
-        let before = self.accounts[account].slot_mut(index, starting).leverage;
-        let free_before = self.available(account);
-        self.accounts[account].slot_mut(index, starting).leverage = leverage;
-        if leverage < before && self.available(account) < Decimal::ZERO && free_before >= Decimal::ZERO {
-            self.accounts[account].slot_mut(index, starting).leverage = before;
-            return failed(format!("-2019 Margin is insufficient for leverage {leverage}."));
-        }
-        self.changes.account(account);
-        VenueEvent::LeverageIs { symbol, leverage }
     }
 
     /// External lots that trade before an order which joins now.

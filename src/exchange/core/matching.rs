@@ -1,5 +1,7 @@
 //! Matching: an order on its way through the opposite side, the trades that come of it, and what becomes of the rest.
 
+use rust_decimal::Decimal;
+
 use crate::domain::instrument::{Lots, Ticks};
 use crate::domain::money::{Money, Price};
 use crate::domain::order::{EndReason, Fill, SelfTradePrevention, Side, TimeInForce, VenueEvent};
@@ -7,7 +9,7 @@ use crate::domain::time::Timestamp;
 
 use super::account::{BookedTrade, Slot, fee_of};
 use super::orders::{Order, QUEUE_UNKNOWN, is_better};
-use super::report::TradeView;
+use super::report::{AccountReason, TradeView};
 use super::{Exchange, ExchangeOutput};
 
 /// Who is next on the opposite side.
@@ -201,7 +203,7 @@ impl Exchange {
         let market = &self.markets[symbol];
         let mark = market.instrument.price(market.reference()?);
         let band = market.instrument.price_band.0;
-        let (buy, sell) = (rust_decimal::Decimal::ONE + band, rust_decimal::Decimal::ONE - band);
+        let (buy, sell) = (Decimal::ONE + band, Decimal::ONE - band);
         match side {
             Side::Buy => market.instrument.ticks(market.instrument.price_down(Price(mark.0 * buy))),
             Side::Sell => market.instrument.ticks(market.instrument.price_up(Price(mark.0 * sell))),
@@ -282,7 +284,7 @@ impl Exchange {
         let account = &mut self.accounts[order.account];
         account.slot_mut(symbol, leverage);
         let (side, position_side) = (order.side, order.position_side);
-        let realized = account.book_trade(symbol, &BookedTrade { side, position_side, lots: execution.lots, value, fee });
+        let realized = account.book_trade(symbol, &BookedTrade { side, position_side, lots: execution.lots, value, fee, at: now });
         if account.trades.len() >= self.config.trades_kept {
             account.trades.pop_front();
         }
@@ -290,6 +292,8 @@ impl Exchange {
         self.changes.account(order.account);
         self.changes.trade(&trade);
         self.report_trade(now, symbol, order, &trade);
+        self.note_trade_income(now, order.account, symbol, &trade);
+        self.report_account(now, order.account, AccountReason::Order, Some(symbol), Decimal::ZERO);
         self.accounts[order.account].trades.push_back(trade);
         out.push(ExchangeOutput { account: fill.account, event: VenueEvent::Filled(fill) });
     }

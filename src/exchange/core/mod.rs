@@ -25,6 +25,7 @@ mod admission;
 mod candle;
 mod external;
 mod inferred;
+pub mod margin;
 mod market;
 mod matching;
 mod orders;
@@ -52,6 +53,7 @@ use crate::domain::time::Timestamp;
 pub use account::AccountSetup;
 use account::{Account, Unit};
 use external::External;
+use margin::Perpetual;
 use orders::{OpenOrders, Order};
 pub use reject::Reject;
 use report::{ExecutionType, OrderView, ReportLog};
@@ -120,6 +122,8 @@ struct Market {
     orders: OpenOrders,
     last: Option<Ticks>,
     mark: Option<Ticks>,
+    /// What only a perpetual has.
+    perpetual: Perpetual,
 }
 
 impl Market {
@@ -140,6 +144,9 @@ pub struct Exchange {
     account_indices: BTreeMap<AccountId, usize>,
     next_order_id: u64,
     next_trade_id: u64,
+    next_transaction_id: u64,
+    /// When `tick` has something to do again.
+    next_second: Timestamp,
     changes: ChangeLog,
     reports: ReportLog,
 }
@@ -157,6 +164,8 @@ impl Exchange {
             account_indices: BTreeMap::new(),
             next_order_id: 1,
             next_trade_id: 1,
+            next_transaction_id: 1,
+            next_second: Timestamp::ZERO,
         }
     }
 
@@ -169,6 +178,7 @@ impl Exchange {
         self.symbol_indices.insert(instrument.symbol, index);
         self.markets.push(Market {
             unit: Unit::of(&instrument),
+            perpetual: Perpetual::of(&instrument),
             instrument,
             external: External::default(),
             orders: OpenOrders::default(),
@@ -249,7 +259,7 @@ impl Exchange {
                 out.push(ExchangeOutput { account, event: VenueEvent::SnapshotIs(snapshot) });
             }
             VenueCommand::SetLeverage { symbol, leverage } => {
-                let event = self.set_leverage(index, *symbol, *leverage);
+                let event = self.set_leverage(now, index, *symbol, *leverage);
                 out.push(ExchangeOutput { account, event });
             }
         }

@@ -39,6 +39,7 @@ impl Exchange {
             wallet: Money(holder.wallet),
             beside_holdings: false,
             trades: wanted_of(holder, trades),
+            funds: Vec::new(),
         }
     }
 

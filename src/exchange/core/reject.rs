@@ -1,6 +1,7 @@
 //! The exchange's definite refusals, in Binance's numbers and words: USD-M has a number for each, spot says most of them
 //! under -1013 and -2010.
 
+use super::margin::UsdmReject;
 use super::spot::SpotReject;
 
 /// Why the exchange refuses an order.
@@ -32,6 +33,14 @@ pub enum Reject {
     Margin,
     /// What only spot refuses.
     Spot(SpotReject),
+    /// What only USD-M refuses.
+    Usdm(UsdmReject),
+}
+
+impl From<UsdmReject> for Reject {
+    fn from(reject: UsdmReject) -> Self {
+        Self::Usdm(reject)
+    }
 }
 
 pub const UNKNOWN_ORDER: i32 = -2011;
@@ -71,6 +80,7 @@ impl Reject {
             Self::TooManyStops => (-4045, "Reach max stop order limit."),
             Self::Margin => (-2019, "Margin is insufficient."),
             Self::Spot(reject) => reject.words(),
+            Self::Usdm(reject) => reject.words(),
         }
     }
 
@@ -91,7 +101,12 @@ impl Reject {
             Self::WouldTake => (-2010, "Order would immediately match and take."),
             Self::Margin => (-2010, "Account has insufficient balance for requested action."),
             Self::ReduceOnly | Self::PositionSideMismatch => (-1106, "Parameter 'reduceOnly' or 'positionSide' sent when not required."),
-            Self::UnknownSymbol | Self::UnknownAccount | Self::UnknownOrder | Self::CannotFillWhole | Self::Spot(_) => self.usdm(),
+            Self::UnknownSymbol
+            | Self::UnknownAccount
+            | Self::UnknownOrder
+            | Self::CannotFillWhole
+            | Self::Spot(_)
+            | Self::Usdm(_) => self.usdm(),
         }
     }
 }

@@ -146,6 +146,7 @@ pub enum AccountReason {
     MarginTransfer,
     AdminDeposit,
     InsuranceClear,
+    MarginTypeChange,
 }
 
 /// One asset of an account. USD-M: `free` is the wallet balance, `locked` is zero.
@@ -154,6 +155,16 @@ pub struct BalanceView {
     pub asset: Asset,
     pub free: Money,
     pub locked: Money,
+}
+
+/// One margin asset of a USD-M account as the user stream shows it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct WalletChange {
+    pub asset: Asset,
+    pub wallet: Money,
+    pub cross_wallet: Money,
+    /// The change apart from profit and fees.
+    pub change: Money,
 }
 
 /// One position as the user stream shows it.
@@ -198,9 +209,19 @@ pub enum UserEvent {
         asset: Asset,
         delta: Money,
     },
+    /// USD-M: a wallet or a position changed.
+    Margin {
+        reason: AccountReason,
+        /// What changed, complete for each asset and position named.
+        wallets: Vec<WalletChange>,
+        positions: Vec<PositionChange>,
+    },
     Leverage {
         symbol: Symbol,
         leverage: u8,
+    },
+    MultiAssets {
+        on: bool,
     },
 }
 

@@ -11,6 +11,7 @@ use crate::domain::instrument::Ticks;
 use crate::domain::money::Money;
 
 use super::account::{Account, AccountSetup, Leg, Slot};
+use super::margin::{IncomeRow, MarginRow};
 use super::orders::Order;
 use super::report::{OrderView, TradeView};
 use super::{Exchange, Market};
@@ -24,12 +25,17 @@ pub struct AccountRow {
     #[serde(with = "rust_decimal::serde::str")]
     pub wallet: Decimal,
     pub symbols: Vec<SlotRow>,
+    /// What only perpetuals have; an older record has none.
+    #[serde(default, skip_serializing_if = "MarginRow::is_empty")]
+    pub margin: MarginRow,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SlotRow {
     pub symbol: Symbol,
     pub leverage: u8,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub isolated: bool,
     pub net: Leg,
     pub long: Leg,
     pub short: Leg,
@@ -60,6 +66,8 @@ pub struct MarketRow {
 pub struct Counters {
     pub next_order_id: u64,
     pub next_trade_id: u64,
+    #[serde(default)]
+    pub next_transaction_id: u64,
 }
 
 /// What changed, complete for each thing named.
@@ -71,13 +79,19 @@ pub struct Changes {
     pub gone: Vec<u64>,
     pub closed: Vec<ClosedRow>,
     pub trades: Vec<TradeView>,
+    pub income: Vec<IncomeRow>,
     pub counters: Counters,
 }
 
 impl Changes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.accounts.is_empty() && self.open.is_empty() && self.gone.is_empty() && self.closed.is_empty() && self.trades.is_empty()
+        self.accounts.is_empty()
+            && self.open.is_empty()
+            && self.gone.is_empty()
+            && self.closed.is_empty()
+            && self.trades.is_empty()
+            && self.income.is_empty()
     }
 }
 
@@ -90,6 +104,8 @@ pub struct SavedState {
     pub closed: Vec<ClosedRow>,
     /// Ascending by trade id.
     pub trades: Vec<TradeView>,
+    /// Of each account oldest first.
+    pub income: Vec<IncomeRow>,
     pub markets: Vec<MarketRow>,
     pub counters: Counters,
 }
@@ -113,11 +129,18 @@ pub(super) struct ChangeLog {
     orders: BTreeSet<(u64, usize, u32)>,
     closed: Vec<ClosedRow>,
     trades: Vec<TradeView>,
+    income: Vec<IncomeRow>,
 }
 
 impl ChangeLog {
     pub(super) fn new(on: bool) -> Self {
-        Self { on, accounts: BTreeSet::new(), orders: BTreeSet::new(), closed: Vec::new(), trades: Vec::new() }
+        Self { on, accounts: BTreeSet::new(), orders: BTreeSet::new(), closed: Vec::new(), trades: Vec::new(), income: Vec::new() }
+    }
+
+    pub(super) fn income(&mut self, row: &IncomeRow) {
+        if self.on {
+            self.income.push(*row);
+        }
     }
 
     pub(super) fn account(&mut self, account: usize) {
@@ -154,7 +177,8 @@ impl Exchange {
             accounts: accounts.into_iter().map(|index| self.account_row(&self.accounts[index])).collect(),
             closed: std::mem::take(&mut self.changes.closed),
             trades: std::mem::take(&mut self.changes.trades),
-            counters: Counters { next_order_id: self.next_order_id, next_trade_id: self.next_trade_id },
+            income: std::mem::take(&mut self.changes.income),
+            counters: self.counters(),
             ..Changes::default()
         };
         for (id, symbol, slot) in orders {
@@ -185,9 +209,14 @@ impl Exchange {
             open,
             closed: closed.collect(),
             trades,
+            income: self.accounts.iter().flat_map(|account| account.margin.income.iter().copied()).collect(),
             markets: self.market_rows(),
-            counters: Counters { next_order_id: self.next_order_id, next_trade_id: self.next_trade_id },
+            counters: self.counters(),
         }
+    }
+
+    const fn counters(&self) -> Counters {
+        Counters { next_order_id: self.next_order_id, next_trade_id: self.next_trade_id, next_transaction_id: self.next_transaction_id }
     }
 
     #[must_use]
@@ -235,6 +264,11 @@ impl Exchange {
         }
         self.next_order_id = saved.counters.next_order_id.max(1);
         self.next_trade_id = saved.counters.next_trade_id.max(1);
+        self.next_transaction_id = saved.counters.next_transaction_id.max(1);
+        for row in saved.income {
+            let account = self.known(row.account)?;
+            self.accounts[account].margin.income.push_back(row);
+        }
         self.drain_changes();
         Ok(())
     }
@@ -246,8 +280,10 @@ impl Exchange {
         }
         self.open_account(row.account, AccountSetup { deposit: Money(row.wallet), owner: row.owner, hedge: row.hedge });
         let account = self.known(row.account)?;
+        self.accounts[account].margin.restore(&row.margin);
         for (index, slot) in slots {
-            let restored = Slot { net: slot.net, long: slot.long, short: slot.short, ..Slot::new(slot.leverage, row.hedge) };
+            let (net, long, short, isolated) = (slot.net, slot.long, slot.short, slot.isolated);
+            let restored = Slot { net, long, short, isolated, ..Slot::new(slot.leverage, row.hedge) };
             self.accounts[account].slots.insert(index, restored);
         }
         Ok(())
@@ -265,18 +301,21 @@ impl Exchange {
         let slot = |(index, slot): (&usize, &Slot)| SlotRow {
             symbol: self.markets[*index].instrument.symbol,
             leverage: slot.leverage,
+            isolated: slot.isolated,
             net: slot.net,
             long: slot.long,
             short: slot.short,
         };
-        let says_something =
-            |(index, slot): &(&usize, &Slot)| slot.legs().next().is_some() || slot.leverage != self.starting_leverage(**index);
+        let says_something = |(index, slot): &(&usize, &Slot)| {
+            slot.legs().next().is_some() || slot.isolated || slot.leverage != self.starting_leverage(**index)
+        };
         AccountRow {
             account: account.id,
             owner: account.owner,
             hedge: account.hedge,
             wallet: account.wallet,
             symbols: account.slots.iter().filter(says_something).map(slot).collect(),
+            margin: account.margin.row(),
         }
     }
 

@@ -230,7 +230,7 @@ impl ExchangeHandle {
         }
     }
 
-    /// Listens to the user events of these accounts, beside whoever else does. A listener that lags more than
+    /// Listens to the user events of these accounts (of all, where none is named), beside whoever else does. A listener that lags more than
     /// `USER_BACKLOG_MAX` events is cut off.
     ///
     /// # Errors

@@ -125,8 +125,15 @@ struct Reader {
 
 /// Somebody who listens to accounts' user events.
 struct UserReader {
+    /// Empty: all.
     accounts: Vec<AccountId>,
     sender: tokio::sync::mpsc::Sender<Arc<UserReport>>,
+}
+
+impl UserReader {
+    fn hears(&self, account: AccountId) -> bool {
+        self.accounts.is_empty() || self.accounts.contains(&account)
+    }
 }
 
 /// A caller that waits for the answer to its own command: which outputs of the batch are its.
@@ -340,6 +347,7 @@ impl Shell {
             self.publish(frame);
         }
         self.frames = frames;
+        self.exchange.tick(now, &mut self.outputs);
     }
 
     fn publish(&mut self, frame: MarketFrame) {
@@ -393,8 +401,7 @@ impl Shell {
             let report = Arc::new(report);
             // One that does not keep up is cut: what it missed it would not know of.
             self.user_readers.retain(|reader| {
-                !reader.sender.is_closed()
-                    && (!reader.accounts.contains(&report.account) || reader.sender.try_send(Arc::clone(&report)).is_ok())
+                !reader.sender.is_closed() && (!reader.hears(report.account) || reader.sender.try_send(Arc::clone(&report)).is_ok())
             });
         }
     }

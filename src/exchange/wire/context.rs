@@ -1,11 +1,12 @@
 //! What a handler knows of its request beside the parameters: who asks, when, for which product, and the way to the engine.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::domain::ids::AccountId;
 use crate::domain::time::Timestamp;
+use crate::exchange::core::Exchange;
 use crate::exchange::shell::Desk;
 
 use super::accounts::Key;
@@ -36,6 +37,8 @@ pub struct Context {
     /// The client wants times in microseconds.
     pub microseconds: bool,
     pub(super) freshness: Option<Freshness>,
+    /// The engine that reads are answered from, where it is not the present one.
+    pub(super) stale: Option<Arc<Mutex<Exchange>>>,
 }
 
 impl Context {
@@ -78,6 +81,11 @@ impl Context {
     /// # Errors
     /// As `call`.
     pub async fn read<T: Send + 'static>(&self, work: impl FnOnce(&mut Desk<'_>) -> T + Send + 'static) -> Result<T, Problem> {
-        self.call(work).await
+        let Some(past) = self.stale.clone() else { return self.call(work).await };
+        self.call(move |desk| {
+            let mut exchange = past.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&mut Desk { exchange: &mut exchange, now: desk.now, outputs: &mut Vec::new(), record: desk.record })
+        })
+        .await
     }
 }

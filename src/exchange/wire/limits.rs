@@ -27,8 +27,8 @@ const ADDRESSES_MAX: usize = 4_096;
 pub struct OrderInterval {
     pub length: Duration,
     pub max: u32,
-    /// `10S`: behind `X-MBX-ORDER-COUNT-`.
-    pub letter: &'static str,
+    /// `x-mbx-order-count-10s`.
+    pub header: &'static str,
     /// `SECOND` and 10, as `rateLimits` writes it.
     pub unit: &'static str,
     pub count: u32,
@@ -51,8 +51,8 @@ impl LimitRules {
             spot: true,
             weight_per_minute: 6_000,
             orders: [
-                OrderInterval { length: Duration::from_secs(10), max: 100, letter: "10S", unit: "SECOND", count: 10 },
-                OrderInterval { length: DAY, max: 200_000, letter: "1D", unit: "DAY", count: 1 },
+                OrderInterval { length: Duration::from_secs(10), max: 100, header: "x-mbx-order-count-10s", unit: "SECOND", count: 10 },
+                OrderInterval { length: DAY, max: 200_000, header: "x-mbx-order-count-1d", unit: "DAY", count: 1 },
             ],
             enforced: true,
         }
@@ -64,8 +64,8 @@ impl LimitRules {
             spot: false,
             weight_per_minute: 2_400,
             orders: [
-                OrderInterval { length: Duration::from_secs(10), max: 300, letter: "10S", unit: "SECOND", count: 10 },
-                OrderInterval { length: MINUTE, max: 1_200, letter: "1M", unit: "MINUTE", count: 1 },
+                OrderInterval { length: Duration::from_secs(10), max: 300, header: "x-mbx-order-count-10s", unit: "SECOND", count: 10 },
+                OrderInterval { length: MINUTE, max: 1_200, header: "x-mbx-order-count-1m", unit: "MINUTE", count: 1 },
             ],
             enforced: true,
         }
@@ -122,12 +122,14 @@ pub struct Limits {
     rules: LimitRules,
     addresses: HashMap<IpAddr, Address>,
     orders: BTreeMap<AccountId, [Window; 2]>,
+    /// A ban that was asked for.
+    everybody_until: Option<Timestamp>,
 }
 
 impl Limits {
     #[must_use]
     pub fn new(rules: LimitRules) -> Self {
-        Self { rules, addresses: HashMap::new(), orders: BTreeMap::new() }
+        Self { rules, addresses: HashMap::new(), orders: BTreeMap::new(), everybody_until: None }
     }
 
     #[must_use]
@@ -141,8 +143,9 @@ impl Limits {
     /// 429 above the limit, 418 while banned.
     pub fn request(&mut self, now: Timestamp, peer: IpAddr, weight: u32) -> Result<u32, Problem> {
         let (spot, max, enforced) = (self.rules.spot, self.rules.weight_per_minute, self.rules.enforced);
+        let everybody = self.everybody_until.filter(|until| now < *until);
         let address = self.address(now, peer);
-        if let Some(until) = address.banned_until {
+        if let Some(until) = everybody.or(address.banned_until) {
             if now < until {
                 return Err(Problem::banned(spot, peer, until));
             }
@@ -175,9 +178,9 @@ impl Limits {
         self.add(now, peer, 0)
     }
 
-    /// Shuts an address out whatever it did: a fault on demand.
-    pub fn ban(&mut self, now: Timestamp, peer: IpAddr, until: Timestamp) {
-        self.address(now, peer).banned_until = Some(until);
+    /// Shuts every address out whatever it did: a fault on demand.
+    pub fn ban_all(&mut self, until: Timestamp) {
+        self.everybody_until = Some(until);
     }
 
     /// Counts new orders before they are looked at.
@@ -283,6 +286,14 @@ mod tests {
             now = until;
         }
         assert_eq!(status(limits.request(now, HOME, 1)), 200);
+    }
+
+    #[test]
+    fn a_ban_that_was_asked_for_ends_by_itself() {
+        let mut limits = Limits::new(LimitRules::spot());
+        limits.ban_all(START + Duration::from_secs(5));
+        assert_eq!(status(limits.request(START, HOME, 1)), 418);
+        assert_eq!(status(limits.request(START + Duration::from_secs(5), HOME, 1)), 200);
     }
 
     #[test]

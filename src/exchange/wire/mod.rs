@@ -33,16 +33,27 @@
 pub mod accounts;
 pub mod auth;
 mod context;
+pub mod faults;
+mod faults_http;
+mod http;
 pub mod limits;
+mod listener;
+pub mod market;
 pub mod parameters;
 mod problem;
 mod route;
+mod server;
 pub mod spot;
+pub mod users;
 mod venue;
+mod ws_api;
 
 pub use accounts::{Key, KeyError, Keys, Permissions};
 pub use context::{Context, Transport};
 pub use parameters::{Manners, Parameters};
 pub use problem::Problem;
 pub use route::{Amount, Answer, Found, Json, Route, Routes, Security, Verb};
-pub use venue::{Ask, Dialect, Product, Proof, Served, Venue, VenueConfig};
+pub use server::{ServeError, WireServer, unknown_path};
+pub use users::{Ear, Heard, UserHub, UserQueue, UserTicket};
+pub use venue::{Ask, Dialect, Product, Proof, Reply, Served, Venue, VenueConfig};
+pub use ws_api::EncodeEvent;

@@ -217,6 +217,12 @@ impl Route {
         self
     }
 
+    /// Whether it can count as new orders at all.
+    #[must_use]
+    pub const fn counts_orders(&self) -> bool {
+        !matches!(self.orders, Amount::Fixed(0))
+    }
+
     pub(super) fn handle(&self, context: Context, parameters: Parameters) -> BoxFuture<'static, Answer> {
         (self.handler)(context, parameters)
     }
