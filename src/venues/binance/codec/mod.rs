@@ -10,5 +10,6 @@ pub mod outcome;
 pub mod product;
 pub mod read;
 pub mod request;
+pub mod snapshot;
 pub mod trading;
 pub mod translate;

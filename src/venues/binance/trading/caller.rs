@@ -227,10 +227,9 @@ impl Caller {
     async fn lane(&self) -> Result<Lane, LaneError> {
         loop {
             let kept = lock(&self.lanes).pop();
-            match kept {
-                Some(mut lane) if lane.is_usable() => return Ok(lane),
-                Some(_) => {}
-                None => return Lane::open(&self.host.origin).await,
+            let Some(mut lane) = kept else { return Lane::open(&self.host.origin).await };
+            if lane.is_usable() {
+                return Ok(lane);
             }
         }
     }

@@ -158,7 +158,7 @@ async fn funds(account: &Account, caller: &Caller, purpose: Purpose) -> Vec<crat
     let Some(since) = account.ledger_due() else { return Vec::new() };
     let Ok(request) = caller.product().income(since) else { return Vec::new() };
     match caller.body(purpose, &request).await {
-        Ok(body) => match ledger(caller.product(), &body) {
+        Ok(body) => match ledger(caller.product(), &account.instruments(), &body) {
             Ok(funds) => {
                 account.ledger_read();
                 funds
