@@ -343,6 +343,10 @@ impl State {
                 OrderRejected { account, client_order_id: *client_order_id, code: *code, message }.emit();
                 self.answered(*client_order_id, Some(message));
             }
+            VenueEvent::NotSent { client_order_id, why } => {
+                self.sent_at.remove(client_order_id);
+                self.traces.answered(*client_order_id, Some(why));
+            }
             VenueEvent::OutcomeUnknown { client_order_id, why } => {
                 OrderUnknown { account, client_order_id: *client_order_id, why }.emit();
                 self.traces.unknown(*client_order_id, why);

@@ -4,9 +4,12 @@
 pub mod backtest;
 mod control;
 mod embedded;
+mod embedded_market;
 mod hub;
+mod keys;
 mod last_resort;
 pub mod memory;
+mod places;
 mod reload;
 pub mod run;
 mod safety;

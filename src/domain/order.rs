@@ -430,6 +430,11 @@ pub enum VenueEvent {
         message: String,
         at: Timestamp,
     },
+    /// It did not leave: something of ours held it back.
+    NotSent {
+        client_order_id: ClientOrderId,
+        why: String,
+    },
     /// No definite answer: time-out, 5xx, broken connection.
     OutcomeUnknown {
         client_order_id: ClientOrderId,

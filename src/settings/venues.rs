@@ -470,6 +470,14 @@ impl super::Settings {
         listed.iter().find(|spec| spec.name == symbol).and_then(|spec| spec.venue).unwrap_or(standard)
     }
 
+    /// Where symbols come from the data, accounts that name no venue go to the side of the exchange inside that lists them.
+    pub fn trade_where_listed(&mut self, listed: &[crate::domain::instrument::Instrument]) {
+        let only_spot = !listed.is_empty() && listed.iter().all(|instrument| instrument.kind == InstrumentKind::Spot);
+        if self.symbols == super::Symbols::FromData && only_spot {
+            self.accounts.iter_mut().filter(|account| !account.venue_named).for_each(|account| account.venue = embedded_spot());
+        }
+    }
+
     /// Orders go to this machine or to a testnet.
     pub(super) fn refuse_live_money(&self, problems: &mut Vec<Problem>) {
         let mut told: Vec<VenueId> = Vec::new();

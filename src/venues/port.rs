@@ -22,6 +22,12 @@ pub enum Heard {
     Event(VenueEvent),
 }
 
+/// The last look before an order's bytes leave.
+pub trait Gate: Send + Sync {
+    /// What it gives is kept until the venue has answered about the order; `None` holds the order back.
+    fn enter(&self, reduce_only: bool) -> Option<Box<dyn Send>>;
+}
+
 /// A venue that trades.
 pub trait Venue: Send + Sync + 'static {
     /// Hands an account's command over without waiting; its answer comes on the account's stream.

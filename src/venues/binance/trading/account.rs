@@ -1,6 +1,7 @@
 //! One account at a venue, as its connections share it: who it is, what is asked for it and how often, what its orders are called
 //! there. It holds no socket; whoever has one holds this.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::domain::time::Timestamp;
 use crate::venues::binance::codec::outcome::Failure;
 use crate::venues::binance::codec::translate::Translator;
 use crate::venues::binance::sign::Credentials;
+use crate::venues::port::Gate;
 
 /// What an account is made of.
 pub struct AccountParts {
@@ -27,6 +29,7 @@ pub struct AccountParts {
     pub orders_per_second: u32,
     pub recv_window: Duration,
     pub clock_offset_max: Duration,
+    pub gate: Arc<dyn Gate>,
 }
 
 pub struct Account {
@@ -40,6 +43,9 @@ pub struct Account {
     translator: Mutex<Translator>,
     rate: Mutex<OrderRate>,
     clock_offset_max: Duration,
+    gate: Arc<dyn Gate>,
+    /// Symbols of others that something was open on at the last look.
+    elsewhere: Mutex<BTreeSet<Symbol>>,
     ledger: Mutex<Ledger>,
 }
 
@@ -58,7 +64,7 @@ const LEDGER_OVERLAP: Duration = Duration::from_secs(3_600);
 impl Account {
     #[must_use]
     pub fn new(parts: AccountParts) -> Arc<Self> {
-        let AccountParts { id, host, streams, credentials, instruments, orders_per_second, recv_window, clock_offset_max } = parts;
+        let AccountParts { id, host, streams, credentials, instruments, orders_per_second, recv_window, clock_offset_max, gate } = parts;
         let credentials = Arc::new(credentials);
         let caller = || Caller::new(Arc::clone(&host), Arc::clone(&credentials), recv_window);
         let translator = Translator::new(host.product, id, instruments.load().iter());
@@ -72,6 +78,8 @@ impl Account {
             translator: Mutex::new(translator),
             rate: Mutex::new(rate),
             clock_offset_max,
+            gate,
+            elsewhere: Mutex::default(),
             ledger: Mutex::default(),
         })
     }
@@ -91,10 +99,22 @@ impl Account {
         self.translator.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the account may trade.
+    /// What the account may trade, and what else it had an order on when its orders were last listed.
     #[must_use]
-    pub fn symbols(&self) -> Vec<Symbol> {
-        self.instruments.load().iter().map(|instrument| instrument.symbol).collect()
+    pub fn symbols(&self) -> BTreeSet<Symbol> {
+        let traded = self.instruments.load().iter().map(|instrument| instrument.symbol).collect::<BTreeSet<Symbol>>();
+        &traded | &self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every symbol that an order is open on.
+    pub fn open_on(&self, symbols: impl Iterator<Item = Symbol>) {
+        *self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner) = symbols.collect();
+    }
+
+    /// The last look before an order's bytes leave.
+    #[must_use]
+    pub fn enter(&self, reduce_only: bool) -> Option<Box<dyn Send>> {
+        self.gate.enter(reduce_only)
     }
 
     #[must_use]

@@ -25,6 +25,14 @@ const BUDGET_WAIT_MAX: Duration = Duration::from_secs(61);
 /// The share that a machine has of a venue's clock after which it asks again.
 pub const CLOCK_EVERY: Duration = Duration::from_secs(30);
 
+/// An order that has no connection within this time is not sent: a later one would be another order.
+const LANE_WAIT_MAX: Duration = Duration::from_millis(250);
+/// No venue has this code: the request did not leave.
+pub const NOT_SENT: i32 = 0;
+
+/// Asked right before the bytes leave, each time; what it gives is kept until the answer is there.
+pub type Pass<'p> = &'p (dyn Fn() -> Option<Box<dyn Send>> + Send + Sync);
+
 /// The daemon's clocks, handed in.
 #[derive(Clone)]
 pub struct Times {
@@ -176,15 +184,23 @@ impl Caller {
     /// # Errors
     /// When nothing was, or the venue refused the request's time twice.
     pub async fn reply(&self, purpose: Purpose, request: &Request) -> Result<Reply, Failure> {
-        match self.once(purpose, request).await {
+        self.reply_past(purpose, request, None).await
+    }
+
+    /// The same for what has to pass the gate.
+    ///
+    /// # Errors
+    /// As above, and when the gate is closed.
+    pub async fn reply_past(&self, purpose: Purpose, request: &Request, pass: Option<Pass<'_>>) -> Result<Reply, Failure> {
+        match self.once(purpose, request, pass).await {
             Ok(reply) if self.is_skewed(&reply) => {
                 // It surely had no effect, and the next one will be in time.
                 self.host.distrust_clock();
-                self.measure_clock().await?;
-                self.once(purpose, request).await
+                self.measure_clock().await.map_err(|failure| not_sent(&failure.to_string()))?;
+                self.once(purpose, request, pass).await
             }
             // A question may be asked again on a new connection: the old one had ended unseen.
-            Err(Failure::Unknown { .. }) if !request.changes => self.once(purpose, request).await,
+            Err(Failure::Unknown { .. }) if !request.changes => self.once(purpose, request, pass).await,
             other => other,
         }
     }
@@ -193,19 +209,27 @@ impl Caller {
         reply.status >= 400 && matches!(outcome::failure(self.product(), answer(reply)), Failure::ClockSkew { .. })
     }
 
-    async fn once(&self, purpose: Purpose, request: &Request) -> Result<Reply, Failure> {
+    async fn once(&self, purpose: Purpose, request: &Request, pass: Option<Pass<'_>>) -> Result<Reply, Failure> {
         self.wait_for_budget(purpose, request).await?;
         let weight = Weight { host: &self.host, weight: request.weight, settled: false };
-        let mut lane = self.lane().await.map_err(|error| not_sent(&error))?;
+        let mut lane = match pass {
+            None => self.lane().await.map_err(|error| not_sent(&error.to_string()))?,
+            Some(_) => tokio::time::timeout(LANE_WAIT_MAX, self.lane())
+                .await
+                .map_err(|_| not_sent(&format!("no connection within {LANE_WAIT_MAX:?}")))?
+                .map_err(|error| not_sent(&error.to_string()))?,
+        };
         // Signed last: time has passed while it waited.
         let bytes = self.bytes(request);
+        let closed = || not_sent("the halt gate is closed");
+        let _leaving = pass.map(|pass| pass().ok_or_else(closed)).transpose()?;
         let reply = lane.exchange(bytes.as_bytes()).await;
         if lane.is_alive() {
             self.keep(lane);
         }
         weight.settle(reply.as_ref().ok());
         reply.map_err(|error| match error {
-            LaneError::NotSent(_) => not_sent(&error),
+            LaneError::NotSent(why) => not_sent(&why),
             LaneError::Lost(why) => Failure::silence(why),
         })
     }
@@ -217,7 +241,7 @@ impl Caller {
             let retry_after = Some(wait.until.since(now));
             if request.orders > 0 || wait.until.since(began) > BUDGET_WAIT_MAX {
                 // Nothing left; an order that would leave a minute late is another order.
-                return Err(Failure::RateLimited { code: -1003, message: format!("not sent: {wait}"), retry_after, banned: false });
+                return Err(Failure::RateLimited { code: NOT_SENT, message: wait.to_string(), retry_after, banned: false });
             }
             tokio::time::sleep(wait.until.since(now).max(Duration::from_millis(1))).await;
         }
@@ -263,7 +287,7 @@ impl Caller {
         self.wait_for_budget(Purpose::Order, &request).await?;
         let weight = Weight { host: &self.host, weight: request.weight, settled: false };
         // The connection is there before the time is taken: a handshake is no part of the trip.
-        let mut lane = self.lane().await.map_err(|error| not_sent(&error))?;
+        let mut lane = self.lane().await.map_err(|error| not_sent(&error.to_string()))?;
         let began = self.host.times.steady();
         let reply = lane.exchange(self.bytes(&request).as_bytes()).await;
         let ended = self.host.times.steady();
@@ -282,7 +306,7 @@ impl Caller {
     /// # Errors
     /// When nobody is there.
     pub async fn warm_up(&self) -> Result<(), Failure> {
-        let lane = self.lane().await.map_err(|error| not_sent(&error))?;
+        let lane = Lane::open(&self.host.origin).await.map_err(|error| not_sent(&error.to_string()))?;
         self.keep(lane);
         Ok(())
     }
@@ -324,6 +348,6 @@ pub fn read<'a, T: Deserialize<'a>>(product: Product, body: &'a [u8]) -> Result<
     outcome::read(product, Answer { status: 200, retry_after: None, body })
 }
 
-fn not_sent(error: &LaneError) -> Failure {
-    Failure::Busy { code: 0, message: format!("not sent: {error}") }
+fn not_sent(why: &str) -> Failure {
+    Failure::Busy { code: NOT_SENT, message: why.to_owned() }
 }

@@ -39,12 +39,16 @@ const HELD_MAX: Duration = Duration::from_secs(5);
 /// Trades this much older than the socket may have been told before it was there.
 const SOCKET_MARGIN: Duration = Duration::from_secs(2);
 
+/// Connections opened before they are needed: an entry and its stop and target leave together.
+const LANES_WARM: usize = 3;
+
 /// What was begun here and is done.
 enum Finished {
     Command { done: Done, snapshot: Option<u64> },
     Socket { id: SocketId, socket: Result<UserSocket, String> },
     Kept(Kept),
-    Clock,
+    /// Nothing to tell.
+    Quiet,
 }
 
 struct Socket {
@@ -105,6 +109,14 @@ impl Link {
     /// The clock is asked before anything is signed by it; the socket opens meanwhile with what our own says.
     fn start(&mut self) {
         self.measure_clock();
+        for _ in 0..LANES_WARM {
+            let account = Arc::clone(&self.account);
+            self.running.push(Box::pin(async move {
+                // Whoever needs one opens it otherwise, and says why it could not.
+                let _ = account.trading.warm_up().await;
+                Finished::Quiet
+            }));
+        }
         let now = self.account.now();
         self.machine.start(now, &mut self.effects);
         self.carry();
@@ -158,7 +170,7 @@ impl Link {
             Finished::Kept(Kept::Yes) => self.input(Input::KeyKept),
             Finished::Kept(Kept::No) => self.input(Input::KeyNotKept),
             Finished::Kept(Kept::Gone) => self.input(Input::KeyExpired),
-            Finished::Clock => {}
+            Finished::Quiet => {}
         }
     }
 
@@ -305,7 +317,7 @@ impl Link {
             if let Err(failure) = account.trading.measure_clock().await {
                 tracing::warn!(target: "ringfence::venues", account = %account.id, %failure, "the venue's clock could not be read");
             }
-            Finished::Clock
+            Finished::Quiet
         }));
     }
 

@@ -2,7 +2,7 @@
 //! says (F01, F02, F08).
 
 use super::account::Account;
-use super::caller::{Caller, answer};
+use super::caller::{Caller, NOT_SENT, Pass, answer};
 use super::lane::Reply;
 use super::snapshot;
 use super::user_stream::Receipt;
@@ -42,7 +42,7 @@ pub async fn perform(account: &Account, caller: &Caller, purpose: Purpose, comma
 
 /// A request that the product does not have is the venue's no.
 fn unsupported(error: &Unsupported) -> Failure {
-    Failure::Refused { code: 0, message: error.to_string() }
+    Failure::Refused { code: NOT_SENT, message: error.to_string() }
 }
 
 async fn ask(caller: &Caller, purpose: Purpose, request: Result<Request, Unsupported>) -> Result<Reply, Failure> {
@@ -55,10 +55,19 @@ fn as_answer(reply: &Result<Reply, Failure>) -> Result<Answer<'_>, Failure> {
 
 async fn place(account: &Account, caller: &Caller, purpose: Purpose, order: &NewOrder) -> Done {
     account.translator().sending(order);
-    let reply = ask(caller, purpose, caller.product().place(order)).await;
+    let enter = || account.enter(order.reduce_only);
+    // The kill switch's own orders are what the gate is closed for.
+    let pass: Option<Pass<'_>> = if purpose == Purpose::Kill { None } else { Some(&enter) };
+    let reply = match caller.product().place(order) {
+        Ok(request) => caller.reply_past(purpose, &request, pass).await,
+        Err(error) => Err(unsupported(&error)),
+    };
     let Heard { events, failure } = account.translator().placed(account.now(), order, as_answer(&reply));
     if let Some(failure) = &failure {
         account.refused(failure);
+        if failure.is_definite() && failure.words().0 == NOT_SENT {
+            return VenueEvent::NotSent { client_order_id: order.client_order_id, why: failure.words().1.to_owned() }.into();
+        }
     }
     let algo = caller.product().is_algo(order.kind);
     let owed = events.iter().filter_map(|event| match event {
@@ -146,18 +155,9 @@ fn told(id: ClientOrderId, Heard { mut events, failure }: Heard) -> Done {
 /// Every order on that symbol, or on all that the account trades or has something open on. Each symbol is tried whatever became
 /// of the others.
 async fn cancel_all(account: &Account, caller: &Caller, purpose: Purpose, symbol: Option<Symbol>) -> Done {
-    let known = symbol.map_or_else(|| account.symbols(), |symbol| vec![symbol]);
-    let mut failed = cancel_on(caller, purpose, &known).await;
-    if symbol.is_none() {
-        // Somebody may have traded elsewhere by hand.
-        match snapshot::symbols_with_orders(caller, purpose).await {
-            Ok(others) => {
-                let others: Vec<Symbol> = others.into_iter().filter(|symbol| !known.contains(symbol)).collect();
-                failed.extend(cancel_on(caller, purpose, &others).await);
-            }
-            Err(failure) => failed.push(failure.to_string()),
-        }
-    }
+    // Where somebody trades elsewhere by hand, the snapshot behind this shows it, and the next try has it in its list.
+    let symbols = symbol.map_or_else(|| account.symbols().into_iter().collect(), |symbol| vec![symbol]);
+    let failed = cancel_on(caller, purpose, &symbols).await;
     if failed.is_empty() {
         return Done::default();
     }

@@ -2,7 +2,6 @@
 //! answers are not of one moment, so what is held is asked for before and behind the trades, and again until both agree. It asks;
 //! what the answers say the codec reads.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::account::Account;
@@ -91,19 +90,8 @@ async fn open_orders(account: &Account, caller: &Caller, purpose: Purpose) -> Re
             }
         }
     }
+    account.open_on(orders.iter().map(|order| order.symbol));
     Ok(orders)
-}
-
-/// The symbols that the account has any order open on.
-pub async fn symbols_with_orders(caller: &Caller, purpose: Purpose) -> Result<BTreeSet<Symbol>, Failure> {
-    let mut symbols = BTreeSet::new();
-    let plain = list(caller, purpose, caller.product().open_orders(None)).await?;
-    symbols.extend(read::<Vec<OrderAnswer<'_>>>(caller.product(), &plain)?.iter().filter_map(|order| order.symbol.symbol()));
-    if caller.product().capabilities().conditional == Conditional::AlgoService {
-        let algos = list(caller, purpose, caller.product().open_algos(None)).await?;
-        symbols.extend(read::<Vec<AlgoAnswer<'_>>>(caller.product(), &algos)?.iter().filter_map(|order| order.symbol.symbol()));
-    }
-    Ok(symbols)
 }
 
 async fn list(caller: &Caller, purpose: Purpose, request: Result<Request, Unsupported>) -> Result<Vec<u8>, Failure> {
