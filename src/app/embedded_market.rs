@@ -3,29 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use rust_decimal::Decimal;
-
 use crate::cli::Failure;
 use crate::domain::ids::Symbol;
 use crate::domain::instrument::{Instrument, InstrumentKind};
 use crate::domain::market_data::{Candle, MarketFrame};
-use crate::domain::money::{Price, Quantity};
 use crate::domain::time::Timestamp;
-use crate::exchange::instruments;
 use crate::exchange::shell::OpenMarket;
 use crate::exchange::sources::MarketSource;
 use crate::exchange::sources::replay::ReplayMarket;
 use crate::exchange::sources::synthetic::{Synthetic, SyntheticConfig, SyntheticSymbol};
 use crate::settings::{MarketSource as Source, Settings, SymbolSpec, VenueKind};
-
-/// Where a symbol that nobody described opens: any price does, this one has room for both sides of the tick.
-const OPENS_AT: i64 = 100;
-/// A calm large coin's second-to-second deviation, in millionths.
-const VOLATILITY: u32 = 150;
-/// What stands at the best price and what a small trade is worth, in quote currency.
-const TOUCH_VALUE: i64 = 100_000;
-const TRADE_VALUE: i64 = 500;
-const TRADES_PER_SECOND: u32 = 14;
 
 /// The market of one product.
 pub struct Market {
@@ -114,8 +101,7 @@ impl MarketSource for Part {
 
 /// One generated symbol: the standard one of that name, else one made from its instrument, with the settings' deviations.
 fn synthetic(spec: &SymbolSpec, kind: InstrumentKind) -> SyntheticSymbol {
-    let standard = SyntheticConfig::standard(0).symbols.into_iter().find(|one| one.instrument.symbol == spec.name);
-    let mut symbol = standard.unwrap_or_else(|| unknown(spec.name, kind));
+    let mut symbol = SyntheticSymbol::named(kind, spec.name);
     symbol.instrument = spec.instrument.apply(symbol.instrument);
     symbol.instrument.kind = kind;
     let wish = &spec.synthetic;
@@ -125,18 +111,4 @@ fn synthetic(spec: &SymbolSpec, kind: InstrumentKind) -> SyntheticSymbol {
     symbol.trade = wish.trade.unwrap_or(symbol.trade);
     symbol.trades_per_second = wish.trades_per_second.unwrap_or(symbol.trades_per_second);
     symbol
-}
-
-fn unknown(name: Symbol, kind: InstrumentKind) -> SyntheticSymbol {
-    let instrument = instruments::bundled(kind, name).unwrap_or_else(|| instruments::inferred(kind, name, 2, 2));
-    let opens_at = Price(Decimal::from(OPENS_AT));
-    let worth = |value: i64| Quantity(Decimal::from(value) / Decimal::from(OPENS_AT));
-    SyntheticSymbol {
-        touch: instrument.quantity_down(worth(TOUCH_VALUE)),
-        trade: instrument.quantity_down(worth(TRADE_VALUE)),
-        instrument,
-        opens_at,
-        volatility_millionths: VOLATILITY,
-        trades_per_second: TRADES_PER_SECOND,
-    }
 }

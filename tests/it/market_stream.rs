@@ -17,7 +17,9 @@ use ringfence::exchange::instruments::bundled;
 use ringfence::exchange::shell::Clock;
 use ringfence::exchange::sources::MarketSource;
 use ringfence::exchange::sources::synthetic::{Synthetic, SyntheticConfig};
-use ringfence::exchange::stream::{ExchangeFloor, FloorGone, MarketFloor, ServeError, serve};
+use ringfence::exchange::stream::{
+    ExchangeFloor, FloorGone, MarketFloor, MarketWire, MarketWireConfig, Outlet, PrivateStreams, ServeError, serve,
+};
 use ringfence::exchange::{ExchangeConfig, RunningExchange, ShellConfig};
 use ringfence::venues::binance::connection::{ConnectError, ConnectionError, MarketConnection, Utf8Bytes, connect};
 use ringfence::venues::binance::market::{Decoded, Decoder};
@@ -34,18 +36,20 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 const NOW: Timestamp = Timestamp::from_millis(1_723_110_000_000);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A floor whose market is what the test says.
+/// A floor whose market is what the test says, and whose clock runs with the test's.
 struct FakeFloor {
     readers: watch::Sender<Vec<mpsc::Sender<Arc<MarketFrame>>>>,
     gone: Mutex<bool>,
     book: DepthSnapshot,
-    asked: Mutex<Vec<(Symbol, Duration, usize)>>,
+    kind: InstrumentKind,
+    start: tokio::time::Instant,
 }
 
 impl FakeFloor {
-    fn new() -> Arc<Self> {
+    fn new(kind: InstrumentKind) -> Arc<Self> {
         let book = DepthSnapshot { last_id: 160, bids: vec![level(600_000, 5), level(599_999, 7)], asks: vec![level(600_001, 9)] };
-        Arc::new(Self { readers: watch::channel(Vec::new()).0, gone: Mutex::new(false), book, asked: Mutex::default() })
+        let start = tokio::time::Instant::now();
+        Arc::new(Self { readers: watch::channel(Vec::new()).0, gone: Mutex::new(false), book, kind, start })
     }
 
     /// Shows a frame to the newest reader, once there have been `readers` of them.
@@ -55,7 +59,8 @@ impl FakeFloor {
             let readers = within(waiting.wait_for(|all| all.len() >= readers)).await.unwrap();
             readers.last().unwrap().clone()
         };
-        let frame = MarketFrame { symbol: btc(), venue_time: NOW, received_at: NOW, event };
+        let at = self.now();
+        let frame = MarketFrame { symbol: btc(), venue_time: at, received_at: at, event };
         within(reader.send(Arc::new(frame.clone()))).await.unwrap();
         frame
     }
@@ -68,11 +73,11 @@ impl FakeFloor {
 
 impl MarketFloor for FakeFloor {
     fn instruments(&self) -> Vec<Instrument> {
-        vec![instrument(), bundled(InstrumentKind::Spot, Symbol::new("ETHUSDT").unwrap()).unwrap()]
+        vec![bundled(self.kind, btc()).unwrap(), bundled(self.kind, Symbol::new("ETHUSDT").unwrap()).unwrap()]
     }
 
     fn now(&self) -> Timestamp {
-        NOW
+        NOW + Duration::from_millis(u64::try_from(self.start.elapsed().as_millis()).unwrap())
     }
 
     fn subscribe(&self, symbols: &[Symbol]) -> Result<mpsc::Receiver<Arc<MarketFrame>>, FloorGone> {
@@ -92,8 +97,7 @@ impl MarketFloor for FakeFloor {
     }
 
     fn candles(&self, symbol: Symbol, interval: Duration, limit: usize) -> BoxFuture<'_, Result<Vec<Candle>, FloorGone>> {
-        self.asked.lock().unwrap().push((symbol, interval, limit));
-        let candles = (0..limit).map(|index| candle(interval, index)).collect();
+        let candles = if symbol == btc() { (0..limit.min(50)).rev().map(|index| candle(interval, index)).collect() } else { Vec::new() };
         async move { Ok(candles) }.boxed()
     }
 }
@@ -110,8 +114,10 @@ fn level(price: i64, quantity: i64) -> Level {
     Level { price: Ticks(price), quantity: Lots(quantity) }
 }
 
+/// A candle that closed `index` candles before the test began.
 fn candle(interval: Duration, index: usize) -> Candle {
-    let open_time = NOW + interval * u32::try_from(index).unwrap();
+    let length = i64::try_from(interval.as_millis()).unwrap();
+    let open_time = Timestamp::from_millis((NOW.as_millis().div_euclid(length) - 1 - i64::try_from(index).unwrap()) * length);
     Candle {
         open_time,
         close_time: open_time + interval - Duration::from_millis(1),
@@ -147,7 +153,11 @@ struct Served {
 
 impl Served {
     async fn start() -> Self {
-        let floor = FakeFloor::new();
+        Self::of(InstrumentKind::Perpetual).await
+    }
+
+    async fn of(kind: InstrumentKind) -> Self {
+        let floor = FakeFloor::new(kind);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -160,6 +170,10 @@ impl Served {
         within(connect(&format!("ws://{}", self.address), &streams)).await
     }
 
+    async fn open(&self, path: &str) -> Socket {
+        within(tokio_tungstenite::connect_async(format!("ws://{}{path}", self.address))).await.unwrap().0
+    }
+
     fn rest(&self) -> MarketRest {
         MarketRest::new(&format!("http://{}", self.address), InstrumentKind::Perpetual).unwrap()
     }
@@ -169,6 +183,24 @@ impl Served {
         let response = within(client.get(format!("http://{}{path}", self.address)).send()).await.unwrap();
         (response.status().as_u16(), within(response.json()).await.unwrap())
     }
+}
+
+type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
+
+/// The next text of a socket.
+async fn heard(socket: &mut Socket) -> String {
+    loop {
+        match within(socket.next()).await.expect("an open socket").expect("a frame") {
+            Message::Text(text) => return text.to_string(),
+            Message::Ping(_) | Message::Pong(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+async fn ask(socket: &mut Socket, text: &str) -> String {
+    within(socket.send(Message::text(text))).await.unwrap();
+    heard(socket).await
 }
 
 async fn next(connection: &mut MarketConnection) -> Utf8Bytes {
@@ -199,22 +231,17 @@ fn decode(decoder: &mut Decoder, text: &str) -> MarketFrame {
 #[tokio::test]
 async fn what_the_floor_shows_is_what_the_client_decodes() {
     let served = Served::start().await;
-    let streams = ["btcusdt@depth@100ms", "btcusdt@bookTicker", "btcusdt@trade", "btcusdt@markPrice", "btcusdt@kline_5s"];
+    let streams = ["btcusdt@depth@0ms", "btcusdt@bookTicker", "btcusdt@trade", "btcusdt@markPrice"];
     let mut connection = served.connect(&streams).await.unwrap();
     let mut decoder = Decoder::new([&instrument()]).unwrap();
     let diff = DepthUpdate { first_id: 7, final_id: 9, previous_id: Some(6), bids: vec![level(600_000, 0)], asks: vec![] };
-    let events = [
-        MarketEvent::Depth(diff),
-        ticker(10),
-        trade(11),
-        MarketEvent::Mark("60000.12345678".parse().unwrap()),
-        MarketEvent::Candle(candle(Duration::from_secs(5), 0)),
-    ];
+    let events = [MarketEvent::Depth(diff), ticker(10), trade(11), MarketEvent::Mark("60000.12345678".parse().unwrap())];
     for (event, stream) in events.into_iter().zip(streams) {
         let shown = served.floor.show(1, event).await;
         let text = next(&mut connection).await;
         assert!(text.starts_with(&format!("{{\"stream\":\"{stream}\",")), "{text}");
-        assert_eq!(decode(&mut decoder, &text), shown);
+        // A mark is told when it may be, which is a moment later.
+        assert_eq!(decode(&mut decoder, &text).event, shown.event);
     }
 }
 
@@ -239,14 +266,110 @@ async fn a_client_gets_what_it_asked_for_under_the_name_it_used() {
 async fn raw_streams_and_routed_addresses_carry_the_bare_payload() {
     let served = Served::start().await;
     for (count, route) in ["", "/public", "/market"].into_iter().enumerate() {
-        let url = format!("ws://{}{route}/ws/btcusdt@trade", served.address);
-        let (mut socket, _) = within(tokio_tungstenite::connect_async(url)).await.unwrap();
+        let mut socket = served.open(&format!("{route}/ws/btcusdt@trade")).await;
         served.floor.show(1, trade(count as u64)).await;
-        let text = within(socket.next()).await.unwrap().unwrap().into_text().unwrap();
+        let text = heard(&mut socket).await;
         assert!(text.starts_with(r#"{"e":"trade","#), "{text}");
-        within(socket.send(Message::text(r#"{"method":"SUBSCRIBE","params":["btcusdt@depth"],"id":1}"#))).await.unwrap();
-        let text = within(socket.next()).await.unwrap().unwrap().into_text().unwrap();
-        assert!(text.contains("\"code\":2"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn streams_are_chosen_left_and_listed_on_an_open_socket() {
+    let served = Served::start().await;
+    let mut socket = served.open("/ws").await;
+    assert_eq!(
+        ask(&mut socket, r#"{"method":"SUBSCRIBE","params":["btcusdt@trade","btcusdt@depth@0ms"],"id":1}"#).await,
+        r#"{"result":null,"id":1}"#
+    );
+    served.floor.show(1, trade(7)).await;
+    assert!(heard(&mut socket).await.starts_with(r#"{"e":"trade","#));
+    let listed = ask(&mut socket, r#"{"method":"LIST_SUBSCRIPTIONS","id":"list-1"}"#).await;
+    assert_eq!(listed, r#"{"result":["btcusdt@depth@0ms","btcusdt@trade"],"id":"list-1"}"#);
+    assert_eq!(
+        ask(&mut socket, r#"{"method":"UNSUBSCRIBE","params":["btcusdt@depth@0ms"],"id":null}"#).await,
+        r#"{"result":null,"id":null}"#
+    );
+    assert_eq!(ask(&mut socket, r#"{"method":"SET_PROPERTY","params":["combined",true],"id":3}"#).await, r#"{"result":null,"id":3}"#);
+    served.floor.show(1, MarketEvent::Depth(DepthUpdate { first_id: 1, final_id: 2, ..DepthUpdate::default() })).await;
+    served.floor.show(1, trade(8)).await;
+    let text = heard(&mut socket).await;
+    assert!(text.starts_with(r#"{"stream":"btcusdt@trade","data":{"e":"trade","#), "{text}");
+    // Its second is up: five messages a second are spot's, ten USD-M's.
+    assert_eq!(ask(&mut socket, r#"{"method":"GET_PROPERTY","params":["combined"],"id":4}"#).await, r#"{"result":true,"id":4}"#);
+}
+
+#[tokio::test]
+async fn what_means_nothing_is_silent_and_what_is_broken_is_answered() {
+    let served = Served::start().await;
+    // Clients open a socket under a name that exists nowhere.
+    let mut socket = served.open("/ws/0").await;
+    let names = r#"["btcusdt@depth7","dogeusdt@trade","BTCUSDT@trade","!contractInfo","listen-key"]"#;
+    let subscribe = format!(r#"{{"method":"SUBSCRIBE","params":{names},"id":1}}"#);
+    assert_eq!(ask(&mut socket, &subscribe).await, r#"{"result":null,"id":1}"#);
+    for (text, expected) in [
+        ("{", r#"{"error":{"code":3,"msg":"Invalid JSON:"#),
+        (
+            r#"{"method":"SUBSCRIBE","params":["not a stream"],"id":5}"#,
+            r#"{"error":{"code":2,"msg":"Invalid request: invalid stream"},"id":5}"#,
+        ),
+        (&"[".repeat(50_000), r#"{"error":{"code":"#),
+    ] {
+        let answer = ask(&mut socket, text).await;
+        assert!(answer.starts_with(expected), "{answer}");
+    }
+    within(socket.send(Message::binary(vec![0xff, 0xfe, 1]))).await.unwrap();
+    assert!(heard(&mut socket).await.contains("Invalid JSON"));
+    served.floor.show(1, trade(1)).await;
+    assert_eq!(ask(&mut socket, r#"{"method":"LIST_SUBSCRIPTIONS","id":2}"#).await.matches(',').count(), 6);
+}
+
+#[tokio::test]
+async fn a_market_stream_on_another_address_stays_silent() {
+    let served = Served::start().await;
+    let mut market = served.open("/market/stream?streams=btcusdt@bookTicker/btcusdt@aggTrade").await;
+    let mut private = served.open("/private/stream").await;
+    assert_eq!(ask(&mut private, r#"{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":1}"#).await, r#"{"result":null,"id":1}"#);
+    served.floor.show(1, ticker(1)).await;
+    served.floor.show(1, trade(2)).await;
+    assert!(heard(&mut market).await.starts_with(r#"{"stream":"btcusdt@aggTrade""#));
+    assert!(ask(&mut private, r#"{"method":"LIST_SUBSCRIPTIONS","id":2}"#).await.starts_with(r#"{"result":["btcusdt@trade"]"#));
+}
+
+/// Joins `key` and nothing else, and keeps the way to the client.
+struct Accounts(Mutex<Vec<(Vec<String>, Outlet)>>);
+
+impl PrivateStreams for Accounts {
+    fn join(&self, name: &str, events: &[String], outlet: Outlet) -> Option<Box<dyn std::any::Any + Send>> {
+        (name == "key").then(|| {
+            self.0.lock().unwrap().push((events.to_vec(), outlet));
+            Box::new(()) as Box<dyn std::any::Any + Send>
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_listen_key_joins_its_account_on_any_address() {
+    let accounts = Arc::new(Accounts(Mutex::default()));
+    let private = Arc::clone(&accounts) as Arc<dyn PrivateStreams>;
+    let config = MarketWireConfig { private: Some(private), ..MarketWireConfig::of(InstrumentKind::Perpetual) };
+    let wire = MarketWire::new(FakeFloor::new(InstrumentKind::Perpetual), config).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("ws://{}", listener.local_addr().unwrap());
+    tokio::spawn(axum::serve(listener, wire.router()).into_future());
+    for (path, subscribe, events, expected) in [
+        ("/ws/key", None, 0, r#"{"e":"X"}"#),
+        ("/stream?streams=btcusdt@trade/key", None, 0, r#"{"stream":"key","data":{"e":"X"}}"#),
+        ("/private/ws?listenKey=key&events=A/B", None, 2, r#"{"e":"X"}"#),
+        ("/private/stream", Some(r#"{"method":"SUBSCRIBE","params":["key","other"],"id":1}"#), 0, r#"{"stream":"key","data":{"e":"X"}}"#),
+    ] {
+        let (mut socket, _) = within(tokio_tungstenite::connect_async(format!("{base}{path}"))).await.unwrap();
+        if let Some(subscribe) = subscribe {
+            ask(&mut socket, subscribe).await;
+        }
+        let (wanted, outlet) = accounts.0.lock().unwrap().pop().unwrap_or_else(|| panic!("{path} joined nobody"));
+        assert_eq!(wanted.len(), events, "{path}");
+        assert!(outlet.send(r#"{"e":"X"}"#));
+        assert_eq!(heard(&mut socket).await, expected, "{path}");
     }
 }
 
@@ -255,11 +378,12 @@ async fn books_and_candles_come_back_as_they_were() {
     let served = Served::start().await;
     let rest = served.rest();
     assert_eq!(within(rest.depth(&instrument(), 1_000)).await.unwrap(), served.floor.book);
-    let candles = within(rest.klines(btc(), MINUTE, 3)).await.unwrap();
-    assert_eq!(candles, (0..3).map(|index| candle(MINUTE, index)).collect::<Vec<_>>());
-    let seconds = Duration::from_secs(5);
-    assert_eq!(within(rest.klines(btc(), seconds, 1)).await.unwrap(), [candle(seconds, 0)]);
-    assert_eq!(*served.floor.asked.lock().unwrap(), [(btc(), MINUTE, 3), (btc(), seconds, 1)]);
+    for interval in [MINUTE, Duration::from_secs(5)] {
+        let candles = within(rest.klines(btc(), interval, 3)).await.unwrap();
+        // The newest is the one that is open.
+        assert_eq!(candles[..2], [candle(interval, 1), candle(interval, 0)]);
+        assert_eq!(candles[2].open_time, candle(interval, 0).open_time + interval);
+    }
 }
 
 #[tokio::test]
@@ -271,31 +395,34 @@ async fn a_refusal_reaches_the_client_in_the_venues_words() {
     assert!(matches!(&error, RestError::Refused { status: 400, code: -1121, message, .. } if message == "Invalid symbol."), "{error}");
     let error = within(rest.klines(btc(), Duration::from_millis(1_500), 5)).await.unwrap_err();
     assert!(matches!(error, RestError::Interval { .. }), "{error}");
+    let spot = Served::of(InstrumentKind::Spot).await;
     let cases = [
-        ("/fapi/v1/depth", -1102),
-        ("/fapi/v1/depth?symbol=ETHUSDT", -1121),
-        ("/fapi/v1/depth?symbol=BTCUSDT&limit=7", -1130),
-        ("/fapi/v1/depth?symbol=BTCUSDT&limit=x", -1130),
-        ("/fapi/v1/klines?symbol=BTCUSDT", -1102),
-        ("/fapi/v1/klines?symbol=BTCUSDT&interval=7m", -1120),
-        ("/fapi/v1/klines?symbol=BTCUSDT&interval=1m&startTime=1", -1104),
+        (&served, "/fapi/v1/depth", -1102),
+        (&served, "/fapi/v1/depth?symbol=DOGEUSDT", -1121),
+        (&served, "/fapi/v1/depth?symbol=BTCUSDT&limit=7", -1130),
+        (&served, "/fapi/v1/depth?symbol=BTCUSDT&limit=x", -1100),
+        (&served, "/fapi/v1/klines?symbol=BTCUSDT", -1102),
+        (&served, "/fapi/v1/klines?symbol=BTCUSDT&interval=7m", -1120),
+        (&served, "/fapi/v1/aggTrades?symbol=BTCUSDT&startTime=1&endTime=3600002", -1127),
+        (&spot, "/api/v3/klines?symbol=BTCUSDT&interval=1m&timeZone=15", -1130),
+        (&spot, "/api/v3/depth?symbol=BTCUSDT&fast=1", -1101),
+        (&spot, "/api/v3/depth?symbol=BTCUSDT&symbol=BTCUSDT", -1101),
+        (&spot, "/api/v3/depth?symbol=BTCUSDT&symbolStatus=HALT", -1220),
+        (&spot, "/api/v3/ticker", -1102),
+        (&spot, "/api/v3/ticker?symbol=BTCUSDT&windowSize=9d", -1130),
+        (&spot, "/api/v3/ticker/24hr?symbol=BTCUSDT&type=BIG", -1139),
+        (&spot, "/api/v3/ticker/price?symbols=BTCUSDT", -1100),
+        (&spot, "/api/v3/ticker/price?symbols=%5B%22BTCUSDT%22,%22BTCUSDT%22%5D", -1151),
+        (&spot, "/api/v3/exchangeInfo?symbol=BTCUSDT&permissions=SPOT", -1128),
+        (&spot, "/api/v3/referencePrice?symbol=BTCUSDT", -2043),
     ];
-    for (path, code) in cases {
+    for (served, path, code) in cases {
         let (status, body) = served.get(path).await;
         assert_eq!((status, &body["code"]), (400, &Value::from(code)), "{path}: {body}");
     }
     let (status, body) = served.get("/fapi/v1/order").await;
     assert_eq!((status, &body["msg"]), (404, &Value::from("Path /fapi/v1/order, Method GET is invalid")));
-}
-
-#[tokio::test]
-async fn an_unknown_stream_is_refused_and_named() {
-    let served = Served::start().await;
-    for (stream, expected) in [("btcusdt@depth20", "btcusdt@depth20"), ("dogeusdt@trade", "Invalid symbol.")] {
-        let error = served.connect(&["btcusdt@trade", stream]).await.unwrap_err();
-        assert!(matches!(&error, ConnectError::Refused { status: 400, answer, .. } if answer.contains("\"code\":")), "{error}");
-        assert!(error.to_string().contains(expected), "{error}");
-    }
+    assert_eq!(spot.get("/fapi/v1/depth?symbol=BTCUSDT").await.0, 404, "each product has a server of its own");
 }
 
 #[tokio::test]
@@ -303,15 +430,98 @@ async fn exchange_info_tells_the_filters_and_each_product_its_own() {
     let served = Served::start().await;
     let (_, perpetuals) = served.get("/fapi/v1/exchangeInfo").await;
     let symbols = perpetuals["symbols"].as_array().unwrap();
-    assert_eq!(symbols.len(), 1);
-    assert_eq!(symbols[0]["symbol"], "BTCUSDT");
-    let filter = |name: &str| symbols[0]["filters"].as_array().unwrap().iter().find(|filter| filter["filterType"] == name).unwrap();
-    assert_eq!(filter("PRICE_FILTER")["tickSize"], "0.1");
-    assert_eq!(filter("LOT_SIZE")["stepSize"], "0.001");
-    assert_eq!(filter("MIN_NOTIONAL")["notional"], "100");
-    let (_, spot) = served.get("/api/v3/exchangeInfo").await;
-    assert_eq!(spot["symbols"][0]["symbol"], "ETHUSDT");
-    assert_eq!(served.get("/fapi/v1/time").await.1["serverTime"], NOW.as_millis());
+    assert_eq!((symbols.len(), &symbols[0]["symbol"], &symbols[0]["contractType"]), (2, &"BTCUSDT".into(), &"PERPETUAL".into()));
+    let filter = |symbol: &Value, name: &str| {
+        let all = symbol["filters"].as_array().unwrap();
+        all.iter().find(|filter| filter["filterType"] == name).unwrap_or_else(|| panic!("{name} of {symbol}")).clone()
+    };
+    assert_eq!(filter(&symbols[0], "PRICE_FILTER")["tickSize"], "0.10");
+    assert_eq!(filter(&symbols[0], "LOT_SIZE")["stepSize"], "0.001");
+    assert_eq!(filter(&symbols[0], "MIN_NOTIONAL")["notional"], "100");
+    assert_eq!(filter(&symbols[0], "MAX_NUM_ORDERS")["limit"], 200);
+    assert_eq!(filter(&symbols[0], "PERCENT_PRICE")["multiplierUp"], "1.0500");
+    let spot = Served::of(InstrumentKind::Spot).await;
+    let (_, all) = spot.get("/api/v3/exchangeInfo").await;
+    assert_eq!(all["symbols"].as_array().unwrap().len(), 2);
+    let (_, one) = spot.get("/api/v3/exchangeInfo?symbols=%5B%22ETHUSDT%22%5D&showPermissionSets=false").await;
+    let symbol = &one["symbols"][0];
+    assert_eq!((&symbol["symbol"], &symbol["permissionSets"]), (&"ETHUSDT".into(), &serde_json::json!([])));
+    assert_eq!(filter(symbol, "NOTIONAL")["minNotional"], "5.00000000");
+    assert_eq!(filter(symbol, "MAX_NUM_ORDERS")["maxNumOrders"], 200);
+    assert_eq!(filter(symbol, "MAX_NUM_ALGO_ORDERS")["maxNumAlgoOrders"], 5);
+    assert!(served.get("/fapi/v1/time").await.1["serverTime"].as_i64().unwrap() >= NOW.as_millis());
+}
+
+#[tokio::test]
+async fn what_has_traded_is_asked_for_over_http() {
+    let served = Served::of(InstrumentKind::Spot).await;
+    let mut socket = served.open("/ws/btcusdt@trade").await;
+    for id in 1..=4 {
+        served.floor.show(1, trade(id)).await;
+        heard(&mut socket).await;
+    }
+    let (_, trades) = served.get("/api/v3/trades?symbol=BTCUSDT&limit=2").await;
+    assert_eq!(trades.as_array().unwrap().iter().map(|trade| trade["id"].as_i64().unwrap()).collect::<Vec<_>>(), [3, 4]);
+    assert_eq!((&trades[0]["price"], &trades[0]["isBestMatch"]), (&"6000.00000000".into(), &true.into()));
+    let (_, old) = served.get("/api/v3/historicalTrades?symbol=BTCUSDT&fromId=2&limit=1").await;
+    assert_eq!(old[0]["id"], 2);
+    let (_, aggregates) = served.get("/api/v3/aggTrades?symbol=BTCUSDT&fromId=1").await;
+    assert_eq!((&aggregates[0]["f"], &aggregates.as_array().unwrap().last().unwrap()["l"]), (&1.into(), &4.into()));
+    let (_, day) = served.get("/api/v3/ticker/24hr?symbol=BTCUSDT").await;
+    assert_eq!((&day["lastPrice"], &day["lastId"]), (&"6000.00000000".into(), &4.into()));
+    assert!(day["count"].as_i64().unwrap() > 4 && day["highPrice"] == "60010.00000000", "what was before the server began is in it: {day}");
+    let (_, all) = served.get("/api/v3/ticker/price").await;
+    assert_eq!((all.as_array().unwrap().len(), &all[0]["price"]), (2, &"6000.00000000".into()));
+    let (_, touch) = served.get("/api/v3/ticker/bookTicker?symbols=%5B%22BTCUSDT%22%5D").await;
+    assert_eq!(touch[0]["bidPrice"], "6000.00000000");
+    let (_, average) = served.get("/api/v3/avgPrice?symbol=BTCUSDT").await;
+    assert_eq!(average["mins"], 5);
+    for path in
+        ["ticker?symbol=BTCUSDT&windowSize=1h", "ticker/tradingDay?symbol=BTCUSDT", "uiKlines?symbol=BTCUSDT&interval=1M", "executionRules"]
+    {
+        assert_eq!(served.get(&format!("/api/v3/{path}")).await.0, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn usdms_own_questions_are_answered() {
+    let served = Served::start().await;
+    let (_, premium) = served.get("/fapi/v1/premiumIndex?symbol=BTCUSDT").await;
+    assert_eq!((&premium["markPrice"], &premium["interestRate"]), (&"60005.00000000".into(), &"0.00010000".into()));
+    for (path, is_list) in [
+        ("/fapi/v1/premiumIndex", true),
+        ("/fapi/v1/fundingRate?symbol=BTCUSDT", true),
+        ("/fapi/v1/fundingInfo", true),
+        ("/fapi/v1/openInterest?symbol=BTCUSDT", false),
+        ("/futures/data/openInterestHist?symbol=BTCUSDT&period=5m", true),
+        ("/fapi/v1/continuousKlines?pair=BTCUSDT&contractType=PERPETUAL&interval=1m", true),
+        ("/fapi/v1/markPriceKlines?symbol=BTCUSDT&interval=1h", true),
+        ("/fapi/v1/indexPriceKlines?pair=BTCUSDT&interval=1w", true),
+        ("/fapi/v1/premiumIndexKlines?symbol=BTCUSDT&interval=1m", true),
+        ("/fapi/v2/ticker/price?symbol=BTCUSDT", false),
+        ("/fapi/v1/ticker/24hr", true),
+        ("/fapi/v1/ticker/bookTicker?symbol=BTCUSDT", false),
+        ("/fapi/v1/constituents?symbol=BTCUSDT", false),
+        ("/fapi/v1/symbolAdlRisk", true),
+    ] {
+        let (status, body) = served.get(path).await;
+        assert_eq!((status, body.is_array()), (200, is_list), "{path}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_talks_too_much_is_cut() {
+    let served = Served::of(InstrumentKind::Spot).await;
+    let mut socket = served.open("/ws").await;
+    for _ in 0..20 {
+        // The server may hang up while we talk.
+        let _ = within(socket.send(Message::text(r#"{"method":"LIST_SUBSCRIPTIONS","id":1}"#))).await;
+    }
+    let mut answers = 0;
+    while let Some(Ok(Message::Text(_))) = within(socket.next()).await {
+        answers += 1;
+    }
+    assert!(answers <= 5, "{answers}");
 }
 
 #[tokio::test]
@@ -320,8 +530,8 @@ async fn a_client_that_does_not_read_is_cut_and_nobody_else_waits() {
     const FRAMES: usize = 600;
     let levels: Vec<Level> = (0..4_000).map(|index| level(600_000 + index, 1_000_000_000)).collect();
     let served = Served::start().await;
-    let mut slow = served.connect(&["btcusdt@depth"]).await.unwrap();
-    let mut quick = served.connect(&["btcusdt@depth"]).await.unwrap();
+    let mut slow = served.connect(&["btcusdt@depth@0ms"]).await.unwrap();
+    let mut quick = served.connect(&["btcusdt@depth@0ms"]).await.unwrap();
     for id in 0..FRAMES as u64 {
         let diff = DepthUpdate { first_id: id, final_id: id, previous_id: Some(id), bids: levels.clone(), asks: vec![] };
         served.floor.show(1, MarketEvent::Depth(diff)).await;
@@ -339,6 +549,8 @@ async fn stopping_the_server_says_goodbye_and_ends() {
     let served = Served::start().await;
     let mut connection = served.connect(&["btcusdt@trade"]).await.unwrap();
     served.stop.cancel();
+    let farewell = next(&mut connection).await;
+    assert!(farewell.starts_with(r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":"#), "{farewell}");
     let (_, end) = drain(&mut connection).await;
     assert!(matches!(&end, ConnectionError::Closed { code: 1001, reason } if reason == "the exchange is stopping"), "{end}");
     within(served.server).await.unwrap().unwrap();

@@ -53,7 +53,7 @@ pub use context::{Context, Transport};
 pub use parameters::{Manners, Parameters};
 pub use problem::Problem;
 pub use route::{Amount, Answer, Found, Json, Route, Routes, Security, Verb};
-pub use server::{ServeError, WireServer, unknown_path};
+pub use server::{ServeError, WireServer};
 pub use users::{Ear, Heard, UserHub, UserQueue, UserTicket};
 pub use venue::{Ask, Dialect, Product, Proof, Reply, Served, Venue, VenueConfig};
 pub use ws_api::EncodeEvent;
