@@ -101,12 +101,9 @@ impl Reject {
             Self::WouldTake => (-2010, "Order would immediately match and take."),
             Self::Margin => (-2010, "Account has insufficient balance for requested action."),
             Self::ReduceOnly | Self::PositionSideMismatch => (-1106, "Parameter 'reduceOnly' or 'positionSide' sent when not required."),
-            Self::UnknownSymbol
-            | Self::UnknownAccount
-            | Self::UnknownOrder
-            | Self::CannotFillWhole
-            | Self::Spot(_)
-            | Self::Usdm(_) => self.usdm(),
+            Self::UnknownSymbol | Self::UnknownAccount | Self::UnknownOrder | Self::CannotFillWhole | Self::Spot(_) | Self::Usdm(_) => {
+                self.usdm()
+            }
         }
     }
 }

@@ -209,7 +209,8 @@ impl MarketWire {
     /// When an instrument cannot be encoded.
     pub fn new(floor: Arc<dyn MarketFloor>, config: MarketWireConfig) -> Result<Self, StepError> {
         let mut instruments = floor.instruments();
-        instruments.retain(|instrument| instrument.kind == config.naming.product);
+        // The daemon's own server has one address for all that its settings list.
+        instruments.retain(|instrument| config.naming.extended || instrument.kind == config.naming.product);
         let tape = Tape::new(&instruments, config.naming, config.plain, floor.now())?;
         let state = State { tape, hub: Hub::default(), drop_diffs: 0, silent_until: None };
         Ok(Self(Arc::new(Shared {
@@ -228,7 +229,9 @@ impl MarketWire {
     /// The sockets and the public questions under the product's own paths. What is asked for and is neither is not answered here:
     /// give the router a fallback.
     pub fn router(&self) -> Router {
-        self.streams().merge(rest::router(self))
+        let listed = |kind| self.0.naming.product == kind || self.0.state().tape.instruments().any(|instrument| instrument.kind == kind);
+        let products = [InstrumentKind::Spot, InstrumentKind::Perpetual].into_iter().filter(|kind| listed(*kind));
+        products.fold(self.streams(), |router, product| router.merge(rest::router(self, product)))
     }
 
     /// The sockets alone.

@@ -8,6 +8,8 @@ use serde::Serialize;
 use crate::domain::ids::Symbol;
 use crate::domain::instrument::Instrument;
 use crate::domain::money::Ratio;
+use crate::exchange::core::margin::PerpetualRules;
+use crate::exchange::core::spot::SpotFilters;
 use crate::exchange::stream::problem::Problem;
 
 use super::Desk;
@@ -16,6 +18,8 @@ use super::Desk;
 const DELIVERY: i64 = 4_133_404_800_000;
 const ONBOARD: i64 = 1_569_398_400_000;
 const DIGITS: u32 = 8;
+/// Open orders of an account on a symbol, and as many that wait: the engine's own default.
+const ORDERS_MAX: u32 = 200;
 
 const SPOT_ORDER_TYPES: [&str; 7] = ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"];
 const USDM_ORDER_TYPES: [&str; 7] = ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"];
@@ -225,7 +229,11 @@ impl Desk {
         self.parameters.finish()?;
         let server_time = self.now();
         let state = self.shared.state();
-        let listed = state.tape.instruments().filter(|instrument| wanted.as_ref().is_none_or(|wanted| wanted.contains(&instrument.symbol)));
+        let product = self.product;
+        let listed = state
+            .tape
+            .instruments()
+            .filter(|instrument| instrument.kind == product && wanted.as_ref().is_none_or(|wanted| wanted.contains(&instrument.symbol)));
         let text = if self.is_spot() {
             let symbols = listed.map(|instrument| spot_symbol(instrument, shows_permissions)).collect();
             serde_json::to_string(&SpotInfo { timezone: "UTC", server_time, rate_limits: SPOT_RATES, exchange_filters: [], symbols })
@@ -277,7 +285,7 @@ impl Desk {
     pub(super) fn execution_rules(mut self) -> Result<String, Problem> {
         let (wanted, _) = self.spot_choice()?;
         self.parameters.finish()?;
-        let wanted = wanted.unwrap_or_else(|| self.shared.symbols.iter().copied().collect());
+        let wanted = wanted.unwrap_or_else(|| self.symbols().into_iter().collect());
         let symbol_rules: Vec<SymbolRules> = wanted.into_iter().map(|symbol| SymbolRules { symbol, rules: [] }).collect();
         serde_json::to_string(&serde_json::json!({ "symbolRules": symbol_rules })).map_err(|_| Problem::NO_EXCHANGE)
     }
@@ -320,49 +328,53 @@ fn spot_symbol(instrument: &Instrument, shows_permissions: bool) -> SpotSymbol<'
 }
 
 fn spot_filters(instrument: &Instrument) -> Vec<Filter> {
-    let (up, down) = band(instrument.price_band);
-    let step = padded(instrument.quantity_step.0);
+    let rules = SpotFilters::of(instrument);
     vec![
         Filter::PriceFilter {
-            min_price: padded(instrument.price_step.0),
-            max_price: padded(Decimal::from(1_000_000)),
+            min_price: padded(rules.min_price.0),
+            max_price: padded(rules.max_price.0),
             tick_size: padded(instrument.price_step.0),
         },
-        Filter::LotSize { min_qty: padded(instrument.min_quantity.0), max_qty: padded(instrument.max_quantity.0), step_size: step },
-        Filter::IcebergParts { limit: 100 },
+        Filter::LotSize {
+            min_qty: padded(instrument.min_quantity.0),
+            max_qty: padded(instrument.max_quantity.0),
+            step_size: padded(instrument.quantity_step.0),
+        },
+        Filter::IcebergParts { limit: rules.iceberg_parts },
         Filter::MarketLotSize {
             min_qty: padded(Decimal::ZERO),
-            max_qty: padded(instrument.max_quantity.0),
+            max_qty: padded(rules.market_max_quantity.0),
             step_size: padded(Decimal::ZERO),
         },
         Filter::TrailingDelta {
-            min_trailing_above_delta: 10,
-            max_trailing_above_delta: 2_000,
-            min_trailing_below_delta: 10,
-            max_trailing_below_delta: 2_000,
+            min_trailing_above_delta: rules.trailing_above.min,
+            max_trailing_above_delta: rules.trailing_above.max,
+            min_trailing_below_delta: rules.trailing_below.min,
+            max_trailing_below_delta: rules.trailing_below.max,
         },
         Filter::PercentPriceBySide {
-            bid_multiplier_up: up,
-            bid_multiplier_down: down,
-            ask_multiplier_up: up,
-            ask_multiplier_down: down,
-            avg_price_mins: 5,
+            bid_multiplier_up: rules.bid_up,
+            bid_multiplier_down: rules.bid_down,
+            ask_multiplier_up: rules.ask_up,
+            ask_multiplier_down: rules.ask_down,
+            avg_price_mins: rules.average_minutes,
         },
         Filter::Notional {
-            min_notional: padded(instrument.min_notional.0),
+            min_notional: padded(rules.min_notional.0),
             apply_min_to_market: true,
-            max_notional: padded(Decimal::from(9_000_000)),
+            max_notional: padded(rules.max_notional.0),
             apply_max_to_market: false,
-            avg_price_mins: 5,
+            avg_price_mins: rules.average_minutes,
         },
-        Filter::SpotMaxNumOrders { max_num_orders: 200 },
-        Filter::MaxNumOrderLists { max_num_order_lists: 20 },
-        Filter::MaxNumAlgoOrders { max_num_algo_orders: 5 },
-        Filter::MaxNumOrderAmends { max_num_order_amends: 10 },
+        Filter::SpotMaxNumOrders { max_num_orders: rules.max_orders },
+        Filter::MaxNumOrderLists { max_num_order_lists: rules.max_lists },
+        Filter::MaxNumAlgoOrders { max_num_algo_orders: rules.max_algo_orders },
+        Filter::MaxNumOrderAmends { max_num_order_amends: rules.max_amends },
     ]
 }
 
 fn usdm_symbol(instrument: &Instrument, aster: bool) -> UsdmSymbol<'_> {
+    let rules = PerpetualRules::of(instrument);
     UsdmSymbol {
         symbol: instrument.symbol,
         pair: instrument.symbol,
@@ -382,40 +394,36 @@ fn usdm_symbol(instrument: &Instrument, aster: bool) -> UsdmSymbol<'_> {
         underlying_type: "COIN",
         underlying_sub_type: [],
         settle_plan: 0,
-        trigger_protect: "0.0500".to_owned(),
-        liquidation_fee: "0.012500".to_owned(),
-        market_take_bound: "0.05".to_owned(),
+        trigger_protect: format!("{:.4}", rules.trigger_protect.0),
+        liquidation_fee: format!("{:.6}", rules.liquidation_fee.0),
+        market_take_bound: format!("{:.2}", rules.market_take_bound.0),
         max_move_order_limit: 10_000,
-        filters: usdm_filters(instrument, aster),
+        filters: usdm_filters(instrument, &rules, aster),
         order_types: USDM_ORDER_TYPES,
         time_in_force: if aster { ASTER_TIMES_IN_FORCE } else { USDM_TIMES_IN_FORCE },
         permission_sets: [],
     }
 }
 
-fn usdm_filters(instrument: &Instrument, aster: bool) -> Vec<Filter> {
-    let (up, down) = band(instrument.price_band);
+fn usdm_filters(instrument: &Instrument, rules: &PerpetualRules, aster: bool) -> Vec<Filter> {
+    let band = instrument.price_band.0;
     let (tick, step) = (instrument.price_step.0.to_string(), instrument.quantity_step.0.to_string());
     let least = instrument.min_quantity.0.to_string();
     let mut filters = vec![
-        Filter::PriceFilter {
-            min_price: tick.clone(),
-            max_price: (instrument.price_step.0 * Decimal::from(1_000_000_000_i64)).normalize().to_string(),
-            tick_size: tick,
-        },
+        Filter::PriceFilter { min_price: rules.price_min.0.to_string(), max_price: rules.price_max.to_string(), tick_size: tick },
         Filter::LotSize { min_qty: least.clone(), max_qty: instrument.max_quantity.to_string(), step_size: step.clone() },
-        Filter::MarketLotSize { min_qty: least, max_qty: instrument.max_quantity.to_string(), step_size: step },
-        Filter::MaxNumOrders { limit: 200 },
+        Filter::MarketLotSize { min_qty: least, max_qty: rules.market_quantity_max.to_string(), step_size: step },
+        Filter::MaxNumOrders { limit: ORDERS_MAX },
         Filter::MinNotional { notional: instrument.min_notional.to_string() },
-        Filter::PercentPrice { multiplier_up: format!("{:.4}", up.0), multiplier_down: format!("{:.4}", down.0), multiplier_decimal: "4" },
+        Filter::PercentPrice {
+            multiplier_up: format!("{:.4}", Decimal::ONE + band),
+            multiplier_down: format!("{:.4}", (Decimal::ONE - band).max(Decimal::ZERO)),
+            multiplier_decimal: "4",
+        },
         Filter::PositionRiskControl { position_control_side: "NONE" },
     ];
     if aster {
-        filters.push(Filter::AsterMaxNumAlgoOrders { limit: 200 });
+        filters.push(Filter::AsterMaxNumAlgoOrders { limit: ORDERS_MAX });
     }
     filters
-}
-
-fn band(band: Ratio) -> (Ratio, Ratio) {
-    (Ratio(Decimal::ONE + band.0), Ratio((Decimal::ONE - band.0).max(Decimal::ZERO)))
 }

@@ -3,6 +3,7 @@
 
 mod info;
 mod klines;
+mod microseconds;
 mod statistics;
 mod trades;
 mod usdm;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -77,27 +79,33 @@ const USDM_QUESTIONS: [&str; 24] = [
     "symbolAdlRisk",
 ];
 
-pub(super) fn router(wire: &MarketWire) -> Router {
-    let (prefix, questions): (&str, &[&'static str]) = match wire.0.naming.product {
+pub(super) fn router(wire: &MarketWire, product: InstrumentKind) -> Router {
+    let (prefix, questions): (&str, &[&'static str]) = match product {
         InstrumentKind::Spot => ("/api/v3", &SPOT_QUESTIONS),
         InstrumentKind::Perpetual => ("/fapi/v1", &USDM_QUESTIONS),
     };
     let mut router = Router::new();
     let mut add = |path: String, question: &'static str| {
-        let handle = move |State(wire): State<MarketWire>, RawQuery(query): RawQuery| async move {
-            let asked = wire.ask(question, &query.unwrap_or_default()).await;
-            asked.map(as_json)
+        let handle = move |State(wire): State<MarketWire>, RawQuery(query): RawQuery, headers: HeaderMap| async move {
+            let asked = wire.ask(product, question, &query.unwrap_or_default()).await;
+            asked.map(|text| as_json(if in_microseconds(product, &headers) { microseconds::rewrite(&text) } else { text }))
         };
         router = std::mem::take(&mut router).route(&path, get(handle));
     };
     for question in questions {
         add(format!("{prefix}/{question}"), question);
     }
-    if wire.0.naming.product == InstrumentKind::Perpetual {
+    if product == InstrumentKind::Perpetual {
         add("/fapi/v2/ticker/price".to_owned(), "ticker/price");
         add("/futures/data/openInterestHist".to_owned(), "openInterestHist");
     }
     router.with_state(wire.clone())
+}
+
+/// Spot tells its times in microseconds to who asks for it.
+fn in_microseconds(product: InstrumentKind, headers: &HeaderMap) -> bool {
+    let unit = headers.get("x-mbx-time-unit").and_then(|unit| unit.to_str().ok());
+    product == InstrumentKind::Spot && unit.is_some_and(|unit| unit.eq_ignore_ascii_case("microsecond"))
 }
 
 fn as_json(text: String) -> Response {
@@ -106,9 +114,9 @@ fn as_json(text: String) -> Response {
 
 impl MarketWire {
     /// Answers one question, such as `depth`, in JSON.
-    async fn ask(&self, question: &str, query: &str) -> Result<String, Problem> {
-        let parameters = Parameters::parse(self.0.naming.product, query)?;
-        let desk = Desk { shared: Arc::clone(&self.0), parameters };
+    async fn ask(&self, product: InstrumentKind, question: &str, query: &str) -> Result<String, Problem> {
+        let parameters = Parameters::parse(product, query)?;
+        let desk = Desk { shared: Arc::clone(&self.0), product, parameters };
         match question {
             "ping" => desk.finished(|_| "{}".to_owned()),
             "time" => desk.finished(|desk| format!("{{\"serverTime\":{}}}", desk.now())),
@@ -148,16 +156,19 @@ impl MarketWire {
 /// One question on its way.
 struct Desk {
     shared: Arc<Shared>,
+    product: InstrumentKind,
     parameters: Parameters,
 }
 
 impl Desk {
-    fn product(&self) -> InstrumentKind {
-        self.shared.naming.product
+    fn is_spot(&self) -> bool {
+        self.product == InstrumentKind::Spot
     }
 
-    fn is_spot(&self) -> bool {
-        self.product() == InstrumentKind::Spot
+    /// All that the product lists, by name.
+    fn symbols(&self) -> Vec<Symbol> {
+        let state = self.shared.state();
+        state.tape.instruments().filter(|instrument| instrument.kind == self.product).map(|instrument| instrument.symbol).collect()
     }
 
     fn now(&self) -> i64 {
@@ -170,8 +181,10 @@ impl Desk {
     }
 
     fn listed(&self, name: &str) -> Result<Symbol, Problem> {
-        let symbol = Symbol::new(name).ok().filter(|symbol| self.shared.symbols.contains(symbol));
-        symbol.ok_or(Problem::INVALID_SYMBOL)
+        let state = self.shared.state();
+        let instrument = Symbol::new(name).ok().and_then(|symbol| state.tape.instrument(symbol));
+        let listed = instrument.filter(|instrument| instrument.kind == self.product);
+        listed.map(|instrument| instrument.symbol).ok_or(Problem::INVALID_SYMBOL)
     }
 
     /// The one symbol that the question is of.
@@ -199,7 +212,7 @@ impl Desk {
     /// How many are asked for.
     fn limit(&mut self, default: usize, max: usize) -> Result<usize, Problem> {
         let limit = self.parameters.number("limit")?.unwrap_or(default);
-        match self.product() {
+        match self.product {
             InstrumentKind::Spot if limit > 0 => Ok(limit.min(max)),
             InstrumentKind::Perpetual if (1..=max).contains(&limit) => Ok(limit),
             _ => Err(Problem::invalid("limit")),
@@ -213,7 +226,7 @@ impl Desk {
         }
         let asked = self.parameters.number("limit")?.or(only);
         self.parameters.finish()?;
-        let limit = depth_limit(self.product(), asked)?;
+        let limit = depth_limit(self.product, asked)?;
         // The time before the book, so that it never claims to be newer than it is.
         let at = self.shared.floor.now();
         let snapshot = self.shared.floor.depth_snapshot(symbol, limit).await?.ok_or(Problem::NO_EXCHANGE)?;

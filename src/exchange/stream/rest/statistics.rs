@@ -37,11 +37,7 @@ impl Desk {
                 }
                 Ok(Chosen { symbols, one: false })
             }
-            (None, None) if all_allowed => {
-                let mut symbols = self.shared.symbols.clone();
-                symbols.sort_unstable();
-                Ok(Chosen { symbols, one: false })
-            }
+            (None, None) if all_allowed => Ok(Chosen { symbols: self.symbols(), one: false }),
             (None, None) => Err(Problem::SYMBOL_OR_SYMBOLS),
         }
     }

@@ -20,11 +20,7 @@ impl Desk {
     fn one_or_all(&mut self) -> Result<(Vec<Symbol>, bool), Problem> {
         match self.parameters.optional("symbol")?.map(str::to_owned) {
             Some(name) => Ok((vec![self.listed(&name)?], true)),
-            None => {
-                let mut symbols = self.shared.symbols.clone();
-                symbols.sort_unstable();
-                Ok((symbols, false))
-            }
+            None => Ok((self.symbols(), false)),
         }
     }
 

@@ -205,7 +205,7 @@ impl Board {
         }
     }
 
-    pub(super) fn depth(&mut self, at: Timestamp, update: &DepthUpdate, sink: &mut impl Sink) {
+    pub(super) fn depth(&mut self, now: i64, at: Timestamp, update: &DepthUpdate, sink: &mut impl Sink) {
         self.depth_at = at.as_millis();
         sink.send(self.topic(StreamKind::Depth(0)), |out| self.encoder.diff(at, at, update, out));
         if let Some(book) = &mut self.book {
@@ -220,6 +220,8 @@ impl Board {
             }
             stream.changed = true;
         }
+        // At once, so that a diff is not told after a touch that is newer.
+        self.say_due(now, |state| matches!(state, State::Diff(_) | State::Partial(_)), sink);
     }
 
     pub(super) fn snapshot(&mut self, snapshot: &DepthSnapshot) {
@@ -258,9 +260,13 @@ impl Board {
     /// Time has passed: klines close, and who has something to say and may say it does.
     pub(super) fn tick(&mut self, now: i64, sink: &mut impl Sink) {
         self.close_klines(now, now, sink);
+        self.say_due(now, |_| true, sink);
+    }
+
+    fn say_due(&mut self, now: i64, which: impl Fn(&State) -> bool, sink: &mut impl Sink) {
         for index in 0..self.streams.len() {
             let stream = &mut self.streams[index];
-            if stream.changed && now >= stream.due {
+            if stream.changed && now >= stream.due && which(&stream.state) {
                 let (kind, pace) = (stream.kind, stream.pace);
                 if self.say(index, kind, now, sink) {
                     let stream = &mut self.streams[index];

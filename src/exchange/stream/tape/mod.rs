@@ -154,7 +154,7 @@ impl Tape {
                     sink.send(topic, |out| board.encoder.ticker(at, ticker, out));
                 }
             }
-            MarketEvent::Depth(update) => board.depth(at, update, sink),
+            MarketEvent::Depth(update) => board.depth(now, at, update, sink),
             MarketEvent::Snapshot(snapshot) => board.snapshot(snapshot),
             MarketEvent::Candle(candle) => board.candle(now, candle, sink),
             MarketEvent::Mark(_) => {}
