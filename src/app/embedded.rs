@@ -134,19 +134,9 @@ impl Side {
 }
 
 impl Embedded {
-    pub fn sides(&self) -> impl Iterator<Item = &Side> {
-        self.sides.iter()
-    }
-
     #[must_use]
     pub fn side(&self, kind: VenueKind) -> Option<&Side> {
         self.sides.iter().find(|side| side.kind == kind)
-    }
-
-    /// Every listed instrument.
-    #[must_use]
-    pub fn instruments(&self) -> Vec<Instrument> {
-        self.sides.iter().flat_map(|side| side.instruments.iter().cloned()).collect()
     }
 
     /// A server for each side, with the listener that it shall accept from. To be called on the runtime that serves.

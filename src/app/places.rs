@@ -11,7 +11,7 @@ use super::embedded::Embedded;
 use super::keys;
 use crate::actors::feed::FeedSpec;
 use crate::cli::Failure;
-use crate::domain::ids::{AccountId, VenueId};
+use crate::domain::ids::VenueId;
 use crate::domain::instrument::Instrument;
 use crate::exchange::instruments;
 use crate::messages::gate::Passage;
@@ -177,10 +177,5 @@ impl Places {
     #[must_use]
     pub fn embedded_kind(settings: &Settings, account: &AccountSpec) -> Option<VenueKind> {
         settings.venue(account.venue).filter(|venue| venue.is_embedded()).map(|venue| venue.kind)
-    }
-
-    #[must_use]
-    pub fn account(&self, id: AccountId) -> Option<Arc<Account>> {
-        self.venue.accounts().into_iter().find(|account| account.id == id)
     }
 }

@@ -36,7 +36,7 @@ const TESTNETS: [&str; 9] = [
     "fapi.asterdex-testnet.com",
 ];
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, VariantNames)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Display, EnumString, VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum VenueKind {
     BinanceUsdm,
