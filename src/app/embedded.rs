@@ -123,7 +123,11 @@ impl Side {
     #[must_use]
     pub fn bases(&self) -> Bases {
         let Self { address, .. } = self;
-        Bases { rest: format!("http://{address}"), ws: format!("ws://{address}"), ws_api: format!("ws://{address}{}", self.product().ws_api_path()) }
+        Bases {
+            rest: format!("http://{address}"),
+            ws: format!("ws://{address}"),
+            ws_api: format!("ws://{address}{}", self.product().ws_api_path()),
+        }
     }
 
     /// What serves it, for faults.
@@ -154,6 +158,7 @@ impl Embedded {
                 // It carries as many accounts as one has; a venue's limits are for strangers.
                 limits: false,
                 faults: self.faults,
+                extended: true,
                 seed: self.seed,
             };
             let server = server_of(wishes).map_err(|error| error.to_string())?;
@@ -170,7 +175,10 @@ impl Embedded {
     /// When it cannot have one.
     pub fn open_account(&self, account: &AccountSpec, kind: VenueKind) -> Result<(), Failure> {
         let Some(side) = self.side(kind) else {
-            return Err(Failure::failed(format!("account {} expected a side of the exchange inside that runs, found none for {kind}; restart", account.id)));
+            return Err(Failure::failed(format!(
+                "account {} expected a side of the exchange inside that runs, found none for {kind}; restart",
+                account.id
+            )));
         };
         // An exchange that stopped has the daemon halted already.
         let _ = side.running.handle().open_account(account.id, setup(account));
@@ -196,8 +204,23 @@ impl Embedded {
                 venue.faults().disarm();
                 continue;
             }
-            let fault = Kind::Refuse { code: -1001, msg: "Internal error; unable to process your request. Please try again.".to_owned(), status: Some(503), when: When::Before };
-            let rule = Rule { fault, verb: Some("DELETE".to_owned()), count: Some(u32::MAX), account: None, route: None, symbol: None, skip: 0, percent: None, duration_ms: None };
+            let fault = Kind::Refuse {
+                code: -1001,
+                msg: "Internal error; unable to process your request. Please try again.".to_owned(),
+                status: Some(503),
+                when: When::Before,
+            };
+            let rule = Rule {
+                fault,
+                verb: Some("DELETE".to_owned()),
+                count: Some(u32::MAX),
+                account: None,
+                route: None,
+                symbol: None,
+                skip: 0,
+                percent: None,
+                duration_ms: None,
+            };
             if let Err(error) = FaultDesk::arm(&venue, rule).await {
                 tracing::warn!(target: "ringfence::daemon", %error, "cancels are not refused");
             }
@@ -229,7 +252,8 @@ impl Embedded {
         }
         text.insert("accounts".to_owned(), shown.into());
         let text = serde_json::Value::Object(text).to_string();
-        write_private(&self.file, &text).map_err(|error| Failure::failed(format!("{}: expected to write it, found: {error}", self.file.display())))
+        write_private(&self.file, &text)
+            .map_err(|error| Failure::failed(format!("{}: expected to write it, found: {error}", self.file.display())))
     }
 
     /// # Errors

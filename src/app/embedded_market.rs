@@ -41,7 +41,8 @@ fn kinds_in_use(settings: &Settings) -> BTreeSet<VenueKind> {
 }
 
 fn synthetic_market(settings: &Settings, kind: VenueKind) -> Market {
-    let here = |spec: &&SymbolSpec| spec.venue.and_then(|id| settings.venue(id)).is_some_and(|venue| venue.is_embedded() && venue.kind == kind);
+    let here =
+        |spec: &&SymbolSpec| spec.venue.and_then(|id| settings.venue(id)).is_some_and(|venue| venue.is_embedded() && venue.kind == kind);
     let symbols: Vec<SyntheticSymbol> = settings.enabled_symbols().filter(here).map(|spec| synthetic(spec, kind.instruments())).collect();
     let instruments = symbols.iter().map(|symbol| symbol.instrument.clone()).collect();
     let config = SyntheticConfig { seed: settings.exchange.seed, symbols };

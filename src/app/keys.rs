@@ -26,7 +26,9 @@ pub fn load(source: &KeySource) -> Result<Credentials, String> {
         KeySource::Credential(name) => {
             let directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
             let directory = directory.ok_or_else(|| {
-                format!("expected the systemd credential {name:?}, found no $CREDENTIALS_DIRECTORY; add LoadCredential={name}:… to the unit")
+                format!(
+                    "expected the systemd credential {name:?}, found no $CREDENTIALS_DIRECTORY; add LoadCredential={name}:… to the unit"
+                )
             })?;
             two_lines(&directory.join(name), false)?
         }
@@ -50,7 +52,8 @@ fn two_lines(path: &Path, own: bool) -> Result<(String, Zeroizing<String>), Stri
         return Err(format!("{shown}: expected a key and a secret in at most {FILE_BYTES_MAX} bytes, found {}", about.len()));
     }
     let text = Zeroizing::new(std::fs::read_to_string(path).map_err(unreadable)?);
-    let (key, secret) = text.trim().split_once('\n').ok_or_else(|| format!("{shown}: expected the key in one line and the secret in the next"))?;
+    let (key, secret) =
+        text.trim().split_once('\n').ok_or_else(|| format!("{shown}: expected the key in one line and the secret in the next"))?;
     Ok((key.trim().to_owned(), Zeroizing::new(secret.trim().to_owned())))
 }
 

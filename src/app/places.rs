@@ -78,7 +78,13 @@ impl Places {
     /// # Errors
     /// When a venue's address is none, or a key cannot be read.
     #[allow(clippy::disallowed_methods, reason = "the steady clock is the machine's own time")]
-    pub fn open(settings: &Settings, embedded: Arc<Embedded>, clock: &Clock, gate: HaltGate, modes: ModeBoard) -> Result<Arc<Self>, Failure> {
+    pub fn open(
+        settings: &Settings,
+        embedded: Arc<Embedded>,
+        clock: &Clock,
+        gate: HaltGate,
+        modes: ModeBoard,
+    ) -> Result<Arc<Self>, Failure> {
         let (clock, origin) = (clock.clone(), std::time::Instant::now());
         let times = Times { now: Arc::new(move || clock.now()), steady: Arc::new(move || origin.elapsed()) };
         let places = Arc::new(Self { places: Mutex::default(), venue: Arc::default(), embedded, times, gate, modes });

@@ -37,8 +37,8 @@ use crate::supervision::signals::{self, Signal, Signals};
 use crate::supervision::{Directory, Environment, MonotonicClock, Runtimes, Supervisor, SupervisorHandle};
 use crate::telemetry::events::{DaemonReady, DaemonStopped, DaemonStopping};
 use crate::telemetry::logs;
-use crate::venues::port::Venue;
 use crate::telemetry::{self, LogSink, OtlpConfig, TelemetryConfig, TelemetryGuard};
+use crate::venues::port::Venue;
 
 /// How long the runtimes get to end after everything on them has stopped.
 const RUNTIME_END: Duration = Duration::from_secs(1);
@@ -114,7 +114,8 @@ fn with_journal(
         return Err(Failure::failed(why));
     }
     // Invariant: whoever else held it went with the runtimes.
-    let exchange = Arc::into_inner(exchange).ok_or_else(|| Failure::failed("the exchange expected to be nobody's any more, found it held"))?;
+    let exchange =
+        Arc::into_inner(exchange).ok_or_else(|| Failure::failed("the exchange expected to be nobody's any more, found it held"))?;
     exchange.stop().map_err(Failure::failed)?;
     journal.close("stopped in order").map_err(Failure::failed)?;
     DaemonStopped.emit();

@@ -1,9 +1,10 @@
 //! One product of the exchange with everything around it, from a few wishes: its market, its engine on a thread, its accounts
 //! with their keys and money, its server. `ringfence exchange` and the tests start it; it binds no port itself.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use crate::domain::ids::{AccountId, Asset, Symbol};
 use crate::domain::instrument::{Instrument, InstrumentKind};
@@ -15,8 +16,9 @@ use super::shell::{Clock, ExchangeHandle, ExchangeStopped, OpenMarket, RunningEx
 use super::sources::MarketSource;
 use super::sources::replay::{ReplayError, ReplayMarket};
 use super::sources::synthetic::{Synthetic, SyntheticConfig, SyntheticSymbol};
-use super::stream::{ExchangeFloor, MarketWire, MarketWireConfig};
+use super::stream::{ExchangeFloor, MarketWire, MarketWireConfig, Outlet, PrivateStreams};
 use super::wire::limits::LimitRules;
+use super::wire::usdm::{self, Usdm, UserSockets};
 use super::wire::{Dialect, EncodeEvent, Key, KeyError, Keys, Product, Routes, Venue, VenueConfig, WireServer, market, spot};
 
 /// Which market is shown.
@@ -90,6 +92,7 @@ impl Standalone {
             clock: wishes.clock,
             limits: wishes.limits,
             faults: wishes.faults,
+            extended: false,
             seed: wishes.seed,
         })?;
         Ok(Self { running, instruments, server })
@@ -107,6 +110,8 @@ pub struct ServerWishes {
     pub limits: bool,
     /// Whether `/faults` is there.
     pub faults: bool,
+    /// Whether intervals are served that Binance does not have, for the daemon's own bars.
+    pub extended: bool,
     pub seed: [u8; 32],
 }
 
@@ -115,18 +120,34 @@ pub struct ServerWishes {
 /// # Errors
 /// When an instrument has no grid.
 pub fn server_of(wishes: ServerWishes) -> Result<WireServer, OpenError> {
-    let ServerWishes { product, exchange, instruments, keys, clock, limits, faults, seed: _ } = wishes;
-    let floor = ExchangeFloor { handle: exchange.clone(), instruments, clock: Arc::clone(&clock) };
-    let market = MarketWire::new(Arc::new(floor), market_config(product))?;
-    let routes = routes(product, &market);
+    let ServerWishes { product, exchange, instruments, keys, clock, limits, faults, extended, seed } = wishes;
+    let floor = ExchangeFloor { handle: exchange.clone(), instruments: instruments.clone(), clock: Arc::clone(&clock) };
+    let private = Arc::new(LatePrivate::default());
+    let mut config = market_config(product);
+    config.naming.extended = extended;
+    let usdm = (!product.is_spot()).then(|| Arc::new(Usdm::new(product.dialect, seed)));
+    config.private = usdm.is_some().then(|| Arc::clone(&private) as Arc<dyn PrivateStreams>);
+    let market = MarketWire::new(Arc::new(floor), config)?;
+    let own = usdm.as_ref().map_or_else(spot::routes, usdm::routes);
+    let routes = Routes::new(market::routes(product, &market.router()).into_iter().chain(own));
     let limits = LimitRules { enforced: limits, ..product.limits() };
-    let venue = Venue::new(VenueConfig { product, exchange, clock, keys, limits, routes });
-    Ok(WireServer { venue: Arc::new(venue), market, encode: encode(), faults })
+    let venue = Arc::new(Venue::new(VenueConfig { product, exchange, clock, keys, limits, routes }));
+    let users = usdm.map(|usdm| Arc::new(UserSockets::new(usdm, Arc::clone(&venue), &instruments)));
+    if let Some(users) = &users {
+        // The first and only one.
+        let _ = private.0.set(Arc::downgrade(users));
+    }
+    Ok(WireServer { venue, market, encode: encode(), users, faults })
 }
 
-fn routes(product: Product, market: &MarketWire) -> Routes {
-    let rows = market::routes(product, &market.router());
-    if product.is_spot() { Routes::new(rows.into_iter().chain(spot::routes())) } else { Routes::new(rows) }
+/// Private streams that are known only after the sockets that carry them.
+#[derive(Default)]
+struct LatePrivate(OnceLock<Weak<UserSockets>>);
+
+impl PrivateStreams for LatePrivate {
+    fn join(&self, name: &str, events: &[String], outlet: Outlet) -> Option<Box<dyn Any + Send>> {
+        self.0.get()?.upgrade()?.join(name, events, outlet)
+    }
 }
 
 fn encode() -> EncodeEvent {

@@ -44,6 +44,7 @@ mod problem;
 mod route;
 mod server;
 pub mod spot;
+pub mod usdm;
 pub mod users;
 mod venue;
 mod ws_api;

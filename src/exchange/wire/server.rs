@@ -19,6 +19,7 @@ use super::faults::{FaultDesk, Kind, Sockets};
 use super::http::{self, Door};
 use super::listener::{BoundedListener, Peer};
 use super::problem::Problem;
+use super::usdm::UserSockets;
 use super::users::UserHub;
 use super::venue::Venue;
 use super::ws_api::{EncodeEvent, Sessions};
@@ -44,6 +45,8 @@ pub struct WireServer {
     /// Market streams, and the answers to the table's rows of public data.
     pub market: MarketWire,
     pub encode: EncodeEvent,
+    /// USD-M's user data, which comes on the market's sockets.
+    pub users: Option<Arc<UserSockets>>,
     /// Whether `/faults` is there.
     pub faults: bool,
 }
@@ -56,6 +59,13 @@ impl WireServer {
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> Result<(), ServeError> {
         let stopping = CancellationToken::new();
         let _sockets_end_with_us = stopping.clone().drop_guard();
+        let users = self.users;
+        let watch_keys = async {
+            match &users {
+                Some(users) => users.watch().await,
+                None => std::future::pending().await,
+            }
+        };
         let sessions = Sessions::new(self.encode);
         let venue = Arc::clone(&self.venue);
         let door = Door {
@@ -75,6 +85,7 @@ impl WireServer {
             stopped = UserHub::run(&venue) => Err(ServeError::Stopped(stopped)),
             () = FaultDesk::run(&venue) => Err(ServeError::Stopped(ExchangeStopped)),
             _ = self.market.publish() => Err(ServeError::Stopped(ExchangeStopped)),
+            () = watch_keys => Ok(()),
             () = spoil(&venue, &self.market) => Err(ServeError::Stopped(ExchangeStopped)),
         };
         stopping.cancel();

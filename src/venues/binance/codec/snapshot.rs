@@ -40,7 +40,9 @@ pub fn held(product: Product, instruments: &[Instrument], bodies: &[&[u8]]) -> R
     let wrong = |error: AnswerError| Failure::silence(error.to_string());
     match (product.capabilities().holdings, bodies) {
         (true, [account]) => spot(instruments, &body(product, account)?).map_err(wrong),
-        (false, [balances, positions]) => futures(instruments, &body::<Vec<_>>(product, balances)?, &body::<Vec<_>>(product, positions)?).map_err(wrong),
+        (false, [balances, positions]) => {
+            futures(instruments, &body::<Vec<_>>(product, balances)?, &body::<Vec<_>>(product, positions)?).map_err(wrong)
+        }
         _ => Err(Failure::silence(format!("expected the answers of {product}, found {} of them", bodies.len()))),
     }
 }
@@ -152,7 +154,8 @@ mod tests {
 
     #[test]
     fn a_futures_account_is_its_wallet_and_its_positions() {
-        let balances = br#"[{"accountAlias":"x","asset":"BNB","balance":"1"},{"asset":"USDT","balance":"122.60735137","crossWalletBalance":"1"}]"#;
+        let balances =
+            br#"[{"accountAlias":"x","asset":"BNB","balance":"1"},{"asset":"USDT","balance":"122.60735137","crossWalletBalance":"1"}]"#;
         let positions = br#"[{"symbol":"BTCUSDT","positionSide":"SHORT","positionAmt":"-0.004","entryPrice":"61800.1"},{"symbol":"ETHUSDT","positionSide":"BOTH","positionAmt":"0.000","entryPrice":"0.0"}]"#;
         let held = held(Product::BinanceUsdm, &[], &[balances, positions]).unwrap();
         assert_eq!((held.wallet.to_string().as_str(), held.positions.len(), held.beside_holdings), ("122.60735137", 1, false));
@@ -165,7 +168,10 @@ mod tests {
         let (btc, eth) = (instrument("BTCUSDT", "BTC", "0.001"), instrument("ETHUSDT", "ETH", "0.01"));
         let shown = held(Product::BinanceSpot, &[btc.clone(), eth], &[account]).unwrap();
         assert_eq!((shown.wallet.to_string().as_str(), shown.beside_holdings, shown.positions.len()), ("12.5", true, 1));
-        assert_eq!((shown.positions[0].quantity.to_string(), shown.positions[0].to_close().to_string()), ("1.499001".to_owned(), "1.499".to_owned()));
+        assert_eq!(
+            (shown.positions[0].quantity.to_string(), shown.positions[0].to_close().to_string()),
+            ("1.499001".to_owned(), "1.499".to_owned())
+        );
         let twice = held(Product::BinanceSpot, &[btc, instrument("BTCFDUSD", "BTC", "0.001")], &[account]).unwrap_err();
         assert!(twice.to_string().contains("BTCFDUSD"), "{twice}");
     }
@@ -176,6 +182,9 @@ mod tests {
             {"symbol":"BTCUSDT","incomeType":"COMMISSION","income":"-0.01","asset":"USDT","info":"","time":1570608000000,"tranId":1,"tradeId":"2059192"},
             {"symbol":"","incomeType":"TRANSFER","income":"100","asset":"USDT","info":"TRANSFER","time":1570608000000,"tranId":"77","tradeId":""}]"#;
         let funds = ledger(Product::BinanceUsdm, &[], income).unwrap();
-        assert_eq!(funds.iter().map(|entry| (entry.kind, entry.id)).collect::<Vec<_>>(), [(FundsKind::Funding, 9_689_322_392), (FundsKind::Transfer, 77)]);
+        assert_eq!(
+            funds.iter().map(|entry| (entry.kind, entry.id)).collect::<Vec<_>>(),
+            [(FundsKind::Funding, 9_689_322_392), (FundsKind::Transfer, 77)]
+        );
     }
 }

@@ -136,7 +136,8 @@ impl Account {
         }
         let instruments = self.instruments.load();
         let instrument = instruments.iter().find(|instrument| instrument.symbol == order.symbol);
-        let instrument = instrument.ok_or_else(|| format!("{} expected to be listed by the account's venue, found it is not", order.symbol))?;
+        let instrument =
+            instrument.ok_or_else(|| format!("{} expected to be listed by the account's venue, found it is not", order.symbol))?;
         fits(instrument, order)?;
         let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
         rate.take(self.now(), !order.reduce_only).map_err(|many| many.to_string())

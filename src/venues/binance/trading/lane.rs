@@ -290,7 +290,8 @@ impl Head {
         let mut words = first.split(' ');
         let version = words.next().unwrap_or_default();
         let status = words.next().and_then(|status| status.parse().ok()).filter(|_| version.starts_with("HTTP/1."));
-        let status = status.ok_or_else(|| format!("expected HTTP/1.1 and a status, found {:?}", first.chars().take(80).collect::<String>()))?;
+        let status =
+            status.ok_or_else(|| format!("expected HTTP/1.1 and a status, found {:?}", first.chars().take(80).collect::<String>()))?;
         let headers: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name, value.trim())).collect();
         let find = |wanted: &str| headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| *value);
         let body = match (find("content-length"), find("transfer-encoding")) {

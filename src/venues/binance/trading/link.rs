@@ -44,8 +44,14 @@ const LANES_WARM: usize = 3;
 
 /// What was begun here and is done.
 enum Finished {
-    Command { done: Done, snapshot: Option<u64> },
-    Socket { id: SocketId, socket: Result<UserSocket, String> },
+    Command {
+        done: Done,
+        snapshot: Option<u64>,
+    },
+    Socket {
+        id: SocketId,
+        socket: Result<UserSocket, String>,
+    },
     Kept(Kept),
     /// Nothing to tell.
     Quiet,
@@ -198,8 +204,11 @@ impl Link {
     fn owe_trades(&mut self, events: &[VenueEvent]) {
         let since = self.heard_since + SOCKET_MARGIN;
         let snapshots = events.iter().filter_map(|event| if let VenueEvent::SnapshotIs(snapshot) = event { Some(snapshot) } else { None });
-        let trades: Vec<Receipt> =
-            snapshots.flat_map(|shown| &shown.trades).filter(|fill| fill.at > since).map(|fill| Receipt::Trade(fill.symbol, fill.trade_id)).collect();
+        let trades: Vec<Receipt> = snapshots
+            .flat_map(|shown| &shown.trades)
+            .filter(|fill| fill.at > since)
+            .map(|fill| Receipt::Trade(fill.symbol, fill.trade_id))
+            .collect();
         for receipt in trades {
             self.input(Input::Owes(receipt));
         }

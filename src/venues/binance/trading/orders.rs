@@ -186,7 +186,8 @@ async fn cancel_on(caller: &Caller, purpose: Purpose, symbols: &[Symbol]) -> Vec
 
 async fn set_leverage(caller: &Caller, purpose: Purpose, symbol: Symbol, leverage: u8) -> Done {
     let reply = ask(caller, purpose, caller.product().set_leverage(symbol, leverage)).await;
-    let said = as_answer(&reply).and_then(|answer| outcome::read::<crate::venues::binance::codec::answers::LeverageAnswer>(caller.product(), answer));
+    let said = as_answer(&reply)
+        .and_then(|answer| outcome::read::<crate::venues::binance::codec::answers::LeverageAnswer>(caller.product(), answer));
     match said {
         Ok(said) => VenueEvent::LeverageIs { symbol, leverage: said.leverage }.into(),
         Err(failure) => VenueEvent::CommandFailed { command: format!("leverage of {symbol}"), why: failure.to_string() }.into(),

@@ -125,7 +125,13 @@ async fn trades_of(account: &Account, caller: &Caller, purpose: Purpose, symbol:
 }
 
 /// A listed trade names its order by the venue's id alone: whose it is, is asked for where nobody remembers.
-async fn named(account: &Account, caller: &Caller, purpose: Purpose, symbol: Symbol, trade: &TradeAnswer<'_>) -> Result<Option<Fill>, Failure> {
+async fn named(
+    account: &Account,
+    caller: &Caller,
+    purpose: Purpose,
+    symbol: Symbol,
+    trade: &TradeAnswer<'_>,
+) -> Result<Option<Fill>, Failure> {
     if account.translator().name_of(symbol, trade.order_id).is_none() {
         let request = caller.product().query(symbol, OrderName::Venue(trade.order_id)).map_err(unsupported)?;
         match caller.body(purpose, &request).await {
