@@ -290,7 +290,7 @@ mod tests {
     use super::*;
     use crate::domain::ids::{ClientOrderId, Symbol};
     use crate::domain::money::{Money, Price, Quantity};
-    use crate::domain::order::{OrderKind, OrderStatus, PositionSide, Side, VenueOrder};
+    use crate::domain::order::{Fill, OrderKind, OrderStatus, PositionSide, Side, VenueOrder};
     use crate::domain::time::Timestamp;
 
     const NAMES: [&str; 2] = ["a", "b"];

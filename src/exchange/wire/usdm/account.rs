@@ -32,7 +32,6 @@ pub(super) fn routes(usdm: &Arc<Usdm>) -> Vec<Route> {
         Route::get("/fapi/v1/rateLimit/order", signed, rate_limit),
         Route::get("/fapi/v1/apiTradingStatus", signed, trading_status),
         Route::get("/fapi/v1/pmAccountInfo", signed, portfolio_margin).weight(5),
-        Route::get("/fapi/v1/symbolAdlRisk", Security::None, adl_risk),
     ]
 }
 
@@ -213,16 +212,4 @@ async fn portfolio_margin(_: Context, parameters: Parameters) -> Answer {
     let _asset = parameters.required("asset")?;
     parameters.finish()?;
     Err(Problem::of(-21_001, "User is not Portfolio Margin Account."))
-}
-
-async fn adl_risk(context: Context, parameters: Parameters) -> Answer {
-    let symbol = parameters.optional_symbol()?;
-    parameters.finish()?;
-    let now = context.now.as_millis();
-    let row = move |symbol: Symbol| json!({ "symbol": symbol, "adlRisk": "low", "updateTime": now });
-    let answer = context.read(move |desk| match symbol {
-        Some(symbol) => scales(desk.exchange, symbol).map(|_| row(symbol)),
-        None => Ok(Value::Array(desk.exchange.symbols().map(row).collect())),
-    });
-    Ok(answer.await??.into())
 }

@@ -4,7 +4,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
@@ -79,25 +79,37 @@ impl Digits for KnownDigits {
 /// The private streams of one product.
 pub struct UserSockets {
     usdm: Arc<Usdm>,
-    venue: Arc<Venue>,
+    /// Weak, as it is the venue whose questions lead here.
+    venue: OnceLock<Weak<Venue>>,
     /// `None` where nothing is listed: then nothing happens either.
     digits: Option<Arc<KnownDigits>>,
 }
 
 impl UserSockets {
+    /// Nobody can listen before `attach`.
     #[must_use]
-    pub fn new(usdm: Arc<Usdm>, venue: Arc<Venue>, instruments: &[Instrument]) -> Self {
-        Self { usdm, venue, digits: KnownDigits::of(instruments).map(Arc::new) }
+    pub fn new(usdm: Arc<Usdm>, instruments: &[Instrument]) -> Self {
+        Self { usdm, venue: OnceLock::new(), digits: KnownDigits::of(instruments).map(Arc::new) }
     }
 
-    /// Watches the keys until it is dropped.
+    /// Says whose events these are; the first word stands.
+    pub fn attach(&self, venue: &Arc<Venue>) {
+        let _first = self.venue.set(Arc::downgrade(venue));
+    }
+
+    /// Watches the keys until the venue is gone.
     pub async fn watch(&self) {
         let mut expiry = interval(EXPIRY_EVERY);
         expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             expiry.tick().await;
-            self.expire(self.venue.true_now());
+            let Some(venue) = self.venue() else { return };
+            self.expire(venue.true_now());
         }
+    }
+
+    fn venue(&self) -> Option<Arc<Venue>> {
+        self.venue.get()?.upgrade()
     }
 
     /// Tells the sockets of keys that have run out, which stay open and hear no more.
@@ -113,18 +125,20 @@ impl UserSockets {
 
 impl PrivateStreams for UserSockets {
     fn join(&self, name: &str, events: &[String], outlet: Outlet) -> Option<Box<dyn Any + Send>> {
-        let account = self.usdm.listen_keys().owner(self.venue.true_now(), name)?;
+        let venue = self.venue()?;
+        let account = self.usdm.listen_keys().owner(venue.true_now(), name)?;
         let ended = CancellationToken::new();
+        let digits = self.digits.clone()?;
         self.usdm.listeners().add(name, outlet.clone(), ended.clone());
         let socket = Socket {
-            venue: Arc::downgrade(&self.venue),
+            venue: Arc::downgrade(&venue),
             dialect: self.usdm.dialect,
-            digits: self.digits.clone()?,
+            digits,
             wanted: events.to_vec(),
             outlet,
             ended: ended.clone(),
         };
-        let ticket = self.venue.users().join(account, Arc::new(socket));
+        let ticket = venue.users().join(account, Arc::new(socket));
         Some(Box::new(Place { ended, _ticket: ticket }))
     }
 }
@@ -143,7 +157,7 @@ impl Drop for Place {
 
 /// One socket that listens by one key.
 struct Socket {
-    /// Weak, as it is the venue that keeps its listeners.
+    /// Weak, as it is the venue that keeps its ears.
     venue: Weak<Venue>,
     dialect: Dialect,
     digits: Arc<KnownDigits>,

@@ -1,190 +1,189 @@
-//! What an account holds, out of the answers that say it: on futures the wallet and the positions, on spot cash and coins. And the
-//! venue's ledger, without what trades tell themselves. Pure: bytes in, the daemon's words out.
+//! The pieces of one account at one moment, as separate answers show them: open orders, positions, money, trades. What a snapshot
+//! needs of each, in the daemon's words. Pure; the transport asks for the pieces, and asks again when what they show moved between.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use rust_decimal::Decimal;
-
-use super::answers::{AnswerError, BalanceAnswer, IncomeAnswer, PositionAnswer, SpotAccountAnswer, position_side};
+use super::answers::{
+    AlgoAnswer, AlgoStanding, AnswerError, BalanceAnswer, OrderAnswer, PositionAnswer, SpotAccountAnswer, SymbolConfigAnswer,
+    SymbolSettings, TradeAnswer, position_side,
+};
 use super::outcome::{Answer, Failure, read};
-use super::product::{Product, Unsupported};
-use super::request::Request;
+use super::product::Product;
+use super::translate::Translator;
 use crate::domain::ids::{Asset, Symbol};
 use crate::domain::instrument::Instrument;
 use crate::domain::money::{Money, Price, Quantity};
-use crate::domain::order::{FundsKind, FundsMoved, PositionSide, VenuePosition};
-use crate::domain::time::Timestamp;
+use crate::domain::order::{Fill, PositionSide, VenueOrder, VenuePosition};
 
-/// What is held at one look.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Held {
-    pub wallet: Money,
-    pub positions: Vec<VenuePosition>,
-    /// `wallet` is cash beside what is held, as on spot.
-    pub beside_holdings: bool,
+/// One page of an account's trades.
+#[derive(Debug, Default, PartialEq)]
+pub struct Listed {
+    /// Those of orders whose names are known.
+    pub fills: Vec<Fill>,
+    /// Orders that must be asked for by the venue's id, and told to [`Translator::named`], before the page is read again.
+    pub unnamed: BTreeSet<(Symbol, u64)>,
+    /// How many trades the page has, and the newest: what the next page begins behind.
+    pub found: usize,
+    pub newest: Option<u64>,
 }
 
-/// What to ask, in the order in which [`held`] wants the answers.
-///
-/// # Errors
-/// Never for the products that are known.
-pub fn held_requests(product: Product) -> Result<Vec<Request>, Unsupported> {
-    if product.capabilities().holdings { Ok(vec![product.account()?]) } else { Ok(vec![product.balance()?, product.positions(None)?]) }
-}
-
-/// Reads the answers. An account without a balance in the settlement currency has none of it.
-///
-/// # Errors
-/// When one of them is no such answer, or a coin is two symbols' at once.
-pub fn held(product: Product, instruments: &[Instrument], bodies: &[&[u8]]) -> Result<Held, Failure> {
-    let wrong = |error: AnswerError| Failure::silence(error.to_string());
-    match (product.capabilities().holdings, bodies) {
-        (true, [account]) => spot(instruments, &body(product, account)?).map_err(wrong),
-        (false, [balances, positions]) => {
-            futures(instruments, &body::<Vec<_>>(product, balances)?, &body::<Vec<_>>(product, positions)?).map_err(wrong)
+impl Translator {
+    /// Ordinary orders that are open, under the names that they have here.
+    ///
+    /// # Errors
+    /// When the answer is none, or has an order that cannot be understood: one that is left out would count as gone.
+    pub fn open_orders(&mut self, answer: Answer<'_>) -> Result<Vec<VenueOrder>, Failure> {
+        let product = self.product();
+        let mut orders = Vec::new();
+        for shown in read::<Vec<OrderAnswer<'_>>>(product, answer)? {
+            let order = shown.order(product).map_err(not_understood)?;
+            orders.extend(order.map(|order| self.open_order(order)));
         }
-        _ => Err(Failure::silence(format!("expected the answers of {product}, found {} of them", bodies.len()))),
+        Ok(orders)
+    }
+
+    /// Conditional orders of the algo service that wait for their triggers.
+    ///
+    /// # Errors
+    /// As [`Self::open_orders`].
+    pub fn open_algos(&mut self, answer: Answer<'_>) -> Result<Vec<VenueOrder>, Failure> {
+        let mut orders = Vec::new();
+        for shown in read::<Vec<AlgoAnswer<'_>>>(self.product(), answer)? {
+            match shown.standing().map_err(not_understood)? {
+                Some(AlgoStanding::Itself(order)) if !order.status.is_terminal() => {
+                    self.open_algo(&order);
+                    orders.push(order);
+                }
+                Some(AlgoStanding::Became { client_order_id, symbol, venue_order_id }) => {
+                    self.became(client_order_id, symbol, venue_order_id);
+                }
+                Some(AlgoStanding::Itself(_)) | None => {}
+            }
+        }
+        Ok(orders)
+    }
+
+    /// One page of trades as fills, or the orders that have to be named first.
+    ///
+    /// # Errors
+    /// When the answer is none.
+    pub fn listed(&self, answer: Answer<'_>) -> Result<Listed, Failure> {
+        let trades = read::<Vec<TradeAnswer<'_>>>(self.product(), answer)?;
+        let mut listed = Listed { found: trades.len(), newest: trades.iter().map(|trade| trade.id).max(), ..Listed::default() };
+        for trade in &trades {
+            let Some(symbol) = trade.symbol.symbol() else { continue };
+            match self.traded(trade).map_err(not_understood)? {
+                Some(fill) => listed.fills.push(fill),
+                None => {
+                    listed.unnamed.insert((symbol, trade.order_id));
+                }
+            }
+        }
+        listed.fills.sort_by_key(|fill| fill.trade_id);
+        Ok(listed)
     }
 }
 
-fn body<'a, T: serde::Deserialize<'a>>(product: Product, body: &'a [u8]) -> Result<T, Failure> {
-    read(product, Answer { status: 200, retry_after: None, body })
-}
-
-/// The currency that an account is settled in: that of what it trades.
-fn settlement(instruments: &[Instrument]) -> Asset {
-    let quote = instruments.first().and_then(|instrument| Asset::new(&instrument.quote).ok());
-    // Invariant: USDT is a name of an asset.
-    quote.unwrap_or_else(|| Asset::new("USDT").expect("invariant: a valid name"))
-}
-
-fn futures(instruments: &[Instrument], balances: &[BalanceAnswer<'_>], positions: &[PositionAnswer<'_>]) -> Result<Held, AnswerError> {
-    let settlement = settlement(instruments);
-    let wallet = balances.iter().find(|balance| balance.asset.asset() == Some(settlement)).map(|balance| Money(balance.balance.0));
-    let mut shown = Vec::new();
-    for position in positions.iter().filter(|position| !position.position_amt.0.is_zero()) {
-        let Some(symbol) = position.symbol.symbol() else { continue };
-        shown.push(VenuePosition {
+/// Positions that are not flat.
+///
+/// # Errors
+/// When the answer is none.
+pub fn positions(product: Product, answer: Answer<'_>) -> Result<Vec<VenuePosition>, Failure> {
+    let mut positions = Vec::new();
+    for shown in read::<Vec<PositionAnswer<'_>>>(product, answer)? {
+        let (Some(symbol), false) = (shown.symbol.symbol(), shown.position_amt.0.is_zero()) else { continue };
+        positions.push(VenuePosition {
             symbol,
-            position_side: position_side(position.position_side.as_str())?,
-            quantity: Quantity(position.position_amt.0),
-            entry_price: Price(position.entry_price.or_zero()),
+            position_side: position_side(shown.position_side.as_str()).map_err(not_understood)?,
+            quantity: Quantity(shown.position_amt.0),
+            entry_price: Price(shown.entry_price.or_zero()),
             closable: None,
         });
     }
-    shown.sort_by_key(|position| (position.symbol, position.position_side));
-    Ok(Held { wallet: wallet.unwrap_or_default(), positions: shown, beside_holdings: false })
+    Ok(positions)
 }
 
-fn spot(instruments: &[Instrument], account: &SpotAccountAnswer<'_>) -> Result<Held, AnswerError> {
-    let mut bases: BTreeMap<Asset, &Instrument> = BTreeMap::new();
-    for instrument in instruments {
-        let Ok(base) = Asset::new(&instrument.base) else { continue };
-        if let Some(first) = bases.insert(base, instrument) {
-            return Err(AnswerError::SharedBase { base, first: first.symbol, second: instrument.symbol });
-        }
-    }
-    let settlement = settlement(instruments);
-    let mut held = Held { beside_holdings: true, ..Held::default() };
-    for balance in &account.balances {
-        let (Some(asset), amount) = (balance.asset.asset(), balance.free.or_zero() + balance.locked.or_zero()) else { continue };
-        if asset == settlement {
-            held.wallet = Money(amount);
-        } else if let Some(instrument) = bases.get(&asset).filter(|_| !amount.is_zero()) {
-            held.positions.push(holding(instrument, amount));
-        }
-    }
-    held.positions.sort_by_key(|position| position.symbol);
-    Ok(held)
-}
-
-/// Fees are taken out of what was bought: a rest below the smallest order cannot be sold.
-fn holding(instrument: &Instrument, amount: Decimal) -> VenuePosition {
-    let quantity = Quantity(amount);
-    let whole = instrument.quantity_down(quantity);
-    let closable = if whole < instrument.min_quantity { Quantity::ZERO } else { whole };
-    let symbol: Symbol = instrument.symbol;
-    VenuePosition { symbol, position_side: PositionSide::Both, quantity, entry_price: Price(Decimal::ZERO), closable: Some(closable) }
-}
-
-/// The ledger's entries that are no trade's.
+/// The wallet's balance in the settlement currency: zero when the venue does not list it, as it leaves empty ones out.
 ///
 /// # Errors
-/// When it is no such answer.
-pub fn ledger(product: Product, settlement_of: &[Instrument], answer: &[u8]) -> Result<Vec<FundsMoved>, Failure> {
-    let settlement = settlement(settlement_of);
-    let entries: Vec<IncomeAnswer<'_>> = body(product, answer)?;
-    let moved = entries.iter().filter_map(|entry| {
-        let kind = match entry.income_type.as_str() {
-            // Trades bring these with them.
-            "REALIZED_PNL" | "COMMISSION" => return None,
-            "FUNDING_FEE" => FundsKind::Funding,
-            "INSURANCE_CLEAR" => FundsKind::Insurance,
-            other if other.contains("TRANSFER") => FundsKind::Transfer,
-            _ => FundsKind::Other,
-        };
-        let id = entry.tran_id.0.filter(|_| entry.asset.asset() == Some(settlement))?;
-        let (amount, at) = (Money(entry.income.0), Timestamp::from_millis(entry.time));
-        Some(FundsMoved { kind, id, amount, symbol: entry.symbol.symbol(), at })
-    });
-    Ok(moved.collect())
+/// When the answer is none.
+pub fn wallet(product: Product, settlement: Asset, answer: Answer<'_>) -> Result<Money, Failure> {
+    let balances = read::<Vec<BalanceAnswer<'_>>>(product, answer)?;
+    let found = balances.iter().find(|balance| balance.asset.as_str() == settlement.as_str());
+    Ok(found.map_or(Money::ZERO, |balance| Money(balance.balance.0)))
+}
+
+/// What a spot account has beside its holdings, and its holdings as positions of the instruments that are configured. Coins that
+/// none of them is in are nobody's business here.
+///
+/// # Errors
+/// When the answer is none.
+pub fn holdings<'i>(
+    settlement: Asset,
+    instruments: impl IntoIterator<Item = &'i Instrument>,
+    price: impl Fn(Symbol) -> Option<Price>,
+    answer: Answer<'_>,
+) -> Result<(Money, Vec<VenuePosition>), Failure> {
+    let account = read::<SpotAccountAnswer<'_>>(Product::BinanceSpot, answer)?;
+    let held = |asset: &str| {
+        let found = account.balances.iter().find(|balance| balance.asset.as_str() == asset);
+        found.map_or_else(Default::default, |balance| balance.free.or_zero() + balance.locked.or_zero())
+    };
+    let position = |instrument: &Instrument| {
+        let quantity = Quantity(held(&instrument.base));
+        let closable = Some(closable(instrument, quantity, price(instrument.symbol)));
+        (!quantity.is_zero()).then_some(VenuePosition {
+            symbol: instrument.symbol,
+            position_side: PositionSide::Both,
+            quantity,
+            entry_price: Price::ZERO,
+            closable,
+        })
+    };
+    let positions = instruments.into_iter().filter_map(position).collect();
+    Ok((Money(held(settlement.as_str())), positions))
+}
+
+/// What of a holding an order can sell: whole steps, and nothing when they are less than the venue takes.
+fn closable(instrument: &Instrument, quantity: Quantity, price: Option<Price>) -> Quantity {
+    let steps = instrument.quantity_down(quantity).min(instrument.max_quantity);
+    let too_little = price.is_some_and(|price| price * steps < instrument.min_notional);
+    if steps < instrument.min_quantity || too_little { Quantity::ZERO } else { steps }
+}
+
+/// Whether every instrument's holding can be told apart and paid for with one purse.
+///
+/// # Errors
+/// When two are in the same coin.
+pub fn check_holdings<'i>(instruments: impl IntoIterator<Item = &'i Instrument>) -> Result<(), AnswerError> {
+    let mut seen: Vec<&Instrument> = Vec::new();
+    for instrument in instruments {
+        if let Some(first) = seen.iter().find(|other| other.base == instrument.base) {
+            let base = Asset::new(&instrument.base).map_err(|_| AnswerError::Asset { found: instrument.base.clone() })?;
+            return Err(AnswerError::SharedBase { base, first: first.symbol, second: instrument.symbol });
+        }
+        seen.push(instrument);
+    }
+    Ok(())
+}
+
+/// Leverage and margin type of each symbol: of `symbolConfig`, and of the positions where those say it.
+///
+/// # Errors
+/// When the answer is none.
+pub fn symbol_settings(product: Product, answer: Answer<'_>) -> Result<Vec<SymbolSettings>, Failure> {
+    if product == Product::BinanceUsdm {
+        let shown = read::<Vec<SymbolConfigAnswer<'_>>>(product, answer)?;
+        return Ok(shown.iter().filter_map(SymbolConfigAnswer::settings).collect());
+    }
+    let shown = read::<Vec<PositionAnswer<'_>>>(product, answer)?;
+    Ok(shown.iter().filter_map(PositionAnswer::settings).collect())
+}
+
+fn not_understood(error: impl std::fmt::Display) -> Failure {
+    Failure::silence(error.to_string())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn instrument(symbol: &str, base: &str, step: &str) -> Instrument {
-        Instrument {
-            symbol: Symbol::new(symbol).unwrap(),
-            kind: crate::domain::instrument::InstrumentKind::Spot,
-            base: base.to_owned(),
-            quote: "USDT".to_owned(),
-            price_step: "0.01".parse().unwrap(),
-            quantity_step: step.parse().unwrap(),
-            min_quantity: step.parse().unwrap(),
-            max_quantity: "1000".parse().unwrap(),
-            min_notional: "5".parse().unwrap(),
-            price_band: "0.5".parse().unwrap(),
-            maker_fee: "0".parse().unwrap(),
-            taker_fee: "0".parse().unwrap(),
-            max_leverage: 1,
-        }
-    }
-
-    #[test]
-    fn a_futures_account_is_its_wallet_and_its_positions() {
-        let balances =
-            br#"[{"accountAlias":"x","asset":"BNB","balance":"1"},{"asset":"USDT","balance":"122.60735137","crossWalletBalance":"1"}]"#;
-        let positions = br#"[{"symbol":"BTCUSDT","positionSide":"SHORT","positionAmt":"-0.004","entryPrice":"61800.1"},{"symbol":"ETHUSDT","positionSide":"BOTH","positionAmt":"0.000","entryPrice":"0.0"}]"#;
-        let held = held(Product::BinanceUsdm, &[], &[balances, positions]).unwrap();
-        assert_eq!((held.wallet.to_string().as_str(), held.positions.len(), held.beside_holdings), ("122.60735137", 1, false));
-        assert_eq!((held.positions[0].position_side, held.positions[0].quantity.to_string()), (PositionSide::Short, "-0.004".to_owned()));
-    }
-
-    #[test]
-    fn a_spot_account_is_cash_and_coins_of_which_a_rest_cannot_be_sold() {
-        let account = br#"{"canTrade":true,"balances":[{"asset":"BTC","free":"0.999001","locked":"0.5"},{"asset":"USDT","free":"10.5","locked":"2"},{"asset":"XYZ","free":"7","locked":"0"}]}"#;
-        let (btc, eth) = (instrument("BTCUSDT", "BTC", "0.001"), instrument("ETHUSDT", "ETH", "0.01"));
-        let shown = held(Product::BinanceSpot, &[btc.clone(), eth], &[account]).unwrap();
-        assert_eq!((shown.wallet.to_string().as_str(), shown.beside_holdings, shown.positions.len()), ("12.5", true, 1));
-        assert_eq!(
-            (shown.positions[0].quantity.to_string(), shown.positions[0].to_close().to_string()),
-            ("1.499001".to_owned(), "1.499".to_owned())
-        );
-        let twice = held(Product::BinanceSpot, &[btc, instrument("BTCFDUSD", "BTC", "0.001")], &[account]).unwrap_err();
-        assert!(twice.to_string().contains("BTCFDUSD"), "{twice}");
-    }
-
-    #[test]
-    fn the_ledger_is_what_no_trade_tells() {
-        let income = br#"[{"symbol":"BTCUSDT","incomeType":"FUNDING_FEE","income":"-0.375","asset":"USDT","info":"x","time":1570608000000,"tranId":9689322392,"tradeId":""},
-            {"symbol":"BTCUSDT","incomeType":"COMMISSION","income":"-0.01","asset":"USDT","info":"","time":1570608000000,"tranId":1,"tradeId":"2059192"},
-            {"symbol":"","incomeType":"TRANSFER","income":"100","asset":"USDT","info":"TRANSFER","time":1570608000000,"tranId":"77","tradeId":""}]"#;
-        let funds = ledger(Product::BinanceUsdm, &[], income).unwrap();
-        assert_eq!(
-            funds.iter().map(|entry| (entry.kind, entry.id)).collect::<Vec<_>>(),
-            [(FundsKind::Funding, 9_689_322_392), (FundsKind::Transfer, 77)]
-        );
-    }
-}
+#[path = "snapshot_tests.rs"]
+mod tests;

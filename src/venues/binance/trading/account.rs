@@ -1,7 +1,8 @@
 //! One account at a venue, as its connections share it: who it is, what is asked for it and how often, what its orders are called
 //! there. It holds no socket; whoever has one holds this.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use arc_swap::ArcSwap;
 use super::caller::{Caller, Host};
 use super::rate::OrderRate;
 use super::socket::StreamBases;
-use crate::domain::ids::{AccountId, Symbol};
+use crate::domain::ids::{AccountId, Asset, Symbol};
 use crate::domain::instrument::Instrument;
 use crate::domain::order::NewOrder;
 use crate::domain::time::Timestamp;
@@ -47,7 +48,14 @@ pub struct Account {
     /// Symbols of others that something was open on at the last look.
     elsewhere: Mutex<BTreeSet<Symbol>>,
     ledger: Mutex<Ledger>,
+    /// Orders whose bytes left and that have no definite answer, each with the moment from which on the venue would refuse it.
+    flying: Mutex<BTreeMap<u64, Timestamp>>,
+    flights: AtomicU64,
+    recv_window: Duration,
 }
+
+/// A venue's clock may be so much behind what a request says.
+const VENUE_TOLERANCE: Duration = Duration::from_secs(1);
 
 /// When the venue's ledger was read, and whether something moved since.
 #[derive(Debug, Default)]
@@ -81,6 +89,9 @@ impl Account {
             gate,
             elsewhere: Mutex::default(),
             ledger: Mutex::default(),
+            flying: Mutex::default(),
+            flights: AtomicU64::new(0),
+            recv_window,
         })
     }
 
@@ -111,10 +122,41 @@ impl Account {
         *self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner) = symbols.collect();
     }
 
-    /// The last look before an order's bytes leave.
+    /// A number for an order that is about to leave.
     #[must_use]
-    pub fn enter(&self, reduce_only: bool) -> Option<Box<dyn Send>> {
-        self.gate.enter(reduce_only)
+    pub fn flight(&self) -> u64 {
+        self.flights.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The last look before an order's bytes leave; from then on it may arrive.
+    #[must_use]
+    pub fn enter(&self, flight: u64, reduce_only: bool) -> Option<Box<dyn Send>> {
+        let leaving = self.gate.enter(reduce_only)?;
+        let until = self.host().venue_time() + self.recv_window + VENUE_TOLERANCE;
+        self.flying.lock().unwrap_or_else(PoisonError::into_inner).insert(flight, until);
+        Some(leaving)
+    }
+
+    /// The venue has said what became of it.
+    pub fn landed(&self, flight: u64) {
+        self.flying.lock().unwrap_or_else(PoisonError::into_inner).remove(&flight);
+    }
+
+    /// Orders that may still arrive.
+    #[must_use]
+    pub fn on_their_way(&self) -> usize {
+        let (now, mut flying) = (self.host().venue_time(), self.flying.lock().unwrap_or_else(PoisonError::into_inner));
+        flying.retain(|_, until| now < *until);
+        flying.len()
+    }
+
+    /// The currency that it is settled in: that of what it trades.
+    #[must_use]
+    pub fn settlement(&self) -> Asset {
+        let instruments = self.instruments.load();
+        let quote = instruments.first().and_then(|instrument| Asset::new(&instrument.quote).ok());
+        // Invariant: USDT is a name of an asset.
+        quote.unwrap_or_else(|| Asset::new("USDT").expect("invariant: a valid name"))
     }
 
     #[must_use]

@@ -55,7 +55,8 @@ fn as_answer(reply: &Result<Reply, Failure>) -> Result<Answer<'_>, Failure> {
 
 async fn place(account: &Account, caller: &Caller, purpose: Purpose, order: &NewOrder) -> Done {
     account.translator().sending(order);
-    let enter = || account.enter(order.reduce_only);
+    let flight = account.flight();
+    let enter = || account.enter(flight, order.reduce_only);
     // The kill switch's own orders are what the gate is closed for.
     let pass: Option<Pass<'_>> = if purpose == Purpose::Kill { None } else { Some(&enter) };
     let reply = match caller.product().place(order) {
@@ -63,6 +64,9 @@ async fn place(account: &Account, caller: &Caller, purpose: Purpose, order: &New
         Err(error) => Err(unsupported(&error)),
     };
     let Heard { events, failure } = account.translator().placed(account.now(), order, as_answer(&reply));
+    if failure.as_ref().is_none_or(Failure::is_definite) {
+        account.landed(flight);
+    }
     if let Some(failure) = &failure {
         account.refused(failure);
         if failure.is_definite() && failure.words().0 == NOT_SENT {

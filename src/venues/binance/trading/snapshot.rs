@@ -5,17 +5,29 @@
 use std::time::Duration;
 
 use super::account::Account;
-use super::caller::{Caller, read};
+use super::caller::{Caller, answer};
+use super::lane::Reply;
 use super::orders::Done;
 use super::weight::Purpose;
 use crate::domain::ids::Symbol;
-use crate::domain::order::{Fill, TradesFrom, TradesWanted, VenueEvent, VenueOrder, VenueSnapshot};
-use crate::venues::binance::codec::answers::{AlgoAnswer, AlgoStanding, OrderAnswer, TradeAnswer};
-use crate::venues::binance::codec::outcome::{Failure, is_not_found};
+use crate::domain::money::Money;
+use crate::domain::order::{Fill, FundsMoved, TradesFrom, TradesWanted, VenueEvent, VenueOrder, VenuePosition, VenueSnapshot};
+use crate::venues::binance::codec::answers::OrderAnswer;
+use crate::venues::binance::codec::ledger::ledger;
+use crate::venues::binance::codec::outcome::{Failure, is_not_found, read};
 use crate::venues::binance::codec::product::{Conditional, Unsupported};
 use crate::venues::binance::codec::request::Request;
-use crate::venues::binance::codec::snapshot::{Held, held, held_requests, ledger};
+use crate::venues::binance::codec::snapshot as codec;
 use crate::venues::binance::codec::trading::OrderName;
+
+/// What is held at one look.
+#[derive(Debug, Clone, PartialEq)]
+struct Held {
+    wallet: Money,
+    positions: Vec<VenuePosition>,
+    /// `wallet` is cash beside what is held, as on spot.
+    beside_holdings: bool,
+}
 
 /// Looks at an account that trades all the time: after so many the last one is told, and the next snapshot shows whether it was
 /// right.
@@ -52,50 +64,43 @@ async fn try_take(account: &Account, caller: &Caller, purpose: Purpose, wanted: 
         }
         let funds = if wanted.is_empty() { Vec::new() } else { funds(account, caller, purpose).await };
         let Held { wallet, positions, beside_holdings } = snapshot;
-        return Ok(VenueSnapshot { open_orders, positions, wallet, beside_holdings, trades, funds });
+        let on_their_way = account.on_their_way();
+        return Ok(VenueSnapshot { open_orders, positions, wallet, beside_holdings, trades, funds, on_their_way });
     }
 }
 
-fn unsupported(error: Unsupported) -> Failure {
+fn unsupported(error: &Unsupported) -> Failure {
     Failure::Refused { code: 0, message: error.to_string() }
 }
 
-fn wrong(error: impl ToString) -> Failure {
-    Failure::silence(error.to_string())
+async fn look(account: &Account, caller: &Caller, purpose: Purpose) -> Result<Held, Failure> {
+    let (product, settlement) = (caller.product(), account.settlement());
+    if product.capabilities().holdings {
+        let reply = ask(caller, purpose, product.account()).await?;
+        let (wallet, positions) = codec::holdings(settlement, account.instruments().iter(), |_| None, answer(&reply))?;
+        return Ok(Held { wallet, positions, beside_holdings: true });
+    }
+    let balances = ask(caller, purpose, product.balance());
+    let positions = ask(caller, purpose, product.positions(None));
+    let (balances, positions) = futures_util::future::try_join(balances, positions).await?;
+    let wallet = codec::wallet(product, settlement, answer(&balances))?;
+    Ok(Held { wallet, positions: codec::positions(product, answer(&positions))?, beside_holdings: false })
 }
 
-async fn look(account: &Account, caller: &Caller, purpose: Purpose) -> Result<Held, Failure> {
-    let requests = held_requests(caller.product()).map_err(unsupported)?;
-    let bodies = requests.iter().map(|request| caller.body(purpose, request));
-    let bodies: Vec<Vec<u8>> = futures_util::future::try_join_all(bodies).await?;
-    let bodies: Vec<&[u8]> = bodies.iter().map(Vec::as_slice).collect();
-    held(caller.product(), &account.instruments(), &bodies)
+async fn ask(caller: &Caller, purpose: Purpose, request: Result<Request, Unsupported>) -> Result<Reply, Failure> {
+    caller.reply(purpose, &request.map_err(|error| unsupported(&error))?).await
 }
 
 /// Ordinary and conditional ones, under the names that they have here.
 async fn open_orders(account: &Account, caller: &Caller, purpose: Purpose) -> Result<Vec<VenueOrder>, Failure> {
-    let mut orders = Vec::new();
-    let plain = list(caller, purpose, caller.product().open_orders(None)).await?;
-    for answer in read::<Vec<OrderAnswer<'_>>>(caller.product(), &plain)? {
-        if let Some(order) = answer.order(caller.product()).map_err(wrong)? {
-            orders.push(account.translator().open_order(order));
-        }
-    }
+    let plain = ask(caller, purpose, caller.product().open_orders(None)).await?;
+    let mut orders = account.translator().open_orders(answer(&plain))?;
     if caller.product().capabilities().conditional == Conditional::AlgoService {
-        let algos = list(caller, purpose, caller.product().open_algos(None)).await?;
-        for answer in read::<Vec<AlgoAnswer<'_>>>(caller.product(), &algos)? {
-            if let Some(AlgoStanding::Itself(order)) = answer.standing().map_err(wrong)? {
-                account.translator().open_algo(&order);
-                orders.push(order);
-            }
-        }
+        let algos = ask(caller, purpose, caller.product().open_algos(None)).await?;
+        orders.extend(account.translator().open_algos(answer(&algos))?);
     }
     account.open_on(orders.iter().map(|order| order.symbol));
     Ok(orders)
-}
-
-async fn list(caller: &Caller, purpose: Purpose, request: Result<Request, Unsupported>) -> Result<Vec<u8>, Failure> {
-    caller.body(purpose, &request.map_err(unsupported)?).await
 }
 
 /// Each symbol's trades from where they are wanted, page by page.
@@ -113,55 +118,45 @@ async fn trades_of(account: &Account, caller: &Caller, purpose: Purpose, symbol:
     let (mut page, mut fills) = (Some(product.first_page(from, now)), Vec::new());
     for _ in 0..PAGES_MAX {
         let Some(asked) = page else { break };
-        let body = list(caller, purpose, product.user_trades(symbol, asked)).await?;
-        let listed: Vec<TradeAnswer<'_>> = read(product, &body)?;
-        for trade in &listed {
-            fills.extend(named(account, caller, purpose, symbol, trade).await?);
+        let reply = ask(caller, purpose, product.user_trades(symbol, asked)).await?;
+        let mut listed = account.translator().listed(answer(&reply))?;
+        if !listed.unnamed.is_empty() {
+            for (symbol, order) in &listed.unnamed {
+                name(account, caller, purpose, *symbol, *order).await?;
+            }
+            listed = account.translator().listed(answer(&reply))?;
         }
-        let newest = listed.iter().map(|trade| trade.id).max();
-        page = product.next_page(asked, listed.len(), newest, now);
+        fills.extend(listed.fills);
+        page = product.next_page(asked, listed.found, listed.newest, now);
     }
     Ok(fills)
 }
 
 /// A listed trade names its order by the venue's id alone: whose it is, is asked for where nobody remembers.
-async fn named(
-    account: &Account,
-    caller: &Caller,
-    purpose: Purpose,
-    symbol: Symbol,
-    trade: &TradeAnswer<'_>,
-) -> Result<Option<Fill>, Failure> {
-    if account.translator().name_of(symbol, trade.order_id).is_none() {
-        let request = caller.product().query(symbol, OrderName::Venue(trade.order_id)).map_err(unsupported)?;
-        match caller.body(purpose, &request).await {
-            Ok(body) => {
-                let answer: OrderAnswer<'_> = read(caller.product(), &body)?;
-                account.translator().named(symbol, trade.order_id, Some(answer.name()));
-            }
-            Err(Failure::Refused { code, .. }) if is_not_found(code) => account.translator().named(symbol, trade.order_id, None),
-            Err(failure) => return Err(failure),
-        }
-    }
-    account.translator().traded(trade).map_err(wrong)
+async fn name(account: &Account, caller: &Caller, purpose: Purpose, symbol: Symbol, order: u64) -> Result<(), Failure> {
+    let reply = ask(caller, purpose, caller.product().query(symbol, OrderName::Venue(order))).await?;
+    let found = match read::<OrderAnswer<'_>>(caller.product(), answer(&reply)) {
+        Ok(shown) => Some(shown.name()),
+        Err(Failure::Refused { code, .. }) if is_not_found(code) => None,
+        Err(failure) => return Err(failure),
+    };
+    account.translator().named(symbol, order, found);
+    Ok(())
 }
 
 /// Funding, transfers and the like. Without them the wallet alone says that something moved: a list that cannot be had must not
 /// keep the rest from being told.
-async fn funds(account: &Account, caller: &Caller, purpose: Purpose) -> Vec<crate::domain::order::FundsMoved> {
-    let Some(since) = account.ledger_due() else { return Vec::new() };
-    let Ok(request) = caller.product().income(since) else { return Vec::new() };
-    match caller.body(purpose, &request).await {
-        Ok(body) => match ledger(caller.product(), &account.instruments(), &body) {
-            Ok(funds) => {
-                account.ledger_read();
-                funds
-            }
-            Err(error) => {
-                tracing::warn!(target: "ringfence::venues", account = %account.id, %error, "the venue's ledger could not be read");
-                Vec::new()
-            }
-        },
+async fn funds(account: &Account, caller: &Caller, purpose: Purpose) -> Vec<FundsMoved> {
+    let Some(since) = account.ledger_due().filter(|_| !caller.product().capabilities().holdings) else { return Vec::new() };
+    let read = async {
+        let reply = ask(caller, purpose, caller.product().income(since)).await?;
+        ledger(caller.product(), account.settlement(), answer(&reply))
+    };
+    match read.await {
+        Ok(funds) => {
+            account.ledger_read();
+            funds
+        }
         Err(failure) => {
             tracing::warn!(target: "ringfence::venues", account = %account.id, %failure, "the venue's ledger could not be read");
             Vec::new()

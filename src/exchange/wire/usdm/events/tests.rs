@@ -55,7 +55,7 @@ fn told(event: UserEvent, dialect: Dialect) -> Vec<Value> {
 }
 
 fn of_order(execution: ExecutionType, order: OrderView, trade: Option<TradeView>) -> UserEvent {
-    UserEvent::Order { execution, order: Arc::new(order), trade: trade.map(Box::new), request_id: None }
+    UserEvent::Order { execution, order: Arc::new(order), trade: trade.map(Box::new), request_id: None, spot: None }
 }
 
 #[test]
