@@ -115,8 +115,7 @@ impl Side {
     pub fn product(&self) -> Product {
         match self.kind {
             VenueKind::BinanceSpot => Product::SPOT,
-            VenueKind::BinanceUsdm => Product::USDM,
-            VenueKind::Aster => Product { dialect: Dialect::Aster, ..Product::USDM },
+            VenueKind::BinanceUsdm | VenueKind::Aster => Product { dialect: Dialect::Aster, ..Product::USDM },
         }
     }
 

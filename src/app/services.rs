@@ -57,8 +57,8 @@ fn exchange_server(exchange: &Arc<Embedded>) -> Child {
         runtime.block_on(async {
             tokio::select! {
                 served = served => served.map_err(fault),
-                // A kill: whatever is stuck in there is dropped with the runtime.
-                () = stop.cancelled(), if !context.stop.is_cancelled() => Ok(()),
+                // Asked to stop, or killed while something in there is stuck: it is dropped with the runtime.
+                () = stop.cancelled() => Ok(()),
             }
         })
     });

@@ -1,10 +1,9 @@
 //! One product of the exchange with everything around it, from a few wishes: its market, its engine on a thread, its accounts
 //! with their keys and money, its server. `ringfence exchange` and the tests start it; it binds no port itself.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::Arc;
 
 use crate::domain::ids::{AccountId, Asset, Symbol};
 use crate::domain::instrument::{Instrument, InstrumentKind};
@@ -16,10 +15,10 @@ use super::shell::{Clock, ExchangeHandle, ExchangeStopped, OpenMarket, RunningEx
 use super::sources::MarketSource;
 use super::sources::replay::{ReplayError, ReplayMarket};
 use super::sources::synthetic::{Synthetic, SyntheticConfig, SyntheticSymbol};
-use super::stream::{ExchangeFloor, MarketWire, MarketWireConfig, Outlet, PrivateStreams};
+use super::stream::{ExchangeFloor, MarketWire, MarketWireConfig, PrivateStreams};
 use super::wire::limits::LimitRules;
 use super::wire::usdm::{self, Usdm, UserSockets};
-use super::wire::{Dialect, EncodeEvent, Key, KeyError, Keys, Product, Routes, Venue, VenueConfig, WireServer, market, spot};
+use super::wire::{Dialect, Key, KeyError, Keys, Product, Routes, Venue, VenueConfig, WireServer, market, spot};
 
 /// Which market is shown.
 #[derive(Debug, Clone)]
@@ -112,6 +111,7 @@ pub struct ServerWishes {
     pub faults: bool,
     /// Whether intervals are served that Binance does not have, for the daemon's own bars.
     pub extended: bool,
+    /// What listen keys and order ids are drawn from.
     pub seed: [u8; 32],
 }
 
@@ -122,43 +122,33 @@ pub struct ServerWishes {
 pub fn server_of(wishes: ServerWishes) -> Result<WireServer, OpenError> {
     let ServerWishes { product, exchange, instruments, keys, clock, limits, faults, extended, seed } = wishes;
     let floor = ExchangeFloor { handle: exchange.clone(), instruments: instruments.clone(), clock: Arc::clone(&clock) };
-    let private = Arc::new(LatePrivate::default());
-    let mut config = market_config(product);
-    config.naming.extended = extended;
     let usdm = (!product.is_spot()).then(|| Arc::new(Usdm::new(product.dialect, seed)));
-    config.private = usdm.is_some().then(|| Arc::clone(&private) as Arc<dyn PrivateStreams>);
+    let users = usdm.as_ref().map(|usdm| Arc::new(UserSockets::new(Arc::clone(usdm), &instruments)));
+    let mut config = market_config(product, users.as_ref());
+    config.naming.extended = extended;
     let market = MarketWire::new(Arc::new(floor), config)?;
-    let own = usdm.as_ref().map_or_else(spot::routes, usdm::routes);
-    let routes = Routes::new(market::routes(product, &market.router()).into_iter().chain(own));
-    let limits = LimitRules { enforced: limits, ..product.limits() };
-    let venue = Arc::new(Venue::new(VenueConfig { product, exchange, clock, keys, limits, routes }));
-    let users = usdm.map(|usdm| Arc::new(UserSockets::new(usdm, Arc::clone(&venue), &instruments)));
+    let private = usdm.as_ref().map_or_else(spot::routes, usdm::routes);
+    let venue = Arc::new(Venue::new(VenueConfig {
+        product,
+        exchange,
+        clock,
+        keys,
+        limits: LimitRules { enforced: limits, ..product.limits() },
+        routes: Routes::new(market::routes(product, &market.router()).into_iter().chain(private)),
+    }));
     if let Some(users) = &users {
-        // The first and only one.
-        let _ = private.0.set(Arc::downgrade(users));
+        users.attach(&venue);
     }
-    Ok(WireServer { venue, market, encode: encode(), users, faults })
+    Ok(WireServer { venue, market, users, encode: |_, _| Vec::new(), faults })
 }
 
-/// Private streams that are known only after the sockets that carry them.
-#[derive(Default)]
-struct LatePrivate(OnceLock<Weak<UserSockets>>);
-
-impl PrivateStreams for LatePrivate {
-    fn join(&self, name: &str, events: &[String], outlet: Outlet) -> Option<Box<dyn Any + Send>> {
-        self.0.get()?.upgrade()?.join(name, events, outlet)
-    }
-}
-
-fn encode() -> EncodeEvent {
-    |_, _| Vec::new()
-}
-
-fn market_config(product: Product) -> MarketWireConfig {
-    match product.dialect {
+fn market_config(product: Product, users: Option<&Arc<UserSockets>>) -> MarketWireConfig {
+    let config = match product.dialect {
         Dialect::Aster => MarketWireConfig::aster(),
         Dialect::Binance => MarketWireConfig::of(product.kind),
-    }
+    };
+    let private = users.map(|users| Arc::clone(users) as Arc<dyn PrivateStreams>);
+    MarketWireConfig { private, ..config }
 }
 
 fn open_market(show: &Show, kind: InstrumentKind, clock: &Clock) -> Result<(OpenMarket, Vec<Instrument>), OpenError> {
