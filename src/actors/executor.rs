@@ -314,6 +314,8 @@ impl State {
             self.traces.sending(id);
             self.sent_at.insert(id, self.around.clock.now());
         }
+        // Asked again as soon as the connection is there: at the start it never is.
+        let question = matches!(command, VenueCommand::Snapshot { .. } | VenueCommand::Query { .. });
         let refused = self.venue.send(self.machine.account(), command).err();
         match (placed, refused) {
             (Some(client_order_id), None) => {
@@ -321,6 +323,9 @@ impl State {
                 self.tell_sent(client_order_id);
             }
             (Some(client_order_id), Some(why)) => self.step(Input::NotSent { client_order_id, why: why.to_string() }),
+            (None, Some(why)) if question => {
+                tracing::debug!(target: "ringfence::orders", account = %self.machine.account(), %why, "question not asked");
+            }
             (None, Some(why)) => tracing::warn!(target: "ringfence::orders", account = %self.machine.account(), %why, "command not sent"),
             (None, None) => {}
         }

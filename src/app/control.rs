@@ -12,6 +12,7 @@ use tokio::sync::{broadcast, watch};
 
 use super::embedded::Embedded;
 use super::hub::Hub;
+use super::places::Places;
 use super::tree::{self, Plan};
 use crate::actors::{flood, names};
 use crate::api::view::{
@@ -46,6 +47,7 @@ pub struct DaemonControl {
     metrics: MetricsHandle,
     /// For drills.
     exchange: Arc<Embedded>,
+    places: Arc<Places>,
     started: Timestamp,
     stopping: AtomicBool,
     emptying: Mutex<Emptying>,
@@ -62,9 +64,9 @@ struct Emptying {
 
 impl DaemonControl {
     #[must_use]
-    pub fn new(plan: Arc<Plan>, hub: Arc<Hub>, metrics: MetricsHandle, exchange: Arc<Embedded>) -> Arc<Self> {
+    pub fn new(plan: Arc<Plan>, hub: Arc<Hub>, metrics: MetricsHandle, exchange: Arc<Embedded>, places: Arc<Places>) -> Arc<Self> {
         let (started, stopping, emptying) = (plan.around.clock.now(), AtomicBool::new(false), Mutex::default());
-        Arc::new(Self { plan, hub, metrics, exchange, started, stopping, emptying })
+        Arc::new(Self { plan, hub, metrics, exchange, places, started, stopping, emptying })
     }
 
     /// Not ready from here on.
@@ -73,6 +75,7 @@ impl DaemonControl {
     }
 
     pub fn upkeep(&self) {
+        self.places.measure();
         self.metrics.upkeep();
     }
 
@@ -475,6 +478,7 @@ impl Control for DaemonControl {
     }
 
     fn metrics(&self) -> String {
+        self.places.measure();
         self.metrics.render()
     }
 

@@ -17,6 +17,7 @@ use crate::exchange::instruments;
 use crate::messages::gate::Passage;
 use crate::messages::{Clock, HaltGate, ModeBoard};
 use crate::settings::{AccountSpec, Bases, Settings, VenueKind, VenueSpec};
+use crate::telemetry::metrics;
 use crate::venues::binance::codec::product::Product;
 use crate::venues::binance::sign::Credentials;
 use crate::venues::binance::trading::account::{Account, AccountParts};
@@ -157,6 +158,13 @@ impl Places {
         let place = Arc::new(Place { spec, bases, instruments: Arc::new(ArcSwap::from_pointee(instruments)), host });
         self.lock().insert(id, Arc::clone(&place));
         Ok(place)
+    }
+
+    /// Shows how far the venues' clocks are off and how much was asked of each.
+    pub fn measure(&self) {
+        for place in self.all() {
+            metrics::venue(place.spec.id.as_str(), place.host.offset_millis(), place.host.used_weight());
+        }
     }
 
     /// Every instrument of every venue; of a symbol that two list, the first one's.

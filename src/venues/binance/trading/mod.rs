@@ -10,6 +10,8 @@ pub mod orders;
 pub mod rate;
 pub mod snapshot;
 pub mod socket;
+#[cfg(test)]
+mod tests;
 pub mod user_stream;
 pub mod venue;
 pub mod weight;
