@@ -3,6 +3,7 @@
 
 pub mod backtest;
 mod control;
+mod dead_man;
 mod embedded;
 mod embedded_market;
 mod hub;

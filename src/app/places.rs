@@ -16,19 +16,25 @@ use crate::domain::instrument::Instrument;
 use crate::exchange::instruments;
 use crate::messages::gate::Passage;
 use crate::messages::{Clock, HaltGate, ModeBoard};
-use crate::settings::{AccountSpec, Bases, Settings, VenueKind, VenueSpec};
+use crate::settings::{AccountSpec, Bases, Environment, MarginType, Settings, VenueKind, VenueSpec};
 use crate::telemetry::metrics;
 use crate::venues::binance::codec::product::Product;
 use crate::venues::binance::sign::Credentials;
 use crate::venues::binance::trading::account::{Account, AccountParts};
 use crate::venues::binance::trading::caller::{Host, Times};
 use crate::venues::binance::trading::lane::Origin;
+use crate::venues::binance::trading::setup::Wanted;
 use crate::venues::binance::trading::socket::StreamBases;
 use crate::venues::binance::trading::venue::BinanceVenue;
 use crate::venues::port::Gate;
 
 /// The exchange inside refuses nobody for asking too much: its budget is never met.
 const EMBEDDED_WEIGHT: u32 = 10_000_000;
+
+/// Where Binance answers about keys, also those that trade elsewhere.
+const SPOT_HOST: &str = "https://api.binance.com";
+/// One question a minute needs no reserve.
+const RESERVED_PERMILLE: u32 = 0;
 
 /// The halt gate as an adapter asks it.
 struct Door(Passage);
@@ -122,9 +128,29 @@ impl Places {
             orders_per_second,
             recv_window,
             clock_offset_max,
+            wanted: Wanted {
+                hedge: account.hedge_mode,
+                leverage: account.leverage,
+                isolated: account.margin_type.map(|margin| margin == MarginType::Isolated),
+            },
+            key_host: self.key_host(&place)?,
             gate: Arc::new(Door(self.gate.passage(account.id, &self.modes.get()))),
         }));
         Ok(())
+    }
+
+    /// Where it is asked what a key may do: at the spot host of the venue's family. Keys of our own making need no look, testnets and
+    /// Aster have no such question.
+    fn key_host(&self, place: &Place) -> Result<Option<Arc<Host>>, Failure> {
+        let spec = &place.spec;
+        if spec.is_embedded() || spec.kind == VenueKind::Aster || (spec.rest.is_none() && spec.environment != Environment::Live) {
+            return Ok(None);
+        }
+        if spec.kind == VenueKind::BinanceSpot || spec.rest.is_some() {
+            return Ok(Some(Arc::clone(&place.host)));
+        }
+        let origin = Origin::parse(SPOT_HOST).map_err(Failure::usage)?;
+        Ok(Some(Host::new(origin, Product::BinanceSpot, self.times.clone(), RESERVED_PERMILLE)))
     }
 
     fn credentials(&self, venue: &VenueSpec, account: &AccountSpec) -> Result<Credentials, Failure> {
