@@ -9,6 +9,7 @@ mod embedded_market;
 mod hub;
 mod keys;
 mod last_resort;
+mod listing;
 pub mod memory;
 mod places;
 mod reload;

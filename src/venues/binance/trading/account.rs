@@ -65,6 +65,9 @@ pub struct Account {
 /// A venue's clock may be so much behind what a request says.
 const VENUE_TOLERANCE: Duration = Duration::from_secs(1);
 
+/// Refusals for a filter: they should not happen, because orders are made by the filters that are known.
+const ABOUT_RULES: [i32; 9] = [-1013, -1111, -4004, -4005, -4013, -4014, -4023, -4164, -1121];
+
 /// When the venue's ledger was read, and whether something moved since.
 #[derive(Debug, Default)]
 struct Ledger {
@@ -242,6 +245,11 @@ impl Account {
 
     /// The venue's no to a new order may be about how many there were.
     pub fn refused(&self, failure: &Failure) {
+        if let Failure::Refused { code, .. } = failure
+            && ABOUT_RULES.contains(code)
+        {
+            self.host().doubt_rules();
+        }
         if let Failure::RateLimited { code: -1015, retry_after, .. } = failure {
             self.rate.lock().unwrap_or_else(PoisonError::into_inner).refused(self.now(), *retry_after);
         }
