@@ -244,7 +244,13 @@ impl Started<'_> {
             environment: environment.clone(),
         });
         plan.around.roster.set(reload::roster(&plan, settings));
-        let control = DaemonControl::new(Arc::clone(&plan), Arc::clone(&hub), self.telemetry.metrics(), Arc::clone(self.exchange), Arc::clone(&places));
+        let control = DaemonControl::new(
+            Arc::clone(&plan),
+            Arc::clone(&hub),
+            self.telemetry.metrics(),
+            Arc::clone(self.exchange),
+            Arc::clone(&places),
+        );
         let api = self.api_config();
         let server = ApiServer::bind(api.clone(), Arc::clone(&control) as Arc<dyn crate::api::Control>).await.map_err(Failure::usage)?;
         let url = server.url();

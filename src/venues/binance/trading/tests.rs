@@ -64,12 +64,19 @@ async fn answer(State(fake): State<Arc<Fake>>, request: Request) -> Response {
             fake.orders.lock().unwrap().push(request.uri().query().unwrap_or_default().to_owned());
             let next = fake.answers.lock().unwrap().pop_front().unwrap_or(Answer::Well);
             match next {
-                Answer::Well => json("{\"symbol\":\"BTCUSDT\",\"orderId\":7,\"clientOrderId\":\"rf-alpha-1-1\",\"status\":\"NEW\",\"updateTime\":1}"),
-                Answer::Skew => (axum::http::StatusCode::BAD_REQUEST, "{\"code\":-1021,\"msg\":\"Timestamp for this request is outside of the recvWindow.\"}").into_response(),
+                Answer::Well => {
+                    json("{\"symbol\":\"BTCUSDT\",\"orderId\":7,\"clientOrderId\":\"rf-alpha-1-1\",\"status\":\"NEW\",\"updateTime\":1}")
+                }
+                Answer::Skew => (
+                    axum::http::StatusCode::BAD_REQUEST,
+                    "{\"code\":-1021,\"msg\":\"Timestamp for this request is outside of the recvWindow.\"}",
+                )
+                    .into_response(),
                 Answer::HangUp => panic!("the connection is cut"),
                 Answer::Banned => {
                     let status = axum::http::StatusCode::IM_A_TEAPOT;
-                    (status, [("Retry-After", "30")], "{\"code\":-1003,\"msg\":\"Way too much request weight used; IP banned\"}").into_response()
+                    (status, [("Retry-After", "30")], "{\"code\":-1003,\"msg\":\"Way too much request weight used; IP banned\"}")
+                        .into_response()
                 }
             }
         }
@@ -77,7 +84,10 @@ async fn answer(State(fake): State<Arc<Fake>>, request: Request) -> Response {
             let _ = fake.balances.subscribe().wait_for(|open| *open).await;
             json("[{\"asset\":\"USDT\",\"balance\":\"1000\"}]")
         }
-        ("GET", "/fapi/v3/positionRisk" | "/fapi/v1/openOrders" | "/fapi/v1/openAlgoOrders" | "/fapi/v1/userTrades" | "/fapi/v1/income") => json("[]"),
+        (
+            "GET",
+            "/fapi/v3/positionRisk" | "/fapi/v1/openOrders" | "/fapi/v1/openAlgoOrders" | "/fapi/v1/userTrades" | "/fapi/v1/income",
+        ) => json("[]"),
         _ => (axum::http::StatusCode::NOT_FOUND, "{\"code\":-5000,\"msg\":\"no such path\"}").into_response(),
     }
 }
