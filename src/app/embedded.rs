@@ -115,7 +115,8 @@ impl Side {
     pub fn product(&self) -> Product {
         match self.kind {
             VenueKind::BinanceSpot => Product::SPOT,
-            VenueKind::BinanceUsdm | VenueKind::Aster => Product { dialect: Dialect::Aster, ..Product::USDM },
+            VenueKind::BinanceUsdm => Product::USDM,
+            VenueKind::Aster => Product { dialect: Dialect::Aster, ..Product::USDM },
         }
     }
 

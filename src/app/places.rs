@@ -63,11 +63,10 @@ pub struct Places {
     modes: ModeBoard,
 }
 
-/// The product that a venue is.
-fn product_of(venue: &VenueSpec) -> Product {
-    match venue.kind {
+/// The product that a kind of venue is.
+const fn product_of(kind: VenueKind) -> Product {
+    match kind {
         VenueKind::BinanceSpot => Product::BinanceSpot,
-        VenueKind::BinanceUsdm if venue.is_embedded() => Product::AsterV1,
         VenueKind::BinanceUsdm => Product::BinanceUsdm,
         VenueKind::Aster => Product::AsterV1,
     }
@@ -201,7 +200,7 @@ impl Places {
         // One budget for each address, whichever venues go by it.
         let same = self.lock().values().find(|place| place.host.origin == origin).map(|place| Arc::clone(&place.host));
         let permille = u32::try_from(spec.reserved_weight.0.saturating_mul(1_000.into()).trunc().mantissa()).unwrap_or_default();
-        let host = same.unwrap_or_else(|| Host::new(origin, product_of(&spec), self.times.clone(), permille));
+        let host = same.unwrap_or_else(|| Host::new(origin, product_of(spec.kind), self.times.clone(), permille));
         if spec.is_embedded() {
             host.set_weight_limit(EMBEDDED_WEIGHT);
         }

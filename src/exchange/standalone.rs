@@ -10,7 +10,7 @@ use crate::domain::instrument::{Instrument, InstrumentKind};
 use crate::domain::money::Money;
 use crate::venues::grid::StepError;
 
-use super::core::{AccountSetup, ExchangeConfig};
+use super::core::{AccountSetup, ExchangeConfig, Reject};
 use super::shell::{Clock, ExchangeHandle, ExchangeStopped, OpenMarket, RunningExchange, ShellConfig, ShellError};
 use super::sources::MarketSource;
 use super::sources::replay::{ReplayError, ReplayMarket};
@@ -127,7 +127,11 @@ pub fn server_of(wishes: ServerWishes) -> Result<WireServer, OpenError> {
     let mut config = market_config(product, users.as_ref());
     config.naming.extended = extended;
     let market = MarketWire::new(Arc::new(floor), config)?;
-    let private = usdm.as_ref().map_or_else(spot::routes, usdm::routes);
+    // Clients ask spot's own routes about keys and coins, also where they trade USD-M alone.
+    let private = match &usdm {
+        Some(usdm) => usdm::routes(usdm).into_iter().chain(spot::sapi::routes()).collect(),
+        None => spot::routes(),
+    };
     let venue = Arc::new(Venue::new(VenueConfig {
         product,
         exchange,
@@ -139,7 +143,7 @@ pub fn server_of(wishes: ServerWishes) -> Result<WireServer, OpenError> {
     if let Some(users) = &users {
         users.attach(&venue);
     }
-    Ok(WireServer { venue, market, users, encode: |_, _| Vec::new(), faults })
+    Ok(WireServer { venue, market, users, encode: spot::encode, faults })
 }
 
 fn market_config(product: Product, users: Option<&Arc<UserSockets>>) -> MarketWireConfig {
@@ -187,11 +191,17 @@ async fn open_accounts(
         if known {
             continue;
         }
-        let usdm = kind == InstrumentKind::Perpetual;
-        let margin = funds.iter().filter(|(asset, _)| usdm && asset.as_str() == "USDT").map(|(_, amount)| amount.0).sum();
         // Each account is a person of its own: they may trade with each other.
-        let setup = AccountSetup { deposit: Money(margin), owner: owner as u32 + 1, hedge: false };
+        let setup = AccountSetup { deposit: Money::ZERO, owner: owner as u32 + 1, hedge: false };
         handle.open_account(account, setup)?;
+        for (asset, amount) in funds.iter().copied() {
+            let funded = handle.call(move |desk| match kind {
+                InstrumentKind::Spot => desk.exchange.deposit(desk.now, account, asset, amount),
+                InstrumentKind::Perpetual => desk.exchange.transfer(desk.now, account, asset, amount),
+            });
+            let refused = |reject: Reject| OpenError::Funds(format!("{amount} {asset}: {}", reject.words(false).1));
+            funded.await?.map_err(refused)?;
+        }
     }
     Ok(())
 }

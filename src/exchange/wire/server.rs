@@ -44,9 +44,10 @@ pub struct WireServer {
     pub venue: Arc<Venue>,
     /// Market streams, and the answers to the table's rows of public data.
     pub market: MarketWire,
-    pub encode: EncodeEvent,
-    /// USD-M's user data, which comes on the market's sockets.
+    /// USD-M's user streams, which come on the market's sockets.
     pub users: Option<Arc<UserSockets>>,
+    /// How spot's user events are written.
+    pub encode: EncodeEvent,
     /// Whether `/faults` is there.
     pub faults: bool,
 }
@@ -59,13 +60,6 @@ impl WireServer {
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> Result<(), ServeError> {
         let stopping = CancellationToken::new();
         let _sockets_end_with_us = stopping.clone().drop_guard();
-        let users = self.users;
-        let watch_keys = async {
-            match &users {
-                Some(users) => users.watch().await,
-                None => std::future::pending().await,
-            }
-        };
         let sessions = Sessions::new(self.encode);
         let venue = Arc::clone(&self.venue);
         let door = Door {
@@ -85,8 +79,8 @@ impl WireServer {
             stopped = UserHub::run(&venue) => Err(ServeError::Stopped(stopped)),
             () = FaultDesk::run(&venue) => Err(ServeError::Stopped(ExchangeStopped)),
             _ = self.market.publish() => Err(ServeError::Stopped(ExchangeStopped)),
-            () = watch_keys => Ok(()),
-            () = spoil(&venue, &self.market) => Err(ServeError::Stopped(ExchangeStopped)),
+            () = watch(self.users.as_deref()) => Err(ServeError::Stopped(ExchangeStopped)),
+            () = spoil(&venue, &self.market, self.users.as_deref()) => Err(ServeError::Stopped(ExchangeStopped)),
         };
         stopping.cancel();
         self.market.end();
@@ -101,8 +95,15 @@ impl WireServer {
     }
 }
 
+async fn watch(users: Option<&UserSockets>) {
+    match users {
+        Some(users) => users.watch().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Carries faults to the market's sockets, for ever.
-async fn spoil(venue: &Venue, market: &MarketWire) {
+async fn spoil(venue: &Venue, market: &MarketWire, users: Option<&UserSockets>) {
     let mut actions = venue.faults().actions();
     loop {
         let action = match actions.recv().await {
@@ -122,6 +123,11 @@ async fn spoil(venue: &Venue, market: &MarketWire) {
             Kind::Shutdown => {
                 market.inject(StreamFault::AnnounceShutdown);
                 market.inject(StreamFault::Cut);
+            }
+            Kind::ExpireListenKeys { told } => {
+                let Some(users) = users else { continue };
+                let accounts = action.account.map_or_else(|| venue.keys().accounts(), |account| vec![account]);
+                accounts.into_iter().for_each(|account| users.expire_early(account, told));
             }
             Kind::DropDiffs { diffs } => market.inject(StreamFault::DropDiffs(diffs)),
             _ => {}
