@@ -25,7 +25,7 @@ pub enum Heard {
 
 /// The last look before an order's bytes leave.
 pub trait Gate: Send + Sync {
-    /// What it gives is kept until the venue has answered about the order; `None` holds the order back.
+    /// What it gives is kept until the bytes have left; `None` holds the order back.
     fn enter(&self, reduce_only: bool) -> Option<Box<dyn Send>>;
 }
 

@@ -12,7 +12,7 @@ use super::caller::{Caller, Host};
 use super::rate::OrderRate;
 use super::setup::{Standing, Wanted};
 use super::socket::StreamBases;
-use crate::domain::ids::{AccountId, Asset, Symbol};
+use crate::domain::ids::{AccountId, Asset, ClientOrderId, Symbol};
 use crate::domain::instrument::Instrument;
 use crate::domain::order::NewOrder;
 use crate::domain::time::Timestamp;
@@ -57,9 +57,17 @@ pub struct Account {
     elsewhere: Mutex<BTreeSet<Symbol>>,
     ledger: Mutex<Ledger>,
     /// Orders whose bytes left and that have no definite answer, each with the moment from which on the venue would refuse it.
-    flying: Mutex<BTreeMap<u64, Timestamp>>,
+    flying: Mutex<BTreeMap<u64, Flight>>,
     flights: AtomicU64,
     recv_window: Duration,
+}
+
+/// An order that may still arrive.
+#[derive(Debug, Clone, Copy)]
+struct Flight {
+    symbol: Symbol,
+    client_order_id: ClientOrderId,
+    until: Timestamp,
 }
 
 /// A venue's clock may be so much behind what a request says.
@@ -157,10 +165,11 @@ impl Account {
 
     /// The last look before an order's bytes leave; from then on it may arrive.
     #[must_use]
-    pub fn enter(&self, flight: u64, reduce_only: bool) -> Option<Box<dyn Send>> {
-        let leaving = self.gate.enter(reduce_only)?;
+    pub fn enter(&self, flight: u64, order: &NewOrder) -> Option<Box<dyn Send>> {
+        let leaving = self.gate.enter(order.reduce_only)?;
         let until = self.host().venue_time() + self.recv_window + VENUE_TOLERANCE;
-        self.flying.lock().unwrap_or_else(PoisonError::into_inner).insert(flight, until);
+        let NewOrder { symbol, client_order_id, .. } = *order;
+        self.flying.lock().unwrap_or_else(PoisonError::into_inner).insert(flight, Flight { symbol, client_order_id, until });
         Some(leaving)
     }
 
@@ -169,12 +178,17 @@ impl Account {
         self.flying.lock().unwrap_or_else(PoisonError::into_inner).remove(&flight);
     }
 
-    /// Orders that may still arrive.
+    /// Orders that may still arrive, each with its flight.
+    #[must_use]
+    pub fn flying(&self) -> Vec<(u64, Symbol, ClientOrderId)> {
+        let (now, mut flying) = (self.host().venue_time(), self.flying.lock().unwrap_or_else(PoisonError::into_inner));
+        flying.retain(|_, flight| now < flight.until);
+        flying.iter().map(|(number, flight)| (*number, flight.symbol, flight.client_order_id)).collect()
+    }
+
     #[must_use]
     pub fn on_their_way(&self) -> usize {
-        let (now, mut flying) = (self.host().venue_time(), self.flying.lock().unwrap_or_else(PoisonError::into_inner));
-        flying.retain(|_, until| now < *until);
-        flying.len()
+        self.flying().len()
     }
 
     /// The currency that it is settled in: that of what it trades.

@@ -31,7 +31,7 @@ const LANE_WAIT_MAX: Duration = Duration::from_millis(250);
 /// No venue has this code: the request did not leave.
 pub const NOT_SENT: i32 = 0;
 
-/// Asked right before the bytes leave, each time; what it gives is kept until the answer is there.
+/// Asked right before the bytes leave, each time; what it gives is kept until they have left.
 pub type Pass<'p> = &'p (dyn Fn() -> Option<Box<dyn Send>> + Send + Sync);
 
 /// The daemon's clocks, handed in.
@@ -235,8 +235,13 @@ impl Caller {
         // Signed last: time has passed while it waited.
         let bytes = self.bytes(request);
         let closed = || not_sent("the halt gate is closed");
-        let _leaving = pass.map(|pass| pass().ok_or_else(closed)).transpose()?;
-        let reply = lane.exchange(bytes.as_bytes()).await;
+        let leaving = pass.map(|pass| pass().ok_or_else(closed)).transpose()?;
+        let sent = lane.send(bytes.as_bytes()).await;
+        drop(leaving);
+        let reply = match sent {
+            Ok(()) => lane.receive().await,
+            Err(error) => Err(error),
+        };
         if lane.is_alive() {
             self.keep(lane);
         }

@@ -153,15 +153,34 @@ impl Lane {
     /// # Errors
     /// When no whole answer came.
     pub async fn exchange(&mut self, request: &[u8]) -> Result<Reply, LaneError> {
+        self.send(request).await?;
+        self.receive().await
+    }
+
+    /// Sends a whole request.
+    ///
+    /// # Errors
+    /// When some of it may have left, and perhaps not all.
+    pub async fn send(&mut self, request: &[u8]) -> Result<(), LaneError> {
         // Until the whole answer has been read the connection is of no use to the next one; also when this is given up half way.
         self.alive = false;
-        let answer = async {
-            self.wire.write_all(request).await.map_err(|error| LaneError::Lost(format!("the request broke off: {error}")))?;
-            self.wire.flush().await.map_err(|error| LaneError::Lost(format!("the request broke off: {error}")))?;
-            self.read().await.map_err(LaneError::Lost)
+        let written = async {
+            self.wire.write_all(request).await?;
+            self.wire.flush().await
         };
+        let lost = |why: String| LaneError::Lost(format!("the request broke off: {why}"));
+        let written = timeout(ANSWER_MAX, written).await.map_err(|_| lost(format!("not taken within {ANSWER_MAX:?}")))?;
+        written.map_err(|error| lost(error.to_string()))
+    }
+
+    /// Waits for the answer to what was sent.
+    ///
+    /// # Errors
+    /// When no whole answer came.
+    pub async fn receive(&mut self) -> Result<Reply, LaneError> {
         let silence = || LaneError::Lost(format!("no answer within {ANSWER_MAX:?}"));
-        let (reply, keep) = timeout(ANSWER_MAX, answer).await.map_err(|_| silence())??;
+        let read = timeout(ANSWER_MAX, self.read()).await.map_err(|_| silence())?;
+        let (reply, keep) = read.map_err(LaneError::Lost)?;
         self.alive = keep && self.buffer.is_empty();
         Ok(reply)
     }

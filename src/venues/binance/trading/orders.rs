@@ -56,7 +56,7 @@ fn as_answer(reply: &Result<Reply, Failure>) -> Result<Answer<'_>, Failure> {
 async fn place(account: &Account, caller: &Caller, purpose: Purpose, order: &NewOrder) -> Done {
     account.translator().sending(order);
     let flight = account.flight();
-    let enter = || account.enter(flight, order.reduce_only);
+    let enter = || account.enter(flight, order);
     // The kill switch's own orders are what the gate is closed for.
     let pass: Option<Pass<'_>> = if purpose == Purpose::Kill { None } else { Some(&enter) };
     let reply = match caller.product().place(order) {
@@ -117,6 +117,16 @@ async fn find_algo(account: &Account, caller: &Caller, purpose: Purpose, id: Cli
     match translator.queried_algo(id, as_answer(&reply)) {
         Ok(became) => Some(became),
         Err(heard) => heard.events.iter().any(|event| matches!(event, VenueEvent::OrderIs { order: Some(_), .. })).then_some(Asked::Algo),
+    }
+}
+
+/// Asks for orders that left and have no answer yet: whoever waits for it may be stuck. One that the venue knows has arrived.
+pub async fn look_for_flying(account: &Account, caller: &Caller, purpose: Purpose) {
+    for (flight, symbol, id) in account.flying() {
+        let found = query(account, caller, purpose, symbol, id).await;
+        if found.events.iter().any(|event| matches!(event, VenueEvent::OrderIs { order: Some(_), .. })) {
+            account.landed(flight);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::account::Account;
 use super::caller::{Caller, answer};
 use super::lane::Reply;
-use super::orders::Done;
+use super::orders::{Done, look_for_flying};
 use super::weight::Purpose;
 use crate::domain::ids::Symbol;
 use crate::domain::money::Money;
@@ -45,6 +45,9 @@ pub async fn take(account: &Account, caller: &Caller, purpose: Purpose, wanted: 
 }
 
 async fn try_take(account: &Account, caller: &Caller, purpose: Purpose, wanted: &TradesWanted) -> Result<VenueSnapshot, Failure> {
+    if purpose == Purpose::Kill {
+        look_for_flying(account, caller, purpose).await;
+    }
     let mut before = look(account, caller, purpose).await?;
     let mut looks = 1;
     loop {
