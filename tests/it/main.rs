@@ -16,6 +16,7 @@ mod daemon_traces;
 mod data_features;
 mod exchange_recording;
 mod fuzz_adapters;
+mod fuzz_wire;
 mod journal;
 mod market_stream;
 mod recorded_market;

@@ -1,15 +1,20 @@
 //! The public market data's rows: `stream` answers them, here stands what they weigh and what they are called in the WebSocket
 //! API. A row hands its parameters on and gives back what `stream` says.
 
+use std::collections::BTreeMap;
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response};
 use form_urlencoded::Serializer;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use crate::domain::ids::Symbol;
+
 use super::context::Context;
+use super::faults::Listing;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::route::{Answer, Json, Route, Security};
@@ -108,7 +113,21 @@ async fn ask(market: Router, path: &'static str, context: Context, parameters: P
     let request = request.body(Body::empty()).map_err(|_| Problem::ILLEGAL_CHARACTERS)?;
     // Invariant: a router's error type has no value.
     let response = market.oneshot(request).await.map_err(|_| Problem::UNKNOWN)?;
-    answer(response).await
+    let answer = answer(response).await?;
+    let listings = context.venue.faults().listings();
+    if listings.is_empty() || !path.ends_with("/exchangeInfo") { Ok(answer) } else { relisted(&answer, &listings) }
+}
+
+/// exchangeInfo with the rules that have changed.
+fn relisted(info: &Json, listings: &BTreeMap<Symbol, Listing>) -> Answer {
+    let mut info: Value = serde_json::from_str(info.as_str()).map_err(|_| Problem::UNKNOWN)?;
+    for symbol in info["symbols"].as_array_mut().into_iter().flatten() {
+        let listing = symbol["symbol"].as_str().and_then(|name| Symbol::new(name).ok()).and_then(|name| listings.get(&name));
+        if let Some(listing) = listing {
+            listing.show(symbol);
+        }
+    }
+    Ok(info.into())
 }
 
 /// The path with its parameters; those that every frame may have are not the row's.
