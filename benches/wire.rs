@@ -2,6 +2,8 @@
 //! and exchange in one process on a thread each. Prints orders a second and the answer's latency. Run with
 //! `cargo bench --bench wire`.
 
+#![allow(clippy::disallowed_methods, reason = "a measurement reads the clock of the machine")]
+
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
