@@ -31,6 +31,7 @@ const SPOT: &[Row] = &[
     ("/api/v3/depth", Some("depth"), |parameters| by_limit(parameters, 100, &[(100, 5), (500, 25), (1_000, 50)], 250)),
     ("/api/v3/trades", Some("trades.recent"), |_| 25),
     ("/api/v3/historicalTrades", Some("trades.historical"), |_| 25),
+    ("/api/v3/historicalBlockTrades", Some("blockTrades.historical"), |_| 25),
     ("/api/v3/aggTrades", Some("trades.aggregate"), |_| 4),
     ("/api/v3/klines", Some("klines"), |_| 2),
     ("/api/v3/uiKlines", Some("uiKlines"), |_| 2),
@@ -57,6 +58,7 @@ const ONE: fn(&Parameters) -> u32 = |_| 1;
 const USDM: &[Row] = &[
     ("/fapi/v1/exchangeInfo", None, ONE),
     ("/fapi/v1/depth", Some("depth"), |parameters| by_limit(parameters, 500, &[(50, 2), (100, 5), (500, 10)], 20)),
+    ("/fapi/v1/rpiDepth", None, |_| 20),
     ("/fapi/v1/trades", None, |_| 5),
     ("/fapi/v1/historicalTrades", None, |_| 20),
     ("/fapi/v1/aggTrades", None, |_| 20),
@@ -76,6 +78,8 @@ const USDM: &[Row] = &[
     ("/fapi/v1/indexInfo", None, ONE),
     ("/fapi/v1/assetIndex", None, ONE_OR_TEN),
     ("/fapi/v1/constituents", None, |_| 2),
+    ("/fapi/v1/symbolAdlRisk", None, ONE),
+    ("/futures/data/openInterestHist", None, |_| 0),
 ];
 
 /// Rows that `market` answers.
