@@ -18,6 +18,7 @@ mod exchange_recording;
 mod fuzz_adapters;
 mod fuzz_wire;
 mod journal;
+mod live_market;
 mod market_stream;
 mod recorded_market;
 mod replayed_market;
