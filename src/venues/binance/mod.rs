@@ -2,6 +2,7 @@
 
 pub mod codec;
 pub mod connection;
+pub mod feeds;
 pub mod interval;
 pub mod market;
 pub mod rest;

@@ -304,3 +304,13 @@ fn a_frame_that_is_none_keeps_its_beginning() {
         matches!(read_frame(r#"{"e":"GRID_UPDATE","gu":{}}"#), Ok(Frame::Event { event: UserEvent::Other(name), .. }) if name == "GRID_UPDATE")
     );
 }
+
+/// After a restart nobody remembers what a trigger made: the list of past conditional orders says it.
+#[test]
+fn the_list_of_past_conditional_orders_names_what_they_became() {
+    let mut translator = translator(Product::BinanceUsdm);
+    let list = r#"[{"algoId":900,"clientAlgoId":"rf-main-1-7","orderType":"STOP_MARKET","symbol":"BTCUSDT","side":"BUY","algoStatus":"FINISHED","quantity":"1","triggerPrice":"110","actualOrderId":"71"},
+        {"algoId":901,"clientAlgoId":"rf-main-1-8","orderType":"STOP_MARKET","symbol":"BTCUSDT","side":"BUY","algoStatus":"CANCELED","quantity":"1","triggerPrice":"120","actualOrderId":""}]"#;
+    assert_eq!(translator.open_algos(answer(200, list).unwrap()), Ok(vec![]));
+    assert_eq!(translator.name_of(symbol(), 71), Some(ours()));
+}
