@@ -3,11 +3,13 @@
 
 pub mod backtest;
 mod control;
+mod dead_man;
 mod embedded;
 mod embedded_market;
 mod hub;
 mod keys;
 mod last_resort;
+mod listing;
 pub mod memory;
 mod places;
 mod reload;

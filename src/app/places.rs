@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use secrecy::SecretString;
 
 use super::embedded::Embedded;
-use super::keys;
+use super::{keys, listing};
 use crate::actors::feed::FeedSpec;
 use crate::cli::Failure;
 use crate::domain::ids::VenueId;
@@ -16,19 +16,25 @@ use crate::domain::instrument::Instrument;
 use crate::exchange::instruments;
 use crate::messages::gate::Passage;
 use crate::messages::{Clock, HaltGate, ModeBoard};
-use crate::settings::{AccountSpec, Bases, Settings, VenueKind, VenueSpec};
+use crate::settings::{AccountSpec, Bases, Environment, MarginType, Settings, VenueKind, VenueSpec};
 use crate::telemetry::metrics;
 use crate::venues::binance::codec::product::Product;
 use crate::venues::binance::sign::Credentials;
 use crate::venues::binance::trading::account::{Account, AccountParts};
 use crate::venues::binance::trading::caller::{Host, Times};
 use crate::venues::binance::trading::lane::Origin;
+use crate::venues::binance::trading::setup::Wanted;
 use crate::venues::binance::trading::socket::StreamBases;
 use crate::venues::binance::trading::venue::BinanceVenue;
 use crate::venues::port::Gate;
 
 /// The exchange inside refuses nobody for asking too much: its budget is never met.
 const EMBEDDED_WEIGHT: u32 = 10_000_000;
+
+/// Where Binance answers about keys, also those that trade elsewhere.
+const SPOT_HOST: &str = "https://api.binance.com";
+/// One question a minute needs no reserve.
+const RESERVED_PERMILLE: u32 = 0;
 
 /// The halt gate as an adapter asks it.
 struct Door(Passage);
@@ -74,11 +80,32 @@ fn described(settings: &Settings, venue: &VenueSpec) -> Vec<Instrument> {
     here.map(|symbol| symbol.instrument.apply(instrument(symbol.name))).collect()
 }
 
+/// The symbols by the venue's own rules.
+async fn listed(venue: &VenueSpec, host: &Arc<Host>, wanted: &[Instrument]) -> Result<Vec<Instrument>, Failure> {
+    let rules = listing::rules(host).await;
+    let rules = rules.map_err(|why| Failure::failed(format!("venue {} expected to tell what it lists, found: {why}", venue.id)))?;
+    let instrument = |wanted: &Instrument| {
+        let (id, symbol) = (venue.id, wanted.symbol);
+        let rules = rules.get(&symbol).filter(|rules| rules.trading);
+        let rules = rules
+            .ok_or_else(|| Failure::usage(format!("symbol {symbol} expected to be traded at venue {id}, found it is not; disable it")))?;
+        Ok(listing::renewed(wanted, rules))
+    };
+    wanted.iter().map(instrument).collect()
+}
+
+impl Place {
+    #[must_use]
+    pub const fn host(&self) -> &Arc<Host> {
+        &self.host
+    }
+}
+
 impl Places {
     /// # Errors
     /// When a venue's address is none, or a key cannot be read.
     #[allow(clippy::disallowed_methods, reason = "the steady clock is the machine's own time")]
-    pub fn open(
+    pub async fn open(
         settings: &Settings,
         embedded: Arc<Embedded>,
         clock: &Clock,
@@ -89,7 +116,8 @@ impl Places {
         let times = Times { now: Arc::new(move || clock.now()), steady: Arc::new(move || origin.elapsed()) };
         let places = Arc::new(Self { places: Mutex::default(), venue: Arc::default(), embedded, times, gate, modes });
         for account in settings.enabled_accounts() {
-            places.add_account(settings, account)?;
+            places.reach(settings, account.venue).await?;
+            places.add_account(account)?;
         }
         Ok(places)
     }
@@ -108,8 +136,9 @@ impl Places {
     ///
     /// # Errors
     /// When its venue's address is none, or its key cannot be read.
-    pub fn add_account(&self, settings: &Settings, account: &AccountSpec) -> Result<(), Failure> {
-        let place = self.place(settings, account.venue)?;
+    pub fn add_account(&self, account: &AccountSpec) -> Result<(), Failure> {
+        let place = self.lock().get(&account.venue).cloned();
+        let place = place.ok_or_else(|| Failure::failed(format!("venue {} is reached at the next start", account.venue)))?;
         let credentials = self.credentials(&place.spec, account)?;
         let VenueSpec { orders_per_second, recv_window, clock_offset_max, .. } = place.spec;
         self.venue.add(Account::new(AccountParts {
@@ -121,9 +150,29 @@ impl Places {
             orders_per_second,
             recv_window,
             clock_offset_max,
+            wanted: Wanted {
+                hedge: account.hedge_mode,
+                leverage: account.leverage,
+                isolated: account.margin_type.map(|margin| margin == MarginType::Isolated),
+            },
+            key_host: self.key_host(&place)?,
             gate: Arc::new(Door(self.gate.passage(account.id, &self.modes.get()))),
         }));
         Ok(())
+    }
+
+    /// Where it is asked what a key may do: at the spot host of the venue's family. Keys of our own making need no look, testnets and
+    /// Aster have no such question.
+    fn key_host(&self, place: &Place) -> Result<Option<Arc<Host>>, Failure> {
+        let spec = &place.spec;
+        if spec.is_embedded() || spec.kind == VenueKind::Aster || (spec.rest.is_none() && spec.environment != Environment::Live) {
+            return Ok(None);
+        }
+        if spec.kind == VenueKind::BinanceSpot || spec.rest.is_some() {
+            return Ok(Some(Arc::clone(&place.host)));
+        }
+        let origin = Origin::parse(SPOT_HOST).map_err(Failure::usage)?;
+        Ok(Some(Host::new(origin, Product::BinanceSpot, self.times.clone(), RESERVED_PERMILLE)))
     }
 
     fn credentials(&self, venue: &VenueSpec, account: &AccountSpec) -> Result<Credentials, Failure> {
@@ -136,9 +185,10 @@ impl Places {
         keys::load(source).map_err(|why| Failure::usage(format!("the key of account {}: {why}", account.id)))
     }
 
-    fn place(&self, settings: &Settings, id: VenueId) -> Result<Arc<Place>, Failure> {
-        if let Some(place) = self.lock().get(&id) {
-            return Ok(Arc::clone(place));
+    /// Finds a venue and asks what it lists.
+    async fn reach(&self, settings: &Settings, id: VenueId) -> Result<(), Failure> {
+        if self.lock().contains_key(&id) {
+            return Ok(());
         }
         let unknown = || Failure::usage(format!("venue {id} expected an address that can be reached, found none"));
         let spec = settings.venue(id).cloned().ok_or_else(unknown)?;
@@ -154,9 +204,11 @@ impl Places {
         if spec.is_embedded() {
             host.set_weight_limit(EMBEDDED_WEIGHT);
         }
+        // The exchange inside lists what it was made with.
+        let instruments = if spec.is_embedded() { instruments } else { listed(&spec, &host, &instruments).await? };
         let place = Arc::new(Place { spec, bases, instruments: Arc::new(ArcSwap::from_pointee(instruments)), host });
-        self.lock().insert(id, Arc::clone(&place));
-        Ok(place)
+        self.lock().insert(id, place);
+        Ok(())
     }
 
     /// Shows how far the venues' clocks are off and how much was asked of each.

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::control::DaemonControl;
 use super::embedded::{self, Embedded};
 use super::hub::Hub;
+use super::listing;
 use super::memory;
 use super::places::Places;
 use super::reload::{self, Reload};
@@ -215,7 +216,7 @@ impl Started<'_> {
             jitter_seed: u64::from(epoch.0) ^ u64::from(std::process::id()),
         };
         let mode_board = ModeBoard::default();
-        let places = Places::open(settings, Arc::clone(self.exchange), &clock, inbox.gate(), mode_board.clone())?;
+        let places = Places::open(settings, Arc::clone(self.exchange), &clock, inbox.gate(), mode_board.clone()).await?;
         let history = services::WireHistory::new(&places).map_err(Failure::failed)?;
         let around = Surroundings {
             directory,
@@ -260,7 +261,12 @@ impl Started<'_> {
         let root = |spec| Supervisor::start_root(environment.clone(), spec);
         let gone = |error: crate::supervision::SupervisorGone| Failure::failed(error);
         let safety_root = root(safety.root(self.runtimes.trading_heartbeat(), self.runtimes.services_heartbeat())).await.map_err(gone)?;
-        let services_root = root(services::root(&control, server, api, self.exchange)).await.map_err(gone)?;
+        let services_root = root(services::root(&control, server, api, self.exchange, {
+            let (plan, places) = (Arc::clone(&plan), Arc::clone(&places));
+            move || listing::child(&plan, &places)
+        }))
+        .await
+        .map_err(gone)?;
         let trading_root = root(plan.trading_root()).await.map_err(gone)?;
         for root in [&safety_root, &services_root, &trading_root] {
             safety::watch_root(&safety, root);

@@ -28,12 +28,18 @@ const DEPTH_LIMIT: usize = 1_000;
 const SILENCE_MAX: Duration = Duration::from_secs(2);
 
 /// The services, in no order that matters.
-pub fn root(control: &Arc<DaemonControl>, server: ApiServer, api: ApiConfig, exchange: &Arc<Embedded>) -> SupervisorSpec {
+pub fn root(
+    control: &Arc<DaemonControl>,
+    server: ApiServer,
+    api: ApiConfig,
+    exchange: &Arc<Embedded>,
+    listing: impl Fn() -> Child + Send + Sync + 'static,
+) -> SupervisorSpec {
     let api = ApiConfig { bind: server.address(), ..api };
     let first = Arc::new(Mutex::new(Some(server)));
     let (control, exchange) = (Arc::clone(control), Arc::clone(exchange));
     SupervisorSpec::new(SupervisorPolicy::new(names::plain("services")), RuntimeKind::Services, move || {
-        vec![exchange_server(&exchange), api_server(&control, &api, &first)]
+        vec![exchange_server(&exchange), api_server(&control, &api, &first), listing()]
     })
 }
 

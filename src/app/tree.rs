@@ -33,10 +33,11 @@ pub struct Plan {
     /// The settings in force; a reload replaces them.
     pub settings: ArcSwap<Settings>,
     pub registry: Registry,
-    pub instruments: Vec<Instrument>,
+    /// Everything that the venues list of what the settings name; a venue may change its rules.
+    pub instruments: ArcSwap<Vec<Instrument>>,
     pub venue: Arc<dyn Venue>,
     /// What the feeds read: one for each venue.
-    pub feeds: Vec<FeedSpec>,
+    pub feeds: ArcSwap<Vec<FeedSpec>>,
     pub epoch: Epoch,
     pub around: Surroundings,
     pub environment: Environment,
@@ -69,6 +70,7 @@ impl Plan {
     pub fn new(parts: PlanParts) -> Arc<Self> {
         let PlanParts { settings, registry, instruments, venue, feeds, epoch, around, environment } = parts;
         let settings = ArcSwap::from_pointee(settings);
+        let (instruments, feeds) = (ArcSwap::from_pointee(instruments), ArcSwap::from_pointee(feeds));
         let proposers = Mutex::default();
         Arc::new(Self { settings, registry, instruments, venue, feeds, epoch, around, environment, proposers })
     }
@@ -76,7 +78,13 @@ impl Plan {
     /// The instruments of the enabled symbols: what is traded right now.
     #[must_use]
     pub fn traded(&self) -> Vec<Instrument> {
-        traded(&self.settings.load(), &self.instruments)
+        traded(&self.settings.load(), &self.instruments.load())
+    }
+
+    /// The venues' rules changed: whatever is made from here on is made by the new ones.
+    pub fn relist(&self, instruments: Vec<Instrument>, feeds: Vec<FeedSpec>) {
+        self.instruments.store(Arc::new(instruments));
+        self.feeds.store(Arc::new(feeds));
     }
 
     fn policy(&self, name: ChildName) -> SupervisorPolicy {
@@ -195,7 +203,7 @@ impl Plan {
 
     #[must_use]
     pub fn feeds(self: &Arc<Self>) -> Vec<Child> {
-        self.feeds.iter().enumerate().map(|(number, spec)| self.feed(number, spec)).collect()
+        self.feeds.load().iter().enumerate().map(|(number, spec)| self.feed(number, spec)).collect()
     }
 
     fn feed(self: &Arc<Self>, number: usize, spec: &FeedSpec) -> Child {

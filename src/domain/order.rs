@@ -467,6 +467,10 @@ pub enum VenueEvent {
         symbol: Symbol,
         leverage: u8,
     },
+    /// The venue cannot be traded at as this account is: its key may do too much, its settings cannot be made.
+    Barred {
+        why: String,
+    },
     /// Something befell the account that only a snapshot tells whole: funding, a transfer, a change by somebody else.
     LookAgain {
         why: String,

@@ -350,6 +350,19 @@ impl Fit<'_> {
                     placed.origin.clone(),
                 ));
             }
+            for (name, set) in [("leverage", account.leverage.is_some()), ("margin_type", account.margin_type.is_some())] {
+                if venue.kind.instruments() == InstrumentKind::Spot && set {
+                    let key = format!("{}.{name}", placed.path);
+                    let origin = self.place_of(&key).unwrap_or_else(|| placed.origin.clone());
+                    problems.push(problem(
+                        &key,
+                        &format!("nothing: {} is a spot venue and has no margin", venue.id),
+                        "a value",
+                        None,
+                        origin,
+                    ));
+                }
+            }
             if venue.kind.instruments() == InstrumentKind::Spot && account.hedge_mode {
                 let key = format!("{}.hedge_mode", placed.path);
                 let origin = self.place_of(&key).unwrap_or_else(|| placed.origin.clone());

@@ -4,6 +4,7 @@
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
+use crate::domain::dead_man::Countdown;
 use crate::domain::ids::AccountId;
 use crate::domain::order::{VenueCommand, VenueEvent};
 
@@ -47,4 +48,11 @@ pub trait Venue: Send + Sync + 'static {
     /// The kill switch's way: a connection of its own, whose answers come back to the asker. What the command does to orders is
     /// told on the account's stream as well. Commands leave in the order in which they are asked for, waited for or not.
     fn ask(&self, account: AccountId, command: VenueCommand) -> BoxFuture<'static, Result<Vec<VenueEvent>, NotTaken>>;
+
+    /// Starts, renews or ends the venue's dead-man's switch, over the kill switch's connection. A venue without one has nothing to
+    /// hear.
+    fn count_down(&self, word: Countdown) -> BoxFuture<'static, Result<(), NotTaken>> {
+        let _ = word;
+        Box::pin(std::future::ready(Ok(())))
+    }
 }

@@ -64,7 +64,7 @@ impl Reload {
         let lines = |problems: Problems| problems.0.iter().map(|problem| format!("{}: {problem}", problem.origin)).collect::<Vec<_>>();
         let validator = |kind: &str, settings: &serde_json::Value| self.plan.registry.validate(kind, settings);
         let mut settings = self.source.load(&validator).map_err(lines)?;
-        settings.trade_where_listed(&self.plan.instruments);
+        settings.trade_where_listed(&self.plan.instruments.load());
         settings.can_run().map_err(lines)?;
         LogFilter::validate(&settings.daemon.log).map_err(|error| vec![error.to_string()])?;
         Ok(settings)
@@ -73,7 +73,7 @@ impl Reload {
     fn apply(&self, read: Settings) -> Difference {
         let (plan, around) = (&self.plan, &self.plan.around);
         let running = plan.settings.load_full();
-        let difference = difference::between(&running, read, &plan.instruments, &around.roster.get());
+        let difference = difference::between(&running, read, &plan.instruments.load(), &around.roster.get());
         let new = Arc::new(difference.settings.clone());
         plan.settings.store(Arc::clone(&new));
         if new.daemon.log != running.daemon.log && self.log_filter.apply(&new.daemon.log).is_err() {
@@ -121,7 +121,7 @@ impl Reload {
             }
             self.add("execution", self.plan.executor(account.id));
         }
-        for instrument in self.plan.instruments.iter().filter(|instrument| difference.symbols.new.contains(&instrument.symbol)) {
+        for instrument in self.plan.instruments.load().iter().filter(|instrument| difference.symbols.new.contains(&instrument.symbol)) {
             self.add("markets", self.plan.market(instrument.clone()));
         }
         for spec in new.enabled_strategies().filter(|spec| difference.strategies.new.contains(&spec.id)) {
@@ -136,7 +136,7 @@ impl Reload {
         if let Some(kind) = Places::embedded_kind(settings, account) {
             self.exchange.open_account(account, kind)?;
         }
-        self.places.add_account(settings, account)
+        self.places.add_account(account)
     }
 
     async fn see_out(&self, difference: Difference) {

@@ -43,6 +43,10 @@ impl OrderManager {
             VenueEvent::OrderIs { client_order_id, order } => self.order_is(now, client_order_id, order, out),
             VenueEvent::SnapshotIs(snapshot) => self.snapshot(now, &snapshot, out),
             VenueEvent::LeverageIs { .. } => {}
+            VenueEvent::Barred { why } => {
+                // Until a person has changed it, and said so.
+                out.push(Effect::Trip { mode: Mode::CancelOnly, cause: why });
+            }
             VenueEvent::LookAgain { .. } => {
                 if self.is_ready() {
                     self.ask_for_everything(now, out);

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 
 use super::caller::{Caller, Host};
 use super::rate::OrderRate;
+use super::setup::{Standing, Wanted};
 use super::socket::StreamBases;
 use crate::domain::ids::{AccountId, Asset, ClientOrderId, Symbol};
 use crate::domain::instrument::Instrument;
@@ -30,6 +31,9 @@ pub struct AccountParts {
     pub orders_per_second: u32,
     pub recv_window: Duration,
     pub clock_offset_max: Duration,
+    pub wanted: Wanted,
+    /// Where it is asked what a key may do; `None` for keys of our own making.
+    pub key_host: Option<Arc<Host>>,
     pub gate: Arc<dyn Gate>,
 }
 
@@ -40,6 +44,10 @@ pub struct Account {
     pub trading: Caller,
     /// The kill switch's own.
     pub safety: Caller,
+    pub wanted: Wanted,
+    /// Where it is asked what the key may do.
+    pub key_host: Option<Caller>,
+    standing: Mutex<Standing>,
     instruments: Arc<ArcSwap<Vec<Instrument>>>,
     translator: Mutex<Translator>,
     rate: Mutex<OrderRate>,
@@ -65,6 +73,9 @@ struct Flight {
 /// A venue's clock may be so much behind what a request says.
 const VENUE_TOLERANCE: Duration = Duration::from_secs(1);
 
+/// Refusals for a filter: they should not happen, because orders are made by the filters that are known.
+const ABOUT_RULES: [i32; 9] = [-1013, -1111, -4004, -4005, -4013, -4014, -4023, -4164, -1121];
+
 /// When the venue's ledger was read, and whether something moved since.
 #[derive(Debug, Default)]
 struct Ledger {
@@ -80,8 +91,21 @@ const LEDGER_OVERLAP: Duration = Duration::from_secs(3_600);
 impl Account {
     #[must_use]
     pub fn new(parts: AccountParts) -> Arc<Self> {
-        let AccountParts { id, host, streams, credentials, instruments, orders_per_second, recv_window, clock_offset_max, gate } = parts;
+        let AccountParts {
+            id,
+            host,
+            streams,
+            credentials,
+            instruments,
+            orders_per_second,
+            recv_window,
+            clock_offset_max,
+            wanted,
+            key_host,
+            gate,
+        } = parts;
         let credentials = Arc::new(credentials);
+        let key_host = key_host.map(|host| Caller::new(host, Arc::clone(&credentials), recv_window));
         let caller = || Caller::new(Arc::clone(&host), Arc::clone(&credentials), recv_window);
         let translator = Translator::new(host.product, id, instruments.load().iter());
         let rate = OrderRate::new(orders_per_second, &host.product.capabilities().order_limits);
@@ -90,6 +114,9 @@ impl Account {
             streams,
             trading: caller(),
             safety: caller(),
+            wanted,
+            key_host,
+            standing: Mutex::default(),
             instruments,
             translator: Mutex::new(translator),
             rate: Mutex::new(rate),
@@ -188,6 +215,9 @@ impl Account {
             return Err(format!("the venue listens to nobody here until {until}"));
         }
         if !order.reduce_only {
+            if let Standing::Barred(why) = self.standing() {
+                return Err(format!("the account opens nothing: {why}"));
+            }
             self.host().admit(self.clock_offset_max).map_err(|doubt| doubt.to_string())?;
         }
         let instruments = self.instruments.load();
@@ -197,6 +227,16 @@ impl Account {
         fits(instrument, order)?;
         let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
         rate.take(self.now(), !order.reduce_only).map_err(|many| many.to_string())
+    }
+
+    /// Whether it is as it must be.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set_standing(&self, standing: Standing) {
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
     }
 
     /// Money moved without a trade: the next snapshot lists why.
@@ -219,6 +259,11 @@ impl Account {
 
     /// The venue's no to a new order may be about how many there were.
     pub fn refused(&self, failure: &Failure) {
+        if let Failure::Refused { code, .. } = failure
+            && ABOUT_RULES.contains(code)
+        {
+            self.host().doubt_rules();
+        }
         if let Failure::RateLimited { code: -1015, retry_after, .. } = failure {
             self.rate.lock().unwrap_or_else(PoisonError::into_inner).refused(self.now(), *retry_after);
         }

@@ -2,6 +2,7 @@
 //! what became of it in the codec's words. A request that was refused for its time is signed anew and sent once more, because a
 //! refusal had no effect (F09); nothing else that changes anything is ever sent twice.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ pub struct Host {
     pub times: Times,
     budget: Mutex<WeightBudget>,
     clock: Mutex<ClockOffset>,
+    /// An order was refused for a rule: what is known of the rules may be old.
+    doubt: AtomicBool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -71,13 +74,23 @@ impl Host {
     #[must_use]
     pub fn new(origin: Origin, product: Product, times: Times, reserved_permille: u32) -> Arc<Self> {
         let budget = WeightBudget::new(product.capabilities().weight_per_minute, reserved_permille);
-        Arc::new(Self { origin, product, times, budget: Mutex::new(budget), clock: Mutex::default() })
+        Arc::new(Self { origin, product, times, budget: Mutex::new(budget), clock: Mutex::default(), doubt: AtomicBool::new(false) })
     }
 
     /// Until when the venue listens to nobody here.
     #[must_use]
     pub fn shut(&self) -> Option<Timestamp> {
         lock(&self.budget).shut(self.times.now())
+    }
+
+    /// A rule that was kept here was not the venue's.
+    pub fn doubt_rules(&self) {
+        self.doubt.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether rules were doubted since this was last asked.
+    pub fn take_doubt(&self) -> bool {
+        self.doubt.swap(false, Ordering::Relaxed)
     }
 
     /// Weight used in this minute.

@@ -20,6 +20,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use super::account::Account;
 use super::caller::CLOCK_EVERY;
 use super::orders::{Done, perform};
+use super::setup::{self, LOOK_AGAIN_UNASKED, LOOK_AGAIN_WRONG, NotReady, Standing};
 use super::socket::{Kept, UserSocket, keep_listen_key};
 use super::user_stream::{Effect, Input, Receipt, SocketId, UserStream};
 use super::weight::Purpose;
@@ -53,6 +54,7 @@ enum Finished {
         socket: Result<UserSocket, String>,
     },
     Kept(Kept),
+    Prepared(Result<(), NotReady>),
     /// Nothing to tell.
     Quiet,
 }
@@ -82,6 +84,10 @@ pub struct Link {
     heard_since: Timestamp,
     unexplained_since: Option<Timestamp>,
     clock_due: Timestamp,
+    /// When the account is looked at again; `None` while it is, and once it is as it must be.
+    prepare_due: Option<Timestamp>,
+    /// The stream is open, and the account is still being looked at.
+    opened: bool,
     beat: Interval,
     effects: Vec<Effect>,
 }
@@ -103,6 +109,8 @@ impl Link {
             heard_since: Timestamp::ZERO,
             unexplained_since: None,
             clock_due: Timestamp::ZERO,
+            prepare_due: None,
+            opened: false,
             beat,
             effects: Vec::new(),
             account,
@@ -122,6 +130,9 @@ impl Link {
                 let _ = account.trading.warm_up().await;
                 Finished::Quiet
             }));
+        }
+        if self.account.standing() != Standing::Good {
+            self.prepare();
         }
         let now = self.account.now();
         self.machine.start(now, &mut self.effects);
@@ -176,7 +187,37 @@ impl Link {
             Finished::Kept(Kept::Yes) => self.input(Input::KeyKept),
             Finished::Kept(Kept::No) => self.input(Input::KeyNotKept),
             Finished::Kept(Kept::Gone) => self.input(Input::KeyExpired),
+            Finished::Prepared(prepared) => self.prepared(prepared),
             Finished::Quiet => {}
+        }
+    }
+
+    /// Looks whether the account is as it must be, and makes it so.
+    fn prepare(&mut self) {
+        self.prepare_due = None;
+        let account = Arc::clone(&self.account);
+        self.running.push(Box::pin(async move { Finished::Prepared(setup::prepare(&account).await) }));
+    }
+
+    /// The account hears that its stream is open when the first look is over, whatever it found: what is open already is looked
+    /// after in any case.
+    fn prepared(&mut self, prepared: Result<(), NotReady>) {
+        let again = |after| Some(self.account.now() + after);
+        let standing = match prepared {
+            Ok(()) => Standing::Good,
+            Err(NotReady::Wrong(why)) => {
+                self.prepare_due = again(LOOK_AGAIN_WRONG);
+                self.out.push_back(Heard::Event(VenueEvent::Barred { why: why.clone() }));
+                Standing::Barred(why)
+            }
+            Err(NotReady::Unasked(why)) => {
+                self.prepare_due = again(LOOK_AGAIN_UNASKED);
+                Standing::Barred(format!("what it is allowed could not be asked: {why}"))
+            }
+        };
+        self.account.set_standing(standing);
+        if std::mem::take(&mut self.opened) {
+            self.out.push_back(Heard::Opened);
         }
     }
 
@@ -295,7 +336,11 @@ impl Link {
                     tracing::info!(target: "ringfence::venues", account = %self.account.id, why, "user stream open");
                     // A snapshot from before says nothing about the gap.
                     self.let_go();
-                    self.out.push_back(Heard::Opened);
+                    if self.account.standing() == Standing::Unchecked {
+                        self.opened = true;
+                    } else {
+                        self.out.push_back(Heard::Opened);
+                    }
                 }
                 Effect::Fault(why) => {
                     let command = "user stream".to_owned();
@@ -315,6 +360,9 @@ impl Link {
         }
         if now >= self.clock_due {
             self.measure_clock();
+        }
+        if self.prepare_due.is_some_and(|due| now >= due) {
+            self.prepare();
         }
         self.explain(now);
     }

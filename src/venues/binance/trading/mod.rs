@@ -8,6 +8,7 @@ pub mod lane;
 pub mod link;
 pub mod orders;
 pub mod rate;
+pub mod setup;
 pub mod snapshot;
 pub mod socket;
 #[cfg(test)]

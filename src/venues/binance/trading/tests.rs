@@ -59,6 +59,7 @@ async fn answer(State(fake): State<Arc<Fake>>, request: Request) -> Response {
     fake.asked.lock().unwrap().push(format!("{method} {path}"));
     match (method.as_str(), path.as_str()) {
         ("GET", "/fapi/v1/time") => json(&format!("{{\"serverTime\":{}}}", wall().as_millis() + fake.offset_millis.load(Ordering::SeqCst))),
+        ("GET", "/fapi/v1/positionSide/dual") => json("{\"dualSidePosition\":false}"),
         ("POST", "/fapi/v1/listenKey") => json("{\"listenKey\":\"abc\"}"),
         ("POST", "/fapi/v1/order") => {
             fake.orders.lock().unwrap().push(request.uri().query().unwrap_or_default().to_owned());
@@ -193,6 +194,8 @@ impl Scene {
             orders_per_second: 10,
             recv_window: Duration::from_secs(5),
             clock_offset_max: Duration::from_secs(1),
+            wanted: super::setup::Wanted::default(),
+            key_host: None,
             gate: Arc::clone(&gate) as Arc<dyn Gate>,
         });
         let venue = BinanceVenue::default();

@@ -14,8 +14,11 @@ use super::account::Account;
 use super::link::Link;
 use super::orders::perform;
 use super::weight::Purpose;
+use crate::domain::dead_man::Countdown;
 use crate::domain::ids::AccountId;
 use crate::domain::order::{VenueCommand, VenueEvent};
+use crate::venues::binance::codec::answers::DoneAnswer;
+use crate::venues::binance::codec::outcome::Failure;
 use crate::venues::port::{Heard, NotTaken, Venue};
 
 /// An account and the ways to it.
@@ -91,6 +94,19 @@ impl Venue for BinanceVenue {
             let events = perform(&member.account, &member.account.safety, Purpose::Kill, command).await.events;
             drop(done);
             Ok(events)
+        }
+        .boxed()
+    }
+
+    fn count_down(&self, word: Countdown) -> BoxFuture<'static, Result<(), NotTaken>> {
+        let member = self.member(word.account);
+        async move {
+            let account = &member?.account;
+            let millis = u64::try_from(word.after.as_millis()).unwrap_or(u64::MAX);
+            // Spot has none.
+            let Ok(request) = account.host().product.countdown_cancel_all(word.symbol, millis) else { return Ok(()) };
+            let answer: Result<DoneAnswer, Failure> = account.safety.ask(Purpose::Kill, &request).await;
+            answer.map(drop).map_err(|failure| NotTaken { found: failure.to_string() })
         }
         .boxed()
     }
