@@ -7,3 +7,4 @@ pub mod interval;
 pub mod market;
 pub mod rest;
 pub mod sign;
+pub mod trading;
