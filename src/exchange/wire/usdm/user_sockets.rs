@@ -143,6 +143,8 @@ impl PrivateStreams for UserSockets {
         let ended = CancellationToken::new();
         let digits = self.digits.clone()?;
         self.usdm.listeners().add(name, outlet.clone(), ended.clone());
+        // A key that ran out meanwhile was ended for those who were there.
+        self.usdm.listen_keys().owner(venue.true_now(), name)?;
         let socket = Socket {
             venue: Arc::downgrade(&venue),
             dialect: self.usdm.dialect,
