@@ -20,6 +20,8 @@ use crate::exchange::sources::history::History;
 
 /// Levels that market makers hold on each side; close ones a tick apart, far ones wider.
 const DEPTH: usize = 26;
+/// A symbol with more ticks in its price than this has finer ticks than makers care for.
+const TICKS_PER_ROUND: f64 = 600_000.0;
 /// Diffs come every fifth step (100 ms), the mark every fiftieth (1 s).
 const STEPS_PER_DIFF: u64 = 5;
 const STEPS_PER_MARK: u64 = 50;
@@ -54,6 +56,8 @@ pub(super) struct SyntheticMarket {
     trades_per_step: f64,
     excitement: f64,
     steps: u64,
+    /// Ticks between two round prices.
+    spacing: i64,
     update_id: u64,
     diff_id: u64,
     trade_id: u64,
@@ -94,6 +98,7 @@ impl SyntheticMarket {
             trades_per_step: f64::from(symbol.trades_per_second) * STEP.as_secs_f64(),
             excitement: 0.0,
             steps: 0,
+            spacing: ((opens_at / TICKS_PER_ROUND) as i64).max(1),
             update_id: first_id,
             diff_id: first_id,
             trade_id: first_id,
@@ -109,7 +114,7 @@ impl SyntheticMarket {
         for n in 0..DEPTH {
             for (side, touch) in [(Side::Buy, bid), (Side::Sell, ask)] {
                 let lots = self.quote(n);
-                self.set(side, level_price(side, touch, n), lots);
+                self.set(side, level_price(side, touch, n, self.spacing), lots);
             }
         }
         self.diff_id = self.update_id;
@@ -183,7 +188,7 @@ impl SyntheticMarket {
         for (side, touch) in [(Side::Buy, bid), (Side::Sell, ask)] {
             let turn = (self.steps % TURNS as u64) as usize;
             for n in (0..DEPTH).filter(|n| *n < WATCHED || n % TURNS == turn) {
-                let price = level_price(side, touch, n);
+                let price = level_price(side, touch, n, self.spacing);
                 let standing = self.book.quantity_at(side, Ticks(price)).0;
                 let chance = if standing > 0 { CHANGE } else { REQUOTE };
                 // The touch itself is always quoted, so that there is one.
@@ -201,7 +206,7 @@ impl SyntheticMarket {
 
     /// Quotes far behind the touch are taken back, the rest of the depth stays.
     fn leave_far(&mut self, side: Side, touch: i64) {
-        let farthest = level_price(side, touch, DEPTH + 4);
+        let farthest = level_price(side, touch, DEPTH + 4, self.spacing);
         let far = |price: i64| if side == Side::Buy { price < farthest } else { price > farthest };
         let gone: Vec<i64> = self.book.levels(side).skip(DEPTH).map(|level| level.price.0).filter(|price| far(*price)).collect();
         for price in gone {
@@ -302,9 +307,12 @@ impl SyntheticMarket {
     }
 }
 
-fn level_price(side: Side, touch: i64, n: usize) -> i64 {
+/// Behind the touch, makers keep to round prices: where ticks are fine, quotes stand where they stood when the touch has moved by
+/// many.
+fn level_price(side: Side, touch: i64, n: usize, spacing: i64) -> i64 {
+    let round = |up: bool| if n == 0 { touch } else { (touch + if up { spacing - 1 } else { 0 }).div_euclid(spacing) * spacing };
     match side {
-        Side::Buy => (touch - offset(n)).max(1),
-        Side::Sell => touch + offset(n),
+        Side::Buy => (round(false) - offset(n) * spacing).max(1),
+        Side::Sell => round(true) + offset(n) * spacing,
     }
 }
