@@ -16,6 +16,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from Crypto.PublicKey import ECC
+
 HERE = Path(__file__).parent
 # Name of the scenario's file, and the client that must be on the path although others share its package's name.
 SCENARIOS = {
@@ -30,6 +32,7 @@ SCENARIOS = {
     "binance_connector_usdm": "binance-futures-connector",
     "sdk_spot": None,
     "sdk_usdm": None,
+    "ed25519": "python-binance",
 }
 # The slowest takes about fifteen seconds alone; a hang must not eat a CI run.
 SCENARIO_SECONDS = 90
@@ -39,6 +42,8 @@ PARALLEL = 2
 
 # 64 characters as the venue's own have; nothing here is secret.
 ACCOUNTS = {"clients": ("ClientsKey" * 7)[:64], "other": ("OtherOther" * 7)[:64]}
+# An account with a key pair instead of a secret.
+SIGNING = ECC.construct(curve="Ed25519", seed=bytes(range(32)))
 FUNDS = ("USDT=100000", "BTC=2")
 
 
@@ -85,6 +90,7 @@ def start_exchange(binary, folder):
         command += ["--fund", fund]
     for name, key in ACCOUNTS.items():
         command += ["--key", f"{name}:{key}:{key[::-1]}"]
+    command += ["--key", f"signing:{('SigningKey' * 7)[:64]}:{SIGNING.public_key().export_key(format='PEM')}"]
     errors = open(Path(folder) / "stderr", "w")
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=errors, text=True)
     process.errors = errors
@@ -99,9 +105,15 @@ def start_exchange(binary, folder):
 
 def run_scenario(name, python, apart, announced):
     paths = [str(HERE)] + ([str(apart / SCENARIOS[name])] if SCENARIOS[name] else [])
-    environment = os.environ | {"CLIENTS_EXCHANGE": announced, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = os.environ | {
+        "CLIENTS_EXCHANGE": announced,
+        "CLIENTS_ED25519": SIGNING.export_key(format="PEM"),
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = [python, str(HERE / f"{name}.py")]
     try:
-        ended = subprocess.run([python, str(HERE / f"{name}.py")], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SCENARIO_SECONDS)
+        ended = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SCENARIO_SECONDS)
     except subprocess.TimeoutExpired as hang:
         said = hang.stdout.decode() if isinstance(hang.stdout, bytes) else hang.stdout or ""
         return said + f"FAILED  {name}: expected an end within {SCENARIO_SECONDS} s, found none\n", False
