@@ -197,6 +197,7 @@ fn fill(account: AccountId, order: &NewOrder, trade_id: u64, at: Timestamp) -> F
         price: order.kind.limit_price().unwrap_or_default(),
         quantity: order.quantity,
         fee: Money::ZERO,
+        fee_taken: None,
         maker: true,
         at,
     }

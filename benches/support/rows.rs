@@ -42,6 +42,7 @@ pub fn entry(number: u64) -> Entry {
                 price,
                 quantity,
                 fee: "0.3674".parse().expect("a fee"),
+                fee_taken: None,
                 maker: false,
                 at,
             },

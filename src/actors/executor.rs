@@ -260,6 +260,10 @@ impl State {
                 let scope = Scope::Account(self.machine.account());
                 self.kill_switch.tell(KillWord::Fault { scope, class, detail });
             }
+            Effect::Trip { mode, cause } => {
+                let scope = Scope::Account(self.machine.account());
+                self.kill_switch.tell(KillWord::Trip { scope, mode, cause });
+            }
             Effect::Ready => {
                 self.reporter.ready();
                 // Whoever sees it ready finds its mode beside it, not with the next beat.

@@ -10,7 +10,7 @@ use super::control::DaemonControl;
 use super::tree::Plan;
 use crate::actors::names;
 use crate::domain::ids::AccountId;
-use crate::domain::order::{OrderStatus, VenueCommand, VenueEvent};
+use crate::domain::order::{OrderStatus, TradesWanted, VenueCommand, VenueEvent};
 use crate::domain::restart::ChildName;
 use crate::domain::time::Timestamp;
 use crate::messages::boards::AccountStanding;
@@ -118,7 +118,7 @@ async fn cancel_and_look(venue: &dyn Venue, account: AccountId) -> Result<usize,
         async { timeout(ANSWER, answer).await.map_err(|_| "no answer from the venue".to_owned())?.map_err(|error| error.to_string()) }
     };
     ask(VenueCommand::CancelAll { symbol: None }).await?;
-    let events = ask(VenueCommand::Snapshot { trades_after: u64::MAX }).await?;
+    let events = ask(VenueCommand::Snapshot { trades: TradesWanted::new() }).await?;
     let open = events.iter().find_map(|event| match event {
         VenueEvent::SnapshotIs(snapshot) => Some(snapshot.open_orders.len()),
         _ => None,

@@ -24,6 +24,13 @@ pub(super) fn summary(record: &Record) -> String {
             format!("wallet {wallet}, {} findings{}", findings.len(), after_colon(Some(&findings.join("; "))))
         }
         // The cause names the person and the reason where there is one.
+        Record::FundsMoved { moved, .. } => {
+            let told = moved.iter().map(|entry| {
+                let symbol = entry.symbol.map(|symbol| format!(" of {symbol}")).unwrap_or_default();
+                format!("{}{symbol} {}", entry.kind, entry.amount)
+            });
+            told.collect::<Vec<_>>().join(", ")
+        }
         Record::ModeChanged { scope, from, to, cause, .. } => format!("{scope}: {from} → {to}: {cause}"),
         Record::OperatorCommand { verb, scope, by, reason, outcome } => format!("{verb} {scope} by {by}: {reason}; {outcome}"),
         Record::ConfigChanged { changes, config_hash } => format!("config {}: {}", short(config_hash), changes.join("; ")),

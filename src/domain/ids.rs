@@ -187,8 +187,16 @@ name!(
     StrategyId, "strategy id", 24, "a-z, 0-9, '_' and '-'", lower_name
 );
 name!(
+    /// A configured venue.
+    VenueId, "venue id", 24, "a-z, 0-9, '_' and '-'", lower_name
+);
+name!(
     /// A venue's symbol in the venue's spelling, upper case: `BTCUSDT`.
     Symbol, "symbol", 20, "A-Z, 0-9, '_' and '-'", upper_name
+);
+name!(
+    /// A currency in the venue's spelling, upper case: `USDT`, `1000SATS`.
+    Asset, "asset", 16, "A-Z, 0-9, '_' and '-'", upper_name
 );
 name!(
     /// The id we give an order: at most 36 characters of `[.A-Z:/a-z0-9_-]`, the USD-M rule

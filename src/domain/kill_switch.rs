@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId};
 use super::ladder::{Ladder, ModeTable, Raise, RaiseError, Transition};
 use super::mode::{FaultClass, Mode, Scope};
-use super::order::{NewOrder, OrderKind, SelfTradePrevention, Side, TimeInForce, VenueCommand, VenueSnapshot};
+use super::order::{NewOrder, OrderKind, SelfTradePrevention, Side, TimeInForce, TradesWanted, VenueCommand, VenueSnapshot};
 use super::outbox::Outbox;
 use super::record::Record;
 use super::time::Timestamp;
@@ -379,7 +379,7 @@ impl KillSwitch {
             sweep.last_why = format!("the venue still shows {} open orders", snapshot.open_orders.len());
             return;
         }
-        let held: Vec<_> = snapshot.positions.iter().filter(|position| !position.quantity.is_zero()).collect();
+        let held: Vec<_> = snapshot.positions.iter().filter(|position| !position.to_close().is_zero()).collect();
         if sweep.flatten && sweep.flattened && !held.is_empty() {
             // Asked to be closed and not closed: the next try asks again. A kill whose orders failed is not done.
             sweep.last_why = format!("the venue still shows {} positions to close", held.len());
@@ -399,14 +399,14 @@ impl KillSwitch {
                     position_side: position.position_side,
                     kind: OrderKind::Market,
                     time_in_force: TimeInForce::GoodTilCanceled,
-                    quantity: position.quantity.abs(),
+                    quantity: position.to_close(),
                     reduce_only: true,
                     self_trade_prevention: SelfTradePrevention::ExpireMaker,
                 };
                 out.push(Effect::Send { account, round, command: VenueCommand::Place(order) });
             }
             self.counter = counter;
-            out.push(Effect::Send { account, round, command: VenueCommand::Snapshot { trades_after: u64::MAX } });
+            out.push(Effect::Send { account, round, command: VenueCommand::Snapshot { trades: TradesWanted::new() } });
             return;
         }
         let (tries, began) = (sweep.tries, sweep.began);
@@ -444,7 +444,7 @@ impl KillSwitch {
 
 fn ask(account: AccountId, round: u64, out: &mut Outbox<Record, Effect>) {
     out.push(Effect::Send { account, round, command: VenueCommand::CancelAll { symbol: None } });
-    out.push(Effect::Send { account, round, command: VenueCommand::Snapshot { trades_after: u64::MAX } });
+    out.push(Effect::Send { account, round, command: VenueCommand::Snapshot { trades: TradesWanted::new() } });
 }
 
 fn raised_text(raise: &Raise) -> String {

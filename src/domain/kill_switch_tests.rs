@@ -76,6 +76,7 @@ fn shows(name: &str, open: usize, position: &str) -> Input {
         position_side: PositionSide::Both,
         quantity: position.parse().unwrap(),
         entry_price: "10".parse().unwrap(),
+        closable: None,
     };
     let snapshot = VenueSnapshot { open_orders: vec![open_order(); open], positions: vec![position], ..VenueSnapshot::default() };
     Input::Shows { account: account(name), round: 0, snapshot }
@@ -130,6 +131,25 @@ fn flattening_sends_reduce_only_market_orders_after_the_cancels_are_confirmed() 
     assert_eq!((order.side, order.quantity, order.reduce_only), (Side::Buy, "0.5".parse().unwrap(), true));
     let steps = step(&mut switch, 20, shows("a", 0, "0"));
     assert!(matches!(steps[0], Step::Do(Effect::Confirmed { .. })));
+}
+
+/// On spot fees are taken out of what was bought, and what is left can be too little for any order.
+#[test]
+fn what_no_order_can_close_keeps_nobody_waiting() {
+    let mut switch = switch(OnKill::Flatten);
+    step(&mut switch, 0, order(Verb::Halt, Scope::Global));
+    let shown = |quantity: &str, closable: &str| {
+        let mut input = shows("a", 0, quantity);
+        if let Input::Shows { snapshot, .. } = &mut input {
+            snapshot.positions[0].closable = Some(closable.parse().unwrap());
+        }
+        input
+    };
+    let steps = step(&mut switch, 10, shown("0.99925", "0.999"));
+    let Step::Do(Effect::Send { command: VenueCommand::Place(order), .. }) = &steps[0] else { panic!("{steps:?}") };
+    assert_eq!(order.quantity, "0.999".parse().unwrap());
+    step(&mut switch, 20, shown("0.00025", "0"));
+    assert!(switch.is_confirmed(account("a")));
 }
 
 #[test]

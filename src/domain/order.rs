@@ -1,10 +1,12 @@
 //! The words of an order: what a strategy wants, what risk approved, what the venue is asked and what it answers. Types
 //! only; the life cycle is stepped by `order_manager`, approval by `risk`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use strum::Display;
 
-use super::ids::{AccountId, ClientOrderId, IntentId, StrategyId, Symbol};
+use super::ids::{AccountId, Asset, ClientOrderId, IntentId, StrategyId, Symbol};
 use super::money::{Money, Price, Quantity};
 use super::time::Timestamp;
 
@@ -74,6 +76,8 @@ pub enum SelfTradePrevention {
     #[default]
     ExpireMaker,
     ExpireBoth,
+    /// Spot: both get smaller by what would have traded; who has nothing left expires.
+    Decrement,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -213,6 +217,17 @@ impl OrderStatus {
     }
 }
 
+/// What the venue took its fee in, where that was not the settlement currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeeTaken {
+    /// Out of the position's own currency: spot takes it out of what was bought, so that less arrives than was traded.
+    /// [`Fill::fee`] is then its worth at the fill's price.
+    FromPosition { quantity: Quantity },
+    /// Out of a third asset (BNB), which no position here is in. [`Fill::fee`] is then zero: this is kept for the record.
+    Elsewhere { asset: Asset, quantity: Quantity },
+}
+
 /// One execution. Unique by (account, symbol, order id, trade id).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fill {
@@ -228,9 +243,53 @@ pub struct Fill {
     pub quantity: Quantity,
     /// In the settlement currency; negative is a rebate.
     pub fee: Money,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fee_taken: Option<FeeTaken>,
     pub maker: bool,
     pub at: Timestamp,
 }
+
+impl Fill {
+    #[must_use]
+    pub fn is_wanted(&self, wanted: &TradesWanted) -> bool {
+        wanted.get(&self.symbol).is_some_and(|from| from.reaches(self))
+    }
+
+    /// What the position moves by, unsigned. A fee that is taken out of the position makes a purchase smaller and a sale larger:
+    /// with its worth charged as the fee, cash and holdings come out exact.
+    #[must_use]
+    pub fn moved(&self) -> Quantity {
+        match (self.fee_taken, self.side) {
+            (Some(FeeTaken::FromPosition { quantity }), Side::Buy) => self.quantity - quantity,
+            (Some(FeeTaken::FromPosition { quantity }), Side::Sell) => self.quantity + quantity,
+            (Some(FeeTaken::Elsewhere { .. }) | None, _) => self.quantity,
+        }
+    }
+}
+
+/// Where the list of an account's trades on one symbol begins. Trade ids ascend within a symbol and mean nothing beyond it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TradesFrom {
+    /// At a moment of our clock: none of the symbol is booked yet. Before any id, as far as order goes.
+    Since(Timestamp),
+    /// Behind that trade.
+    After(u64),
+}
+
+impl TradesFrom {
+    /// Whether a trade of the symbol is among them.
+    #[must_use]
+    pub fn reaches(self, fill: &Fill) -> bool {
+        match self {
+            Self::Since(at) => fill.at >= at,
+            Self::After(trade) => fill.trade_id > trade,
+        }
+    }
+}
+
+/// The trades that a snapshot is to list: of these symbols, and of no other.
+pub type TradesWanted = BTreeMap<Symbol, TradesFrom>;
 
 /// What an executor asks of its venue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -249,9 +308,9 @@ pub enum VenueCommand {
         symbol: Symbol,
         client_order_id: ClientOrderId,
     },
-    /// Open orders, positions, balance, and the trades after a trade id: what reconciliation needs.
+    /// Open orders, positions, balance and trades: what reconciliation needs.
     Snapshot {
-        trades_after: u64,
+        trades: TradesWanted,
     },
     SetLeverage {
         symbol: Symbol,
@@ -295,7 +354,47 @@ pub struct VenuePosition {
     #[serde(default)]
     pub position_side: PositionSide,
     pub quantity: Quantity,
+    /// Zero where the venue keeps none, as on spot: our own is kept then, or the market's taken.
     pub entry_price: Price,
+    /// What of it an order can close, unsigned; `None` for all of it. On spot a rest below the smallest order remains, because
+    /// fees are taken out of what was bought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closable: Option<Quantity>,
+}
+
+impl VenuePosition {
+    /// Unsigned.
+    #[must_use]
+    pub fn to_close(&self) -> Quantity {
+        self.closable.unwrap_or_else(|| self.quantity.abs())
+    }
+}
+
+/// Why money moved without a trade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum FundsKind {
+    Funding,
+    /// Paid in, paid out, or moved between wallets: no profit and no loss.
+    Transfer,
+    /// What the insurance fund took or gave when a position was liquidated.
+    Insurance,
+    /// A rebate, a bonus, a fee that belongs to no trade of ours.
+    Other,
+}
+
+/// An entry of the venue's ledger that is no trade's profit or fee: booked once, by the venue's id (F16).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FundsMoved {
+    pub kind: FundsKind,
+    /// The venue's: unique within a kind and an account.
+    pub id: u64,
+    /// What the wallet moved by, in the settlement currency.
+    pub amount: Money,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub symbol: Option<Symbol>,
+    pub at: Timestamp,
 }
 
 /// One account at one moment, as the venue shows it.
@@ -305,8 +404,14 @@ pub struct VenueSnapshot {
     pub positions: Vec<VenuePosition>,
     /// Wallet balance in the settlement currency, realised profit and fees included, open profit not.
     pub wallet: Money,
-    /// Ascending by trade id.
+    /// `wallet` is what is there beside the holdings, as on spot: what those cost is known to nobody but us.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beside_holdings: bool,
+    /// Ascending by trade id within a symbol.
     pub trades: Vec<Fill>,
+    /// The venue's latest ledger entries, as far back as it likes: they are told apart by their ids. `wallet` has them all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub funds: Vec<FundsMoved>,
 }
 
 /// What a venue answers or tells. Every one names the order that it is about; none is an answer to a caller's stack.
@@ -352,6 +457,10 @@ pub enum VenueEvent {
     LeverageIs {
         symbol: Symbol,
         leverage: u8,
+    },
+    /// Something befell the account that only a snapshot tells whole: funding, a transfer, a change by somebody else.
+    LookAgain {
+        why: String,
     },
     /// A command that failed as a whole (a snapshot, a leverage change).
     CommandFailed {

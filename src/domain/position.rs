@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{AccountId, Symbol};
 use super::money::{Money, Price, Quantity};
-use super::order::{Fill, PositionSide, PositionView, Side, VenuePosition};
+use super::order::{Fill, FundsKind, FundsMoved, PositionSide, PositionView, Side, VenuePosition};
 
 /// Places that a partial close's share of the cost is rounded to: the smallest unit that venues book (1e-8). Towards zero, as
 /// the exchange carried inside does, so that both sides' balances agree to the last digit.
@@ -101,6 +101,11 @@ impl Position {
         Realised { pnl, fee, closed, opened }
     }
 
+    /// Books an execution with whatever the venue took its fee in.
+    pub fn book(&mut self, fill: &Fill) -> Realised {
+        self.apply(fill.side, fill.price, fill.moved(), fill.fee)
+    }
+
     /// Takes over a quantity and its average entry that our fills do not explain. Profit and fees so far stay.
     pub fn adopt(&mut self, quantity: Quantity, entry_price: Price) {
         self.quantity = quantity;
@@ -166,6 +171,7 @@ pub struct Positions {
     wallet: Money,
     legs: BTreeMap<(Symbol, PositionSide), Position>,
     seen: Seen,
+    funds: SeenFunds,
 }
 
 impl Positions {
@@ -173,7 +179,7 @@ impl Positions {
     /// holdings at cost, so that equity means the same everywhere.
     #[must_use]
     pub fn new(account: AccountId, wallet: Money) -> Self {
-        Self { account, wallet, legs: BTreeMap::new(), seen: Seen::default() }
+        Self { account, wallet, legs: BTreeMap::new(), seen: Seen::default(), funds: SeenFunds::default() }
     }
 
     #[must_use]
@@ -186,6 +192,27 @@ impl Positions {
         self.wallet
     }
 
+    /// What is there beside the holdings: the wallet less what they cost. A spot venue shows this and no wallet.
+    #[must_use]
+    pub fn cash(&self) -> Money {
+        self.wallet - self.cost()
+    }
+
+    fn cost(&self) -> Money {
+        self.legs.values().map(|leg| leg.cost).sum()
+    }
+
+    /// The newest trade booked of each symbol that was ever traded.
+    pub fn newest_trades(&self) -> impl Iterator<Item = (Symbol, u64)> {
+        self.seen.newest.iter().map(|(symbol, trade)| (*symbol, *trade))
+    }
+
+    /// The newest trade booked of a symbol; `None` when none ever was.
+    #[must_use]
+    pub fn newest_trade(&self, symbol: Symbol) -> Option<u64> {
+        self.seen.newest.get(&symbol).copied()
+    }
+
     /// Books a fill of this account; profit and fee go to the wallet.
     pub fn apply(&mut self, fill: &Fill) -> Applied {
         match self.seen.admit(fill) {
@@ -194,9 +221,18 @@ impl Positions {
             Admission::TooOld => return Applied::TooOld,
         }
         let leg = self.legs.entry((fill.symbol, fill.position_side)).or_default();
-        let realised = leg.apply(fill.side, fill.price, fill.quantity, fill.fee);
+        let realised = leg.book(fill);
         self.wallet += realised.pnl - realised.fee;
         Applied::Booked(realised)
+    }
+
+    /// Books an entry of the venue's ledger, once by its id; whether it was new.
+    pub fn move_funds(&mut self, moved: &FundsMoved) -> bool {
+        let new = self.funds.admit((moved.kind, moved.id));
+        if new {
+            self.wallet += moved.amount;
+        }
+        new
     }
 
     /// The position of a symbol, flat when there never was one. `Both` in one-way mode, a leg in hedge mode.
@@ -268,10 +304,45 @@ impl Positions {
         self.wallet = wallet;
     }
 
+    /// Takes over what a spot venue shows beside the holdings.
+    pub fn adopt_cash(&mut self, cash: Money) {
+        self.wallet = cash + self.cost();
+    }
+
     /// Takes over a position that the venue shows and our fills do not explain. Profit and fees so far stay.
     pub fn adopt_position(&mut self, position: &VenuePosition) {
         let leg = self.legs.entry((position.symbol, position.position_side)).or_default();
         leg.adopt(position.quantity, position.entry_price);
+    }
+}
+
+/// Ledger entries remembered: funding comes three times a day for each symbol held, so that this is a month of ten symbols. An
+/// older one that came again would be noticed as a difference of the wallet.
+const FUNDS_MAX: usize = 1_024;
+
+/// Ledger entries booked lately, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct SeenFunds {
+    order: VecDeque<(FundsKind, u64)>,
+    keys: BTreeSet<(FundsKind, u64)>,
+}
+
+impl SeenFunds {
+    fn recalled(order: Vec<(FundsKind, u64)>) -> Self {
+        Self { keys: order.iter().copied().collect(), order: order.into() }
+    }
+
+    fn admit(&mut self, key: (FundsKind, u64)) -> bool {
+        if !self.keys.insert(key) {
+            return false;
+        }
+        self.order.push_back(key);
+        if self.order.len() > FUNDS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.keys.remove(&oldest);
+        }
+        true
     }
 }
 
@@ -291,9 +362,19 @@ struct Seen {
     order: VecDeque<ExecutionKey>,
     keys: BTreeSet<ExecutionKey>,
     forgotten: BTreeMap<Symbol, u64>,
+    /// The highest trade id of each symbol, remembered or forgotten: it follows from the other two.
+    newest: BTreeMap<Symbol, u64>,
 }
 
 impl Seen {
+    fn recalled(order: Vec<ExecutionKey>, forgotten: BTreeMap<Symbol, u64>) -> Self {
+        let mut newest = forgotten.clone();
+        for (symbol, _, trade_id) in &order {
+            raise(&mut newest, *symbol, *trade_id);
+        }
+        Self { keys: order.iter().copied().collect(), order: order.into(), forgotten, newest }
+    }
+
     fn admit(&mut self, fill: &Fill) -> Admission {
         let key = (fill.symbol, fill.venue_order_id, fill.trade_id);
         if self.keys.contains(&key) {
@@ -311,12 +392,17 @@ impl Seen {
             && let Some(oldest) = self.order.pop_front()
         {
             self.keys.remove(&oldest);
-            let floor = self.forgotten.entry(oldest.0).or_default();
-            *floor = oldest.2.max(*floor);
+            raise(&mut self.forgotten, oldest.0, oldest.2);
         }
+        raise(&mut self.newest, key.0, key.2);
         self.keys.insert(key);
         self.order.push_back(key);
     }
+}
+
+fn raise(highest: &mut BTreeMap<Symbol, u64>, symbol: Symbol, trade_id: u64) {
+    let highest = highest.entry(symbol).or_default();
+    *highest = trade_id.max(*highest);
 }
 
 /// The checkpoint's shape: lists, because a JSON object has no keys of two parts.
@@ -327,6 +413,8 @@ struct State {
     positions: Vec<Leg>,
     seen: Vec<ExecutionKey>,
     forgotten: BTreeMap<Symbol, u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    funds: Vec<(FundsKind, u64)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -346,6 +434,7 @@ impl From<Positions> for State {
             positions: book.legs.into_iter().map(leg).collect(),
             seen: book.seen.order.into(),
             forgotten: book.seen.forgotten,
+            funds: book.funds.order.into(),
         }
     }
 }
@@ -356,195 +445,12 @@ impl From<State> for Positions {
             account: state.account,
             wallet: state.wallet,
             legs: state.positions.into_iter().map(|leg| ((leg.symbol, leg.side), leg.position)).collect(),
-            seen: Seen { keys: state.seen.iter().copied().collect(), order: state.seen.into(), forgotten: state.forgotten },
+            seen: Seen::recalled(state.seen, state.forgotten),
+            funds: SeenFunds::recalled(state.funds),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::ids::ClientOrderId;
-    use crate::domain::time::Timestamp;
-    use proptest::prelude::*;
-    use rust_decimal::Decimal;
-
-    fn quantity(text: &str) -> Quantity {
-        text.parse().unwrap()
-    }
-
-    fn price(text: &str) -> Price {
-        text.parse().unwrap()
-    }
-
-    fn money(text: &str) -> Money {
-        text.parse().unwrap()
-    }
-
-    fn account() -> AccountId {
-        AccountId::new("main").unwrap()
-    }
-
-    fn btc() -> Symbol {
-        Symbol::new("BTCUSDT").unwrap()
-    }
-
-    fn fill(trade_id: u64, side: Side, at: &str, amount: &str) -> Fill {
-        Fill {
-            account: account(),
-            symbol: btc(),
-            client_order_id: ClientOrderId::new("rf-main-1-1").unwrap(),
-            venue_order_id: 7,
-            trade_id,
-            side,
-            position_side: PositionSide::Both,
-            price: price(at),
-            quantity: quantity(amount),
-            fee: money("0.01"),
-            maker: false,
-            at: Timestamp::ZERO,
-        }
-    }
-
-    #[test]
-    fn a_partial_close_takes_its_share_of_the_cost_and_the_last_close_the_rest() {
-        let mut position = Position::default();
-        position.apply(Side::Buy, price("100"), quantity("1"), Money::ZERO);
-        position.apply(Side::Buy, price("101"), quantity("2"), Money::ZERO);
-        assert_eq!(position.cost(), money("302"));
-        let third = position.apply(Side::Sell, price("110"), quantity("1"), Money::ZERO);
-        assert_eq!(third.pnl, money("9.33333334"));
-        let rest = position.apply(Side::Sell, price("110"), quantity("2"), Money::ZERO);
-        assert_eq!(third.pnl + rest.pnl, money("28"));
-        assert!(position.is_flat() && position.cost().is_zero());
-    }
-
-    #[test]
-    fn one_fill_flips_through_zero_and_opens_at_its_own_price() {
-        let mut position = Position::default();
-        position.apply(Side::Buy, price("100"), quantity("1"), Money::ZERO);
-        let flip = position.apply(Side::Sell, price("90"), quantity("3"), money("0.5"));
-        assert_eq!(flip, Realised { pnl: money("-10"), fee: money("0.5"), closed: quantity("1"), opened: quantity("2") });
-        assert_eq!((position.quantity(), position.entry_price()), (quantity("-2"), Some(price("90"))));
-        assert_eq!(position.unrealized(price("80")), money("20"));
-        assert_eq!(position.fees(), money("0.5"));
-    }
-
-    #[test]
-    fn a_short_earns_when_it_is_bought_back_lower() {
-        let mut position = Position::default();
-        position.apply(Side::Sell, price("100"), quantity("2"), Money::ZERO);
-        assert_eq!(position.apply(Side::Buy, price("90"), quantity("1"), Money::ZERO).pnl, money("10"));
-        assert_eq!(position.entry_price(), Some(price("100")));
-    }
-
-    #[test]
-    fn hedge_legs_do_not_meet() {
-        let mut book = Positions::new(account(), money("1000"));
-        book.apply(&Fill { position_side: PositionSide::Long, ..fill(1, Side::Buy, "100", "1") });
-        book.apply(&Fill { position_side: PositionSide::Short, ..fill(2, Side::Sell, "110", "3") });
-        assert_eq!(book.position(btc(), PositionSide::Long).quantity(), quantity("1"));
-        assert_eq!(book.position(btc(), PositionSide::Short).quantity(), quantity("-3"));
-        assert_eq!((book.net(btc()), book.realized()), (quantity("-2"), Money::ZERO));
-    }
-
-    #[test]
-    fn a_fill_told_twice_is_booked_once_and_a_self_trades_other_side_is_not_a_repeat() {
-        let mut book = Positions::new(account(), money("1000"));
-        assert!(book.apply(&fill(1, Side::Buy, "100", "1")).booked().is_some());
-        assert_eq!(book.apply(&fill(1, Side::Buy, "100", "1")), Applied::Duplicate);
-        assert!(book.apply(&Fill { venue_order_id: 8, ..fill(1, Side::Sell, "100", "1") }).booked().is_some());
-        assert_eq!((book.net(btc()), book.wallet()), (Quantity::ZERO, money("999.98")));
-    }
-
-    #[test]
-    fn a_fill_below_the_forgotten_ids_is_told_apart_from_a_duplicate() {
-        let mut book = Positions::new(account(), Money::ZERO);
-        for trade_id in 10..10 + SEEN_MAX as u64 + 2 {
-            assert!(book.apply(&fill(trade_id, Side::Buy, "100", "1")).booked().is_some());
-        }
-        assert_eq!(book.apply(&fill(12, Side::Buy, "100", "1")), Applied::Duplicate);
-        assert_eq!(book.apply(&fill(11, Side::Buy, "100", "1")), Applied::TooOld);
-        assert_eq!(book.seen.order.len(), SEEN_MAX);
-    }
-
-    #[test]
-    fn a_position_without_a_mark_is_counted_as_such() {
-        let mut book = Positions::new(account(), money("1000"));
-        book.apply(&fill(1, Side::Buy, "100", "1"));
-        assert_eq!(book.unrealized(|_| None), Valuation { unrealized: Money::ZERO, unmarked: 1 });
-        assert_eq!(book.equity(|_| Some(price("105"))), money("1004.99"));
-        assert_eq!(book.views(|_| Some(price("105")))[0].unrealized, money("5"));
-    }
-
-    #[test]
-    fn an_adopted_position_keeps_what_was_realised() {
-        let mut book = Positions::new(account(), money("1000"));
-        book.apply(&fill(1, Side::Buy, "100", "1"));
-        book.apply(&fill(2, Side::Sell, "110", "1"));
-        book.adopt_position(&VenuePosition {
-            symbol: btc(),
-            position_side: PositionSide::Both,
-            quantity: quantity("-2"),
-            entry_price: price("120"),
-        });
-        let position = book.position(btc(), PositionSide::Both);
-        assert_eq!((position.realized(), position.unrealized(price("119"))), (money("10"), money("2")));
-    }
-
-    fn fills() -> impl Strategy<Value = Vec<Fill>> {
-        let one = (any::<bool>(), 1i64..10_000_000_000, 1i64..10_000_000_000, -1_000_000i64..1_000_000, 0u8..3);
-        proptest::collection::vec(one, 1..60).prop_map(|all| {
-            let build = |(index, (buy, at, amount, fee, leg)): (usize, (bool, i64, i64, i64, u8))| Fill {
-                price: Price(Decimal::new(at, 4)),
-                quantity: Quantity(Decimal::new(amount, 6)),
-                fee: Money(Decimal::new(fee, 8)),
-                position_side: [PositionSide::Both, PositionSide::Long, PositionSide::Short][usize::from(leg)],
-                ..fill(index as u64, if buy { Side::Buy } else { Side::Sell }, "1", "1")
-            };
-            all.into_iter().enumerate().map(build).collect()
-        })
-    }
-
-    /// What the fills alone say, without any position keeping: the yardstick.
-    fn cash_flow_pnl<'a>(fills: impl IntoIterator<Item = &'a Fill>, mark: Price) -> Money {
-        let (mut cash, mut quantity) = (Decimal::ZERO, Decimal::ZERO);
-        for fill in fills {
-            let signed = fill.side.signed(fill.quantity).0;
-            cash -= fill.price.0 * signed + fill.fee.0;
-            quantity += signed;
-        }
-        Money(cash + quantity * mark.0)
-    }
-
-    proptest! {
-        #[test]
-        fn profit_equals_the_cash_flows_to_the_last_digit(fills in fills(), mark in 1i64..10_000_000_000) {
-            let mark = Price(Decimal::new(mark, 4));
-            let mut book = Positions::new(account(), money("1000"));
-            for (index, fill) in fills.iter().enumerate() {
-                book.apply(fill);
-                let unrealized = book.unrealized(|_| Some(mark)).unrealized;
-                let expected = cash_flow_pnl(&fills[..=index], mark);
-                prop_assert_eq!(book.realized() + unrealized - book.fees(), expected);
-                prop_assert_eq!(book.equity(|_| Some(mark)), money("1000") + expected);
-            }
-        }
-
-        #[test]
-        fn repeats_and_a_checkpoint_between_change_nothing(fills in fills(), repeats in proptest::collection::vec(any::<prop::sample::Index>(), 0..60)) {
-            let mut plain = Positions::new(account(), money("1000"));
-            let mut troubled = plain.clone();
-            for (index, fill) in fills.iter().enumerate() {
-                plain.apply(fill);
-                troubled.apply(fill);
-                if let Some(again) = repeats.get(index) {
-                    let text = serde_json::to_string(&troubled).unwrap();
-                    troubled = serde_json::from_str(&text).unwrap();
-                    prop_assert_eq!(troubled.apply(&fills[again.index(index + 1)]), Applied::Duplicate);
-                }
-            }
-            prop_assert_eq!(plain, troubled);
-        }
-    }
-}
+#[path = "position_tests.rs"]
+mod tests;

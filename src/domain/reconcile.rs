@@ -76,8 +76,9 @@ pub fn compare(account: AccountId, open: &[(ClientOrderId, Symbol)], positions: 
         findings.push(if order.client_order_id.is_ours(account) { Finding::Orphan { order } } else { Finding::Foreign { order } });
     }
     findings.extend(compare_positions(positions, venue));
-    if positions.wallet() != venue.wallet {
-        findings.push(Finding::WalletDiffers { venue: venue.wallet, ours: positions.wallet() });
+    let ours = if venue.beside_holdings { positions.cash() } else { positions.wallet() };
+    if ours != venue.wallet {
+        findings.push(Finding::WalletDiffers { venue: venue.wallet, ours });
     }
     findings
 }
@@ -87,7 +88,7 @@ fn compare_positions(positions: &Positions, venue: &VenueSnapshot) -> Vec<Findin
         .open()
         .map(|(symbol, side, position)| {
             let entry_price = position.entry_price().unwrap_or_default();
-            ((symbol, side), VenuePosition { symbol, position_side: side, quantity: Quantity::ZERO, entry_price })
+            ((symbol, side), VenuePosition { symbol, position_side: side, quantity: Quantity::ZERO, entry_price, closable: None })
         })
         .collect();
     for position in &venue.positions {

@@ -9,7 +9,7 @@ use strum::IntoStaticStr;
 use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId, StrategyId};
 use super::mode::{FaultClass, Mode, Scope};
 use super::money::{Money, Quantity};
-use super::order::{Fill, NewOrder, OrderIntent, OrderStatus, VenuePosition};
+use super::order::{Fill, FundsMoved, NewOrder, OrderIntent, OrderStatus, VenuePosition};
 use super::time::Timestamp;
 
 /// One fact. `kind()` names it in the journal's index.
@@ -74,6 +74,11 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         adopted: Vec<VenuePosition>,
     },
+    /// Money moved without a trade: entries of the venue's ledger, told once each.
+    FundsMoved {
+        account: AccountId,
+        moved: Vec<FundsMoved>,
+    },
     ModeChanged {
         scope: Scope,
         from: Mode,
@@ -118,7 +123,10 @@ impl Record {
     pub fn account(&self) -> Option<AccountId> {
         match self {
             Self::OrderIntended { intent, .. } | Self::OrderRefused { intent, .. } => Some(intent.account),
-            Self::OrderChanged { account, .. } | Self::DayOpened { account, .. } | Self::Reconciled { account, .. } => Some(*account),
+            Self::OrderChanged { account, .. }
+            | Self::DayOpened { account, .. }
+            | Self::Reconciled { account, .. }
+            | Self::FundsMoved { account, .. } => Some(*account),
             Self::Filled { fill, .. } => Some(fill.account),
             Self::ModeChanged { scope, .. } | Self::OperatorCommand { scope, .. } | Self::KillSwitch { scope, .. } => match scope {
                 Scope::Account(account) => Some(*account),

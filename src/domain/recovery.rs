@@ -21,7 +21,7 @@ pub struct OpenOrder {
     pub status: OrderStatus,
     pub filled: Quantity,
     pub venue_order_id: Option<u64>,
-    /// The account's newest trade when the order was made: its own have higher ids.
+    /// The symbol's newest trade when the order was made, its own have higher ids; 0 when there was none.
     #[serde(default)]
     pub trades_from: u64,
     /// A cancel was asked for and must not be forgotten with the executor that was asked.
@@ -36,12 +36,18 @@ pub struct DayOpen {
     pub equity: Money,
 }
 
+const fn met() -> bool {
+    true
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AccountState {
     pub open: BTreeMap<ClientOrderId, OpenOrder>,
     pub positions: Positions,
-    /// The highest trade id booked: where the venue is asked to go on.
-    pub last_trade_id: u64,
+    /// The account was held against its venue at least once: what differs from then on is a difference, and before that it is
+    /// what the account was used for before us. A checkpoint of an earlier version was written by an account that was.
+    #[serde(default = "met")]
+    pub met: bool,
     pub day: Option<DayOpen>,
     /// What each strategy's own fills came to, for strategies that share a symbol on the account.
     pub own: Vec<(StrategyId, Symbol, Position)>,
@@ -54,7 +60,7 @@ impl AccountState {
     #[must_use]
     pub fn new(account: AccountId) -> Self {
         let positions = Positions::new(account, Money::ZERO);
-        Self { open: BTreeMap::new(), positions, last_trade_id: 0, day: None, own: Vec::new(), orders: 0, fills: 0 }
+        Self { open: BTreeMap::new(), positions, met: false, day: None, own: Vec::new(), orders: 0, fills: 0 }
     }
 }
 
@@ -66,7 +72,7 @@ impl AccountState {
             self.own.push((strategy, fill.symbol, Position::default()));
             self.own.len() - 1
         });
-        self.own[at].2.apply(fill.side, fill.price, fill.quantity, fill.fee);
+        self.own[at].2.book(fill);
     }
 }
 
@@ -90,7 +96,7 @@ impl DaemonState {
                     status: OrderStatus::Persisting,
                     filled: Quantity::ZERO,
                     venue_order_id: None,
-                    trades_from: account.last_trade_id,
+                    trades_from: account.positions.newest_trade(order.symbol).unwrap_or_default(),
                     cancel_wanted: false,
                 };
                 account.open.insert(order.client_order_id, open);
@@ -98,7 +104,6 @@ impl DaemonState {
             Record::OrderChanged { account, client_order_id, .. } => self.changed(*account, *client_order_id, &entry.record),
             Record::Filled { fill, strategy, .. } => {
                 let account = self.account(fill.account);
-                account.last_trade_id = account.last_trade_id.max(fill.trade_id);
                 if account.positions.apply(fill).booked().is_some() {
                     account.fills += 1;
                     account.book_own(*strategy, fill);
@@ -108,11 +113,19 @@ impl DaemonState {
                 self.account(*account).day = Some(DayOpen { utc_day: *utc_day, equity: *equity });
             }
             Record::Reconciled { account, wallet, adopted, .. } => {
-                let positions = &mut self.account(*account).positions;
+                let account = self.account(*account);
+                account.met = true;
+                let positions = &mut account.positions;
                 for position in adopted {
                     positions.adopt_position(position);
                 }
                 positions.adopt_wallet(*wallet);
+            }
+            Record::FundsMoved { account, moved } => {
+                let positions = &mut self.account(*account).positions;
+                for entry in moved {
+                    positions.move_funds(entry);
+                }
             }
             Record::ModeChanged { scope, to, cause, .. } => self.modes.set(*scope, *to, cause, entry.at),
             _ => {}

@@ -7,7 +7,8 @@ pub mod record;
 pub mod shell;
 pub mod sources;
 pub mod stream;
+pub mod wire;
 
 pub use core::state;
 pub use core::{AccountSetup, Exchange, ExchangeConfig, ExchangeOutput, TriggerPrice};
-pub use shell::{EventStream, ExchangeHandle, ExchangeStopped, Fault, RunningExchange, ShellConfig, ShellError};
+pub use shell::{Desk, EventStream, ExchangeHandle, ExchangeStopped, Fault, RunningExchange, ShellConfig, ShellError};

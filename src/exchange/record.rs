@@ -11,14 +11,20 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::core::margin::IncomeRow;
+use super::core::report::TradeView;
 use super::state::{AccountRow, Changes, ClosedRow, Counters, MarketRow, OrderRow, SavedState};
 use crate::domain::ids::AccountId;
-use crate::domain::order::Fill;
+use crate::domain::order::{Fill, TradesWanted};
 
 /// Trades of an account that stay in the file: some 30 MB, a month at two trades a minute; a reconciliation asks for hours.
 const TRADES_KEPT: u32 = 100_000;
 /// Ended orders of an account that stay in the file, as many as the engine answers queries from.
 const CLOSED_KEPT: u32 = 1_000;
+/// Rows of the income ledger: two a trade.
+const INCOME_KEPT: u32 = 2 * TRADES_KEPT;
+/// As many as the engine lists.
+const INCOME_LOADED: usize = 10_000;
 const SCHEMA_VERSION: i64 = 1;
 
 const SCHEMA: &str = "
@@ -30,6 +36,13 @@ CREATE TABLE trade (account TEXT NOT NULL, trade_id INTEGER NOT NULL, order_id I
     PRIMARY KEY (account, trade_id, order_id)) STRICT, WITHOUT ROWID;
 CREATE TABLE market (symbol TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
 CREATE TABLE counters (only INTEGER PRIMARY KEY CHECK (only = 1), body TEXT NOT NULL) STRICT;
+";
+
+/// What later versions remember besides. A file without these tables gets them; a version that does not know them reads past
+/// them.
+const LATER_SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS income (account TEXT NOT NULL, id INTEGER NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (account, id)) STRICT, WITHOUT ROWID;
 ";
 
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +94,7 @@ impl ExchangeRecord {
             }
             _ => return Err(RecordError::Version { path: path.to_owned(), found }),
         }
+        connection.execute_batch(LATER_SCHEMA).map_err(opening)?;
         Ok(Self { connection })
     }
 
@@ -92,16 +106,19 @@ impl ExchangeRecord {
     pub fn load(&self, trades_kept: usize) -> Result<SavedState, RecordError> {
         let counters: Option<String> = self.connection.query_row("SELECT body FROM counters", [], |row| row.get(0)).optional()?;
         let accounts: Vec<AccountRow> = self.rows("account", "SELECT body FROM account ORDER BY rowid")?;
-        let (mut trades, mut closed): (Vec<Fill>, Vec<ClosedRow>) = (Vec::new(), Vec::new());
+        let (mut trades, mut closed): (Vec<TradeView>, Vec<ClosedRow>) = (Vec::new(), Vec::new());
+        let mut income: Vec<IncomeRow> = Vec::new();
         for row in &accounts {
             self.newest("trade", NEWEST_TRADES, row.account, trades_kept, &mut trades)?;
             self.newest("closed_order", NEWEST_CLOSED, row.account, CLOSED_KEPT as usize, &mut closed)?;
+            self.newest("income", NEWEST_INCOME, row.account, INCOME_LOADED, &mut income)?;
         }
         Ok(SavedState {
             accounts,
             open: self.rows("open_order", "SELECT body FROM open_order ORDER BY id")?,
             closed,
             trades,
+            income,
             markets: self.rows("market", "SELECT body FROM market ORDER BY symbol")?,
             counters: match counters {
                 Some(body) => decode("counters", &body)?,
@@ -161,11 +178,16 @@ impl ExchangeRecord {
             let mut insert = transaction.prepare_cached("INSERT INTO closed_order (account, body) VALUES (?1, ?2)")?;
             insert.execute(params![row.account.as_str(), encode(row)?])?;
         }
-        for fill in &changes.trades {
+        for trade in &changes.trades {
             let mut insert =
                 transaction.prepare_cached("INSERT OR REPLACE INTO trade (account, trade_id, order_id, body) VALUES (?1, ?2, ?3, ?4)")?;
+            let fill = &trade.fill;
             let (trade_id, order_id) = (fill.trade_id.cast_signed(), fill.venue_order_id.cast_signed());
-            insert.execute(params![fill.account.as_str(), trade_id, order_id, encode(fill)?])?;
+            insert.execute(params![fill.account.as_str(), trade_id, order_id, encode(trade)?])?;
+        }
+        for row in &changes.income {
+            let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO income (account, id, body) VALUES (?1, ?2, ?3)")?;
+            insert.execute(params![row.account.as_str(), row.transaction_id.cast_signed(), encode(row)?])?;
         }
         put(&transaction, COUNTERS, 1, &changes.counters)?;
         Ok(transaction.commit()?)
@@ -206,31 +228,44 @@ impl ExchangeRecord {
                      WHERE account = ?1 ORDER BY sequence DESC LIMIT 1 OFFSET ?2)",
                 )?
                 .execute(params![account.as_str(), CLOSED_KEPT])?;
+            transaction
+                .prepare_cached(
+                    "DELETE FROM income WHERE account = ?1 AND id <= (SELECT id FROM income WHERE account = ?1
+                     ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                )?
+                .execute(params![account.as_str(), INCOME_KEPT])?;
         }
         Ok(transaction.commit()?)
     }
 
-    /// Trades of an account with ids between the two, both excluded, ascending: those that the engine has let go.
+    /// Those of an account's wanted trades whose ids are below `before`, ascending: the ones that the engine has let go. Read from
+    /// the newest back, and no further than to the first that nobody wants: times and ids ascend together.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn trades_between(&self, account: AccountId, after: u64, before: u64) -> Result<Vec<Fill>, RecordError> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT body FROM trade WHERE account = ?1 AND trade_id > ?2 AND trade_id < ?3 ORDER BY trade_id, order_id")?;
-        let clamp = |id: u64| i64::try_from(id).unwrap_or(i64::MAX);
-        let mut rows = statement.query(params![account.as_str(), clamp(after), clamp(before)])?;
-        let mut fills = Vec::new();
+    pub fn trades_before(&self, account: AccountId, before: u64, wanted: &TradesWanted) -> Result<Vec<Fill>, RecordError> {
+        let mut fills: Vec<Fill> = Vec::new();
+        let mut statement = self.connection.prepare_cached(TRADES_BEFORE)?;
+        let mut rows = statement.query(params![account.as_str(), i64::try_from(before).unwrap_or(i64::MAX)])?;
         while let Some(row) = rows.next()? {
-            fills.push(decode("trade", row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?);
+            let fill: Fill = decode("trade", row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?;
+            if !wanted.values().any(|from| from.reaches(&fill)) {
+                break;
+            }
+            if fill.is_wanted(wanted) {
+                fills.push(fill);
+            }
         }
+        fills.reverse();
         Ok(fills)
     }
 }
 
 // In the order of a key that begins with the account: SQLite reads from its end, and no further than it is asked to.
 const NEWEST_TRADES: &str = "SELECT body FROM trade WHERE account = ?1 ORDER BY trade_id DESC, order_id DESC LIMIT ?2";
+const TRADES_BEFORE: &str = "SELECT body FROM trade WHERE account = ?1 AND trade_id < ?2 ORDER BY trade_id DESC, order_id DESC";
 const NEWEST_CLOSED: &str = "SELECT body FROM closed_order WHERE account = ?1 ORDER BY sequence DESC LIMIT ?2";
+const NEWEST_INCOME: &str = "SELECT body FROM income WHERE account = ?1 ORDER BY id DESC LIMIT ?2";
 
 const ACCOUNT: &str = "INSERT INTO account (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body";
 const OPEN_ORDER: &str = "INSERT INTO open_order (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body";
@@ -276,6 +311,7 @@ mod tests {
             price: Price(1.into()),
             quantity: Quantity(1.into()),
             fee: Money::ZERO,
+            fee_taken: None,
             maker: false,
             at: Timestamp::ZERO,
         }
@@ -295,19 +331,20 @@ mod tests {
             reduce_only: false,
             updated_at: Timestamp::ZERO,
         };
-        ClosedRow { account, order }
+        ClosedRow { account, order: order.into() }
     }
 
     /// Two accounts that traded in turns: `trades` each, and as many ended orders.
     fn filled(path: &Path, trades: u64) -> ExchangeRecord {
         let accounts = NAMES.map(|name| AccountId::new(name).unwrap());
-        let row = |account| AccountRow { account, owner: 0, hedge: false, wallet: 0.into(), symbols: Vec::new() };
+        let row =
+            |account| AccountRow { account, owner: 0, hedge: false, wallet: 0.into(), symbols: Vec::new(), margin: Default::default() };
         let in_turns = || (0..trades * 2).map(|id| (accounts[(id % 2) as usize], id));
         let mut record = ExchangeRecord::open(path).unwrap();
         let changes = Changes {
             accounts: accounts.map(row).to_vec(),
             closed: in_turns().map(|(account, id)| closed(account, id)).collect(),
-            trades: in_turns().map(|(account, id)| fill(account, id)).collect(),
+            trades: in_turns().map(|(account, id)| fill(account, id).into()).collect(),
             ..Changes::default()
         };
         record.commit(&changes).unwrap();
@@ -326,10 +363,11 @@ mod tests {
         for (place, name) in NAMES.iter().enumerate() {
             let account = AccountId::new(name).unwrap();
             let ids = |first: u64| (first..trades).map(|nth| nth * 2 + place as u64).collect::<Vec<_>>();
-            let found: Vec<u64> = saved.trades.iter().filter(|fill| fill.account == account).map(|fill| fill.trade_id).collect();
+            let found: Vec<u64> =
+                saved.trades.iter().map(|trade| &trade.fill).filter(|fill| fill.account == account).map(|fill| fill.trade_id).collect();
             assert_eq!(found, ids(trades - kept), "{name}");
             let ended = saved.closed.iter().filter(|row| row.account == account);
-            assert_eq!(ended.map(|row| row.order.venue_order_id).collect::<Vec<_>>(), ids(trades - u64::from(CLOSED_KEPT)), "{name}");
+            assert_eq!(ended.map(|row| row.order.order.venue_order_id).collect::<Vec<_>>(), ids(trades - u64::from(CLOSED_KEPT)), "{name}");
         }
         let error = record.load(kept as usize + 1).unwrap_err().to_string();
         assert!(error.contains("row of trade"), "what is asked for and damaged is told: {error}");
@@ -339,7 +377,7 @@ mod tests {
     fn the_newest_rows_are_found_without_sorting() {
         let folder = tempfile::tempdir().unwrap();
         let record = filled(&folder.path().join("exchange.db"), 1);
-        for sql in [NEWEST_TRADES, NEWEST_CLOSED] {
+        for sql in [NEWEST_TRADES, NEWEST_CLOSED, NEWEST_INCOME] {
             let mut statement = record.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let steps = statement.query_map(params!["a", 10], |row| row.get::<_, String>(3)).unwrap();
             let plan: Vec<String> = steps.map(Result::unwrap).collect();

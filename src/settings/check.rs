@@ -14,6 +14,7 @@ use super::shape::{
     AccountSpec, Exchange, Limits, MarketSource, Settings, StrategySpec, Supervision, SymbolSelection, SymbolSpec, Symbols,
 };
 use super::value::{describe, show_duration};
+use super::venues::{self, Fit};
 
 /// Judges a strategy kind and its settings: `Ok`, or pairs of a path within the settings and what is wrong there. An empty
 /// path is the kind itself.
@@ -35,7 +36,11 @@ pub fn resolve(mut raw: Raw, mut rows: Vec<Row>, validator: &StrategyValidator<'
         names.check_overrides(risk, problems);
     }
     raw.strategies.iter_mut().filter_map(|placed| placed.value.as_mut()).for_each(|strategy| names.trim_leftovers(strategy));
-    let everyone: Vec<AccountId> = enabled_accounts(&raw.accounts);
+    unique("a venue id", &raw.venues, problems);
+    let venues = venues::with_embedded(&raw.venues);
+    let mut fit = Fit { venues: &venues, listed: &raw.venues, accounts: &mut raw.accounts, symbols: raw.symbols.as_mut(), rows: &rows };
+    fit.check(problems);
+    let everyone: Vec<AccountId> = enabled_accounts(fit.accounts);
     let mut strategies = Vec::new();
     for Placed { value, path, origin, .. } in &raw.strategies {
         let Some(strategy) = value else { continue };
@@ -43,6 +48,7 @@ pub fn resolve(mut raw: Raw, mut rows: Vec<Row>, validator: &StrategyValidator<'
         judge(strategy, path, origin, validator, problems);
         strategies.extend(strategy_spec(strategy, &everyone));
     }
+    fit.check_strategies(&strategies, problems);
     if let Some(risk) = &raw.risk {
         missing_limits(risk, &strategies, raw.symbols.as_deref(), problems);
     }
@@ -56,6 +62,7 @@ pub fn resolve(mut raw: Raw, mut rows: Vec<Row>, validator: &StrategyValidator<'
         daemon: raw.daemon?,
         telemetry: raw.telemetry?,
         exchange: raw.exchange?,
+        venues,
         accounts: raw.accounts.into_iter().filter_map(|placed| placed.value).collect(),
         symbols: raw
             .symbols

@@ -74,10 +74,12 @@ impl Settings {
         self.daemon = Daemon { log, ..running.daemon.clone() };
         self.telemetry.clone_from(&running.telemetry);
         self.exchange.clone_from(&running.exchange);
+        self.venues.clone_from(&running.venues);
         self.supervision.clone_from(&running.supervision);
         for account in &mut self.accounts {
             if let Some(before) = running.enabled_accounts().find(|before| before.id == account.id) {
                 account.venue = before.venue;
+                account.key.clone_from(&before.key);
                 account.hedge_mode = before.hedge_mode;
                 account.starting_funds = before.starting_funds;
             }
@@ -108,6 +110,7 @@ impl Settings {
             }
             if let Some(before) = before.filter(|before| before.enabled) {
                 symbol.synthetic.clone_from(&before.synthetic);
+                symbol.venue = before.venue;
                 symbol.instrument.clone_from(&before.instrument);
             }
         }
@@ -177,7 +180,7 @@ fn differing(old: &Settings, new: &Settings, prefix: &str) -> Vec<(String, Strin
 }
 
 fn single_keys(old: &Settings, new: &Settings, changes: &mut Vec<Change>) {
-    for section in ["daemon.", "telemetry.", "exchange.", "supervision.", "risk."] {
+    for section in ["daemon.", "telemetry.", "exchange.", "venues[", "supervision.", "risk."] {
         for (key, from, to) in differing(old, new, section) {
             changes.push(match section {
                 "risk." => Change::LimitChanged { key, from, to },
@@ -190,7 +193,7 @@ fn single_keys(old: &Settings, new: &Settings, changes: &mut Vec<Change>) {
 
 fn accounts(old: &Settings, new: &Settings, changes: &mut Vec<Change>) {
     // A position cannot change its mode or its venue while it stands, and funds are paid in once.
-    const FIXED: [&str; 3] = ["hedge_mode", "venue", "starting_funds"];
+    const FIXED: [&str; 4] = ["hedge_mode", "venue", "starting_funds", "key"];
     for before in old.enabled_accounts() {
         if !new.enabled_accounts().any(|after| after.id == before.id) {
             changes.push(Change::AccountRemoved(before.id));
@@ -200,7 +203,9 @@ fn accounts(old: &Settings, new: &Settings, changes: &mut Vec<Change>) {
         let mut keys = Vec::new();
         for (key, from, to) in differing(old, new, &prefix) {
             match key.strip_prefix(&prefix) {
-                Some(name) if FIXED.contains(&name) => changes.push(Change::NeedsRestart { key, from, to }),
+                Some(name) if FIXED.iter().any(|fixed| name.split('.').next() == Some(fixed)) => {
+                    changes.push(Change::NeedsRestart { key, from, to })
+                }
                 name => keys.extend(name.map(str::to_owned)),
             }
         }
@@ -241,7 +246,7 @@ fn symbols(old: &Settings, new: &Settings, changes: &mut Vec<Change>) {
 }
 
 fn same_market(before: &SymbolSpec, after: &SymbolSpec) -> bool {
-    before.synthetic == after.synthetic && before.instrument == after.instrument
+    before.synthetic == after.synthetic && before.instrument == after.instrument && before.venue == after.venue
 }
 
 fn strategies_gone(old: &Settings, new: &Settings, changes: &mut Vec<Change>) {

@@ -2,7 +2,7 @@
 //! typed, resolved values with the origin of each. Knows the domain and no other module: what a strategy's own settings mean,
 //! the caller's validator judges. Never holds a secret.
 //!
-//! Reading order: `shape` (what comes out), `sections` (what goes in), `check` (what must fit together), `reader`, `value`
+//! Reading order: `shape` and `venues` (what comes out), `sections` (what goes in), `check` (what must fit together), `reader`, `value`
 //! and `layers` (how it is read), `diff` (what a reload does).
 
 mod check;
@@ -15,6 +15,7 @@ mod reader;
 mod sections;
 mod shape;
 mod value;
+mod venues;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub use origin::{Origin, Row, SourceText};
 pub use problem::{Problem, Problems};
 pub use shape::*;
 pub use value::show_duration;
+pub use venues::{Bases, EMBEDDED, EMBEDDED_SPOT, Environment, KeySource, VenueKind, VenueSpec, embedded, embedded_spot};
 
 /// The default settings, as a commented file: every key is in it.
 pub const BUILT_IN: &str = include_str!("../../config/default.toml");
@@ -86,6 +88,7 @@ impl Settings {
         if self.enabled_accounts().next().is_none() {
             problems.push(lacking("accounts", "at least one enabled account", "add [[accounts]], or enable one"));
         }
+        self.refuse_live_money(&mut problems);
         if problems.is_empty() { Ok(()) } else { Err(Problems::sorted(problems)) }
     }
 

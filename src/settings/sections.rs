@@ -14,15 +14,17 @@ use super::origin::Origin;
 use super::reader::{Notes, Section};
 use super::shape::{
     AccountSpec, Backtest, Daemon, Exchange, InstrumentOverride, Limits, MarketSource, OnKill, Rate, Risk, Supervision, SymbolSpec,
-    SyntheticOverride, Telemetry, Venue,
+    SyntheticOverride, Telemetry,
 };
 use super::value::{Setting, describe};
+use super::venues::{self, EMBEDDED, EMBEDDED_SPOT, VenueSpec};
 
 /// The sections as they read, before cross-checks. `None` stands for what has a problem noted.
 pub struct Raw {
     pub daemon: Option<Daemon>,
     pub telemetry: Option<Telemetry>,
     pub exchange: Option<Exchange>,
+    pub venues: Vec<Placed<VenueSpec>>,
     pub accounts: Vec<Placed<AccountSpec>>,
     /// `None` is `"from-data"`.
     pub symbols: Option<Vec<Placed<SymbolSpec>>>,
@@ -76,6 +78,7 @@ pub fn read(root: &Node, notes: &Notes) -> Raw {
     let daemon = daemon(top.section("daemon"));
     let telemetry = telemetry(top.section("telemetry"));
     let exchange = exchange(top.section("exchange"));
+    let venues = top.entries("venues", "id").into_iter().map(|entry| placed(entry, "id", venues::read)).collect();
     let accounts = top.entries("accounts", "id").into_iter().map(|entry| placed(entry, "id", account)).collect();
     let symbols = symbols(&mut top);
     let risk = risk(top.section("risk"), &top);
@@ -83,7 +86,7 @@ pub fn read(root: &Node, notes: &Notes) -> Raw {
     let strategies = top.entries("strategies", "id").into_iter().map(|entry| placed(entry, "id", |entry| Some(strategy(entry)))).collect();
     let backtest = backtest(top.section("backtest"));
     top.finish();
-    Raw { daemon, telemetry, exchange, accounts, symbols, risk, supervision, strategies, backtest }
+    Raw { daemon, telemetry, exchange, venues, accounts, symbols, risk, supervision, strategies, backtest }
 }
 
 fn extends(top: &mut Section<'_>) {
@@ -142,13 +145,20 @@ fn exchange(mut section: Section<'_>) -> Option<Exchange> {
 
 fn account(mut section: Section<'_>) -> Option<AccountSpec> {
     let id = section.key("id").required();
-    let venue = section.key("venue").or(Venue::Embedded);
+    let named = section.text_of("venue");
+    let venue = section.key("venue").or(venues::embedded());
+    let key = venues::read_key(&mut section);
     let enabled = section.key("enabled").or(true);
-    let starting_funds = section.key("starting_funds").that(ABOVE_ZERO, |funds: &Money| funds.is_positive()).required();
+    let funds = section.key("starting_funds").that(ABOVE_ZERO, |funds: &Money| funds.is_positive());
+    // Only the exchange carried inside pays money in; which venue it is, `venues` says for those that have another name.
+    let starting_funds = match named.as_deref() {
+        None | Some(EMBEDDED | EMBEDDED_SPOT) => funds.required(),
+        Some(_) => Some(funds.optional().unwrap_or_default()),
+    };
     let hedge_mode = section.key("hedge_mode").or(false);
     let on_kill = section.key("on_kill").or(OnKill::Cancel);
     section.finish();
-    Some(AccountSpec { id: id?, venue, enabled, starting_funds: starting_funds?, hedge_mode, on_kill })
+    Some(AccountSpec { id: id?, venue, venue_named: named.is_some(), key, enabled, starting_funds: starting_funds?, hedge_mode, on_kill })
 }
 
 fn symbols(top: &mut Section<'_>) -> Option<Vec<Placed<SymbolSpec>>> {
@@ -170,11 +180,12 @@ fn symbols(top: &mut Section<'_>) -> Option<Vec<Placed<SymbolSpec>>> {
 
 fn symbol(mut section: Section<'_>) -> Option<SymbolSpec> {
     let name = section.key("name").required();
+    let venue = section.key("venue").optional();
     let enabled = section.key("enabled").or(true);
     let synthetic = synthetic(section.section("synthetic"));
     let instrument = instrument(section.section("instrument"));
     section.finish();
-    Some(SymbolSpec { name: name?, enabled, synthetic, instrument })
+    Some(SymbolSpec { name: name?, venue, enabled, synthetic, instrument })
 }
 
 fn synthetic(mut section: Section<'_>) -> SyntheticOverride {

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use strum::{Display, EnumString, VariantNames};
 
-use crate::domain::ids::{AccountId, StrategyId, Symbol};
+use crate::domain::ids::{AccountId, StrategyId, Symbol, VenueId};
 use crate::domain::instrument::{Instrument, InstrumentKind};
 use crate::domain::mode::FaultClass;
 use crate::domain::money::{Money, Price, Quantity, Ratio};
 
 use super::origin::Row;
+use super::venues::{KeySource, VenueSpec};
 
 /// Everything that the daemon, the backtest and the checks are told by configuration.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub struct Settings {
     pub daemon: Daemon,
     pub telemetry: Telemetry,
     pub exchange: Exchange,
+    /// Those of the file, and the exchange carried inside.
+    pub venues: Vec<VenueSpec>,
     /// In the order of the file; disabled ones included.
     pub accounts: Vec<AccountSpec>,
     pub symbols: Symbols,
@@ -95,7 +98,11 @@ pub enum MarketSource {
 #[derive(Debug, Clone, PartialEq)]
 pub struct AccountSpec {
     pub id: AccountId,
-    pub venue: Venue,
+    pub venue: VenueId,
+    /// Whether the file says so.
+    pub venue_named: bool,
+    /// Where its key is; the exchange carried inside gives its accounts keys itself.
+    pub key: Option<KeySource>,
     pub enabled: bool,
     /// Paid in once, when the embedded exchange first sees the account; in a backtest at its start.
     pub starting_funds: Money,
@@ -103,13 +110,6 @@ pub struct AccountSpec {
     pub hedge_mode: bool,
     /// What the kill switch does with the account beyond cancelling its orders.
     pub on_kill: OnKill,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, VariantNames)]
-#[strum(serialize_all = "snake_case")]
-pub enum Venue {
-    /// The exchange carried inside.
-    Embedded,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, VariantNames)]
@@ -130,6 +130,8 @@ pub enum Symbols {
 #[derive(Debug, Clone, PartialEq)]
 pub struct SymbolSpec {
     pub name: Symbol,
+    /// Always there once the settings are checked.
+    pub venue: Option<VenueId>,
     pub enabled: bool,
     pub synthetic: SyntheticOverride,
     pub instrument: InstrumentOverride,

@@ -367,7 +367,7 @@ fn a_key_in_the_wrong_section_is_sent_to_the_right_one() {
     ringfence.toml:3: daemon.max_order_value: expected a known key of [daemon], found `max_order_value`; `max_order_value` belongs in [risk]
     ringfence.toml:4: daemon.starting_funds: expected a known key of [daemon], found `starting_funds`; `starting_funds` belongs in [[accounts]]
     ringfence.toml:5: daemon.weather: expected a known key of [daemon], found `weather`; known here: data_dir, http_bind, http_allowed_hosts, log, on_shutdown, shutdown_deadline, fault_injection
-    ringfence.toml:6: trading: expected a known section, found `trading`; known here: extends, daemon, telemetry, exchange, accounts, symbols, risk, supervision, strategies, backtest
+    ringfence.toml:6: trading: expected a known section, found `trading`; known here: extends, daemon, telemetry, exchange, venues, accounts, symbols, risk, supervision, strategies, backtest
     "##);
 }
 
@@ -401,4 +401,91 @@ proptest::proptest! {
             }
         }
     }
+}
+
+#[test]
+fn accounts_and_symbols_that_name_no_venue_are_on_the_exchange_inside_on_the_side_of_their_kind() {
+    let settings = Settings::read(None, [], &any_strategy).unwrap();
+    assert!(settings.enabled_accounts().all(|account| account.venue == embedded()));
+    assert!(settings.enabled_symbols().all(|symbol| symbol.venue == Some(embedded())));
+    let spot = "[[symbols]]\nname = \"BTCUSDT\"\n[symbols.instrument]\nkind = \"spot\"\n[[strategies]]\nid = \"t\"\nkind = \"k\"\naccounts = [\"*\"]\nsymbols = [\"*\"]\ninterval = \"1s\"\n";
+    let settings = read(spot).unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(settings.enabled_accounts().all(|account| account.venue == embedded_spot()));
+    assert_eq!(settings.enabled_symbols().next().unwrap().venue, Some(embedded_spot()));
+}
+
+const VENUES: &str = r#"
+[[venues]]
+id = "test"
+kind = "binance_spot"
+environment = "testnet"
+recv_window = "90s"
+
+[[accounts]]
+id = "alpha"
+venue = "test"
+
+[[accounts]]
+id = "beta"
+starting_funds = "1"
+venue = "embeded"
+
+[[accounts]]
+id = "gamma"
+starting_funds = "1"
+key = { env = "GAMMA", file = "/k" }
+
+[[accounts]]
+id = "delta"
+starting_funds = "1"
+key = { credential = "delta" }
+"#;
+
+#[test]
+fn mistakes_of_venues_and_keys_are_named() {
+    let strategies = "[[strategies]]\nid = \"t\"\nkind = \"k\"\naccounts = [\"alpha\"]\nsymbols = [\"BTCUSDT\"]\ninterval = \"1s\"\n";
+    insta::assert_snapshot!(problems(&format!("{VENUES}{strategies}")), @r##"
+    the configuration has 6 mistakes
+    ringfence.toml:6: venues[test].recv_window: expected a time from "100ms" to "60s", found the text `"90s"`
+    ringfence.toml:9: accounts[alpha].key: expected where its key for venue test is, found nothing; add key = { env = "ALPHA" } and set the two variables
+    ringfence.toml:15: accounts[beta].venue: expected a venue that is configured, found "embeded"; did you mean "embedded"?
+    ringfence.toml:20: accounts[gamma].key: expected one of `env`, `credential` and `file`, found 2 of them
+    ringfence.toml:25: accounts[delta].key: expected no key for an account of the exchange carried inside, found one; take it out: the exchange carried inside gives its accounts keys by itself
+    ringfence.toml:30: strategies[t].symbols: expected symbols of venue test, where its account alpha trades, found BTCUSDT of venue embedded; make one strategy for each venue, or name the account's venue
+    "##);
+}
+
+#[test]
+fn a_strategy_that_mixes_venues_is_refused() {
+    let text = "[[venues]]\nid = \"test\"\nkind = \"binance_usdm\"\nenvironment = \"testnet\"\n[[accounts]]\nid = \"alpha\"\nvenue = \"test\"\nkey = { env = \"ALPHA\" }\n[[symbols]]\nname = \"BTCUSDT\"\nvenue = \"embedded\"\n[[strategies]]\nid = \"t\"\nkind = \"k\"\naccounts = [\"alpha\"]\nsymbols = [\"BTCUSDT\"]\ninterval = \"1s\"\n";
+    insta::assert_snapshot!(problems(text), @r##"
+    the configuration has 1 mistake
+    ringfence.toml:16: strategies[t].symbols: expected symbols of venue test, where its account alpha trades, found BTCUSDT of venue embedded; make one strategy for each venue, or name the account's venue
+    "##);
+}
+
+#[test]
+fn live_money_is_refused_and_says_what_to_do() {
+    let venue = |more: &str| {
+        format!(
+            "[[venues]]\nid = \"v\"\nkind = \"binance_usdm\"\n{more}\n[[accounts]]\nid = \"alpha\"\nvenue = \"v\"\nkey = {{ env = \"A\" }}\n"
+        )
+    };
+    for live in [
+        "environment = \"live\"",
+        "rest = \"https://fapi.binance.com\"\nws = \"wss://x\"",
+        "environment = \"testnet\"\nrest = \"http://10.0.0.1\"",
+    ] {
+        let refused = read(&venue(live)).unwrap().can_run().unwrap_err().to_string();
+        assert!(refused.contains("not yet released for live money") && refused.contains("environment = \"testnet\""), "{refused}");
+    }
+    for harmless in [
+        "environment = \"testnet\"",
+        "rest = \"http://127.0.0.1:1\"\nws = \"ws://[::1]:1\"",
+        "rest = \"http://localhost:1\"\nws = \"ws://x\"",
+    ] {
+        read(&venue(harmless)).unwrap().can_run().unwrap_or_else(|problems| panic!("{problems}"));
+    }
+    let disabled = venue("environment = \"live\"").replace("id = \"alpha\"", "id = \"alpha\"\nenabled = false");
+    read(&format!("{disabled}[[accounts]]\nid = \"beta\"\nstarting_funds = \"1\"\n")).unwrap().can_run().unwrap();
 }

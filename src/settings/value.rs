@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::domain::ids::{AccountId, StrategyId, Symbol};
+use crate::domain::ids::{AccountId, StrategyId, Symbol, VenueId};
 use crate::domain::instrument::InstrumentKind;
 use crate::domain::money::{Money, Price, Quantity, Ratio};
 
@@ -202,7 +202,7 @@ macro_rules! name {
         }
     )*};
 }
-name!(AccountId => "an account id", StrategyId => "a strategy id", Symbol => "a symbol");
+name!(AccountId => "an account id", StrategyId => "a strategy id", Symbol => "a symbol", VenueId => "a venue id");
 
 impl Setting for Duration {
     fn expected() -> String {
@@ -260,7 +260,8 @@ macro_rules! choice {
         }
     )*};
 }
-choice!(super::shape::OpenOrders, super::shape::LogFormat, super::shape::MarketSource, super::shape::Venue, super::shape::OnKill);
+choice!(super::shape::OpenOrders, super::shape::LogFormat, super::shape::MarketSource, super::shape::OnKill);
+choice!(super::venues::VenueKind, super::venues::Environment);
 
 impl Setting for InstrumentKind {
     fn expected() -> String {

@@ -11,7 +11,9 @@ use crate::domain::ladder::ModeTable;
 use crate::domain::market::MarketView;
 use crate::domain::market_data::{BookTicker, Level, MarketEventRef, TradePrint};
 use crate::domain::money::{Money, Price, Quantity};
-use crate::domain::order::{OrderIntent, OrderKind, OrderStatus, PositionSide, Side, TimeInForce, VenueCommand, VenueEvent, VenueSnapshot};
+use crate::domain::order::{
+    OrderIntent, OrderKind, OrderStatus, PositionSide, Side, TimeInForce, TradesFrom, TradesWanted, VenueCommand, VenueEvent, VenueSnapshot,
+};
 use crate::domain::order_manager::{Effect, Input, OrderManager};
 use crate::domain::outbox::{Outbox, Step};
 use crate::domain::record::{Entry, Record};
@@ -270,7 +272,7 @@ impl Scene {
             Effect::Report(report) => self.on_risk(risk::Input::Report(report)),
             Effect::Book(book) => self.on_risk(risk::Input::Book(*book)),
             Effect::Account(view) => self.on_risk(risk::Input::Account(*view)),
-            Effect::Fault { .. } | Effect::Ready => {}
+            Effect::Fault { .. } | Effect::Trip { .. } | Effect::Ready => {}
         }
     }
 
@@ -292,7 +294,8 @@ impl Scene {
 
     fn venue(&mut self) -> VenueSnapshot {
         let mut told = Vec::new();
-        self.exchange.command(self.now, account(), &VenueCommand::Snapshot { trades_after: 0 }, &mut told);
+        let trades = TradesWanted::from([(symbol(), TradesFrom::After(0))]);
+        self.exchange.command(self.now, account(), &VenueCommand::Snapshot { trades }, &mut told);
         match told.remove(0).event {
             VenueEvent::SnapshotIs(snapshot) => snapshot,
             other => panic!("expected a snapshot, found {other:?}"),

@@ -122,7 +122,7 @@ impl Tally {
         tally.volume += fill.price * fill.quantity;
         tally.fees += fill.fee;
         let position = self.positions.entry((fill.account, fill.symbol, fill.position_side)).or_default();
-        tally.realized += position.apply(fill.side, fill.price, fill.quantity, fill.fee).pnl;
+        tally.realized += position.book(fill).pnl;
         tally.max_position = tally.max_position.max(position.quantity().abs());
         self.fills_total += 1;
         if self.fills.len() < FILLS_MAX {

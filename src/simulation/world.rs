@@ -334,6 +334,10 @@ impl World {
                 let scope = Scope::Account(self.parts.executors[index].account());
                 self.work.push_back(Work::Kill(kill_switch::Input::Fault { scope, class, detail }));
             }
+            Effect::Trip { mode, cause } => {
+                let scope = Scope::Account(self.parts.executors[index].account());
+                self.work.push_back(Work::Kill(kill_switch::Input::Trip { scope, mode, cause }));
+            }
             Effect::Ready => {}
         }
     }

@@ -267,7 +267,7 @@ impl Account {
 
     fn book_fill(&mut self, report: &OrderReport) {
         let Some(fill) = &report.fill else { return };
-        self.positions.entry(report.symbol).or_default().apply(fill.side, fill.price, fill.quantity, fill.fee);
+        self.positions.entry(report.symbol).or_default().book(fill);
         self.last_fill_at = report.at;
     }
 

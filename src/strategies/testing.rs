@@ -243,6 +243,7 @@ impl Bench {
             price: at,
             quantity: amount,
             fee: Money::ZERO,
+            fee_taken: None,
             maker: false,
             at: self.now,
         }

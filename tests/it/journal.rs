@@ -62,6 +62,7 @@ fn entry(number: u64) -> Entry {
                 price: "61234.5".parse::<Price>().unwrap(),
                 quantity,
                 fee: "0.36".parse::<Money>().unwrap(),
+                fee_taken: None,
                 maker: true,
                 at: Timestamp::from_millis(number as i64),
             },

@@ -71,6 +71,7 @@ const BANS: &[Ban] = &[
             ("src/telemetry/", "spans and uptime are of the machine's time"),
             ("src/messages/clock.rs", "the daemon's clock, which everybody who trades reads"),
             ("src/exchange/stream/", "a connection's pings and silences are of the machine's time"),
+            ("src/exchange/wire/", "a connection's pings and silences are of the machine's time"),
             ("src/store/mod.rs", "the wall clock that rows are dated by where nobody passes another"),
             ("src/app/", "a root: it starts the clock and measures a command's speed"),
             ("src/api/", "how long a connection is idle and a request takes is wall time"),

@@ -5,12 +5,12 @@ use super::*;
 
 fn position(quantity: &str) -> VenuePosition {
     let entry_price = "100".parse().unwrap();
-    VenuePosition { symbol: symbol(), position_side: PositionSide::Both, quantity: quantity.parse().unwrap(), entry_price }
+    VenuePosition { symbol: symbol(), position_side: PositionSide::Both, quantity: quantity.parse().unwrap(), entry_price, closable: None }
 }
 
-fn snapshots(desk: &Desk) -> Vec<u64> {
-    let after = |command: &VenueCommand| if let VenueCommand::Snapshot { trades_after } = command { Some(*trades_after) } else { None };
-    desk.sent.iter().filter_map(after).collect()
+fn snapshots(desk: &Desk) -> Vec<TradesWanted> {
+    let wanted = |command: &VenueCommand| if let VenueCommand::Snapshot { trades } = command { Some(trades.clone()) } else { None };
+    desk.sent.iter().filter_map(wanted).collect()
 }
 
 #[test]
@@ -22,7 +22,8 @@ fn a_lost_trade_is_asked_for_though_newer_ones_have_come() {
     desk.venue(2, fill(id, 2, "0.5"));
     desk.sent.clear();
     desk.venue(3, VenueEvent::OrderIs { client_order_id: id, order: Some(listed(id, OrderStatus::Working, "1.5")) });
-    assert_eq!(snapshots(&desk), [0], "from before the order was made, not from the newest trade");
+    let wanted = TradesWanted::from([(symbol(), TradesFrom::Since(at(-1_000)))]);
+    assert_eq!(snapshots(&desk), [wanted], "from before the order was made, not from the newest trade");
     let trades = vec![trade(id, 1, "1"), trade(id, 2, "0.5")];
     desk.venue(4, VenueEvent::SnapshotIs(VenueSnapshot { trades, positions: vec![position("1.5")], ..VenueSnapshot::default() }));
     assert_eq!(desk.position(), "1.5".parse().unwrap());
@@ -147,9 +148,10 @@ fn a_new_position_is_not_valued_at_the_mark_of_one_long_gone() {
 #[test]
 fn a_first_start_on_a_used_account_opens_its_day_with_the_venues_wallet() {
     let mut desk = Desk::recovered(AccountState::new(account()), 1);
-    let trades = vec![trade(ClientOrderId::new("before-us").unwrap(), 1, "1")];
-    let snapshot = VenueSnapshot { trades, positions: vec![position("1")], wallet: "1000".parse().unwrap(), ..VenueSnapshot::default() };
+    assert_eq!(snapshots(&desk), [TradesWanted::new()], "what was traded before us is no business of ours");
+    let snapshot = VenueSnapshot { positions: vec![position("1")], wallet: "1000".parse().unwrap(), ..VenueSnapshot::default() };
     desk.venue(0, VenueEvent::SnapshotIs(snapshot));
+    assert!(desk.faults.is_empty() && desk.tripped.is_empty(), "{:?} {:?}", desk.faults, desk.tripped);
     desk.on(500, Input::Mark { symbol: symbol(), price: "90".parse().unwrap() });
     desk.on(1_500, Input::Tick);
     let opened: Vec<_> =

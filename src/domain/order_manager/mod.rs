@@ -2,6 +2,7 @@
 //! an order `Unknown` until the venue's definite word, takes fills in any order and twice, and opens in CancelOnly until
 //! the account is reconciled with its venue. It holds the last gate's checks; it sends nothing itself.
 
+mod funds;
 mod order;
 mod recover;
 #[cfg(test)]
@@ -107,6 +108,11 @@ pub enum Effect {
         class: FaultClass,
         detail: String,
     },
+    /// The account must be held to a stricter mode, until a person looks.
+    Trip {
+        mode: Mode,
+        cause: String,
+    },
     /// Reconciled; orders may pass.
     Ready,
 }
@@ -138,13 +144,15 @@ pub struct OrderManager {
     live: BTreeSet<ClientOrderId>,
     tombstones: VecDeque<ClientOrderId>,
     positions: Positions,
-    last_trade_id: u64,
+    /// Held against the venue at least once, in this life or an earlier one.
+    met: bool,
     day: Option<DayOpen>,
     marks: BTreeMap<Symbol, Price>,
     account_told: Timestamp,
     /// When the venue was last asked for everything, and what it showed then that the books do not have.
     checked: Timestamp,
     doubts: Vec<Finding>,
+    doubted: Timestamp,
     started: Timestamp,
     sent: u64,
     fills: u64,
@@ -165,12 +173,13 @@ impl OrderManager {
             orders,
             tombstones: VecDeque::new(),
             positions: state.positions,
-            last_trade_id: state.last_trade_id,
+            met: state.met,
             day: state.day,
             marks: BTreeMap::new(),
             account_told: Timestamp::ZERO,
             checked: Timestamp::ZERO,
             doubts: Vec::new(),
+            doubted: Timestamp::ZERO,
             started: Timestamp::ZERO,
             sent: state.orders,
             fills: state.fills,
@@ -270,7 +279,7 @@ impl OrderManager {
             return self.turn_away(now, intent, why, out);
         }
         let order = new_order(client_order_id, &intent);
-        let tracked = Order::new(now, Arc::clone(&intent), order.clone(), self.last_trade_id);
+        let tracked = Order::new(now, Arc::clone(&intent), order.clone(), self.newest_trade(intent.symbol));
         let report = tracked.report(now, self.account, None, None);
         self.track(tracked);
         self.sent += 1;
@@ -282,7 +291,7 @@ impl OrderManager {
     /// It was never sent: its proposer and risk are told, and nothing of it is kept.
     fn turn_away(&self, now: Timestamp, intent: Arc<OrderIntent>, why: String, out: &mut Out) {
         let order = new_order(ClientOrderId::compose(self.account, self.epoch, intent.id), &intent);
-        let mut order = Order::new(now, intent, order, self.last_trade_id);
+        let mut order = Order::new(now, intent, order, 0);
         order.status = OrderStatus::NotSent;
         out.push(Effect::Report(Arc::new(order.report(now, self.account, None, Some(why)))));
     }
@@ -427,6 +436,11 @@ impl OrderManager {
         }
     }
 
+    /// The newest trade of a symbol that is booked; 0 for none.
+    fn newest_trade(&self, symbol: Symbol) -> u64 {
+        self.positions.newest_trade(symbol).unwrap_or_default()
+    }
+
     /// Orders whose answer is overdue become unknown and are asked for; unknown ones are asked for again.
     fn ask_again(&mut self, now: Timestamp, out: &mut Out) {
         let running = self.is_ready();
@@ -448,7 +462,7 @@ impl OrderManager {
             if running && asking && now.since(order.asked) >= QUERY_EVERY {
                 order.asked = now;
                 if order.behind > 0 {
-                    out.push(Effect::Send(VenueCommand::Snapshot { trades_after: order.trades_from }));
+                    out.push(Effect::Send(order.list_trades()));
                 }
                 out.push(Effect::Send(order.query()));
             }

@@ -1,13 +1,17 @@
 //! One tracked order and its complete standing as a report and as a journal row.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::ids::{AccountId, IntentId};
 use super::super::money::Quantity;
-use super::super::order::{Fill, NewOrder, OrderIntent, OrderReport, OrderStatus, VenueCommand, VenueOrder};
+use super::super::order::{Fill, NewOrder, OrderIntent, OrderReport, OrderStatus, TradesFrom, TradesWanted, VenueCommand, VenueOrder};
 use super::super::record::Record;
 use super::super::recovery::OpenOrder;
 use super::super::time::Timestamp;
+
+/// What our clock may be ahead of the venue's: it refuses the requests of a clock that is further off (F09).
+const CLOCK_AHEAD_MAX: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {
@@ -26,7 +30,8 @@ pub struct Order {
     /// A cancel came before the order could be cancelled.
     pub(super) cancel_wanted: bool,
     /// Every trade of this order that is not booked yet has a higher id: where the venue is asked to begin when trades of it
-    /// are missing. The account's newest id will not do, because the ones behind a lost trade have come.
+    /// are missing. The symbol's newest id will not do, because the ones behind a lost trade have come. 0 when the symbol had no
+    /// trade before the order.
     pub(super) trades_from: u64,
     /// How often the venue said that more of it filled than its trades come to.
     pub(super) behind: u32,
@@ -107,6 +112,18 @@ impl Order {
         let known = quantity.min(self.assumed);
         self.assumed -= known;
         self.filled += quantity - known;
+    }
+
+    /// Where a list of trades with all of this order's begins.
+    pub(super) fn trades_from(&self) -> TradesFrom {
+        match self.trades_from {
+            0 => TradesFrom::Since(self.created - CLOCK_AHEAD_MAX),
+            trade => TradesFrom::After(trade),
+        }
+    }
+
+    pub(super) fn list_trades(&self) -> VenueCommand {
+        VenueCommand::Snapshot { trades: TradesWanted::from([(self.order.symbol, self.trades_from())]) }
     }
 
     pub(super) fn query(&self) -> VenueCommand {

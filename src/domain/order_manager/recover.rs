@@ -5,14 +5,14 @@ use super::super::ids::{ClientOrderId, Epoch, Symbol};
 use super::super::ladder::ModeTable;
 use super::super::mode::FaultClass;
 use super::super::money::Money;
-use super::super::order::{OrderStatus, VenueCommand, VenueSnapshot};
+use super::super::order::{OrderStatus, TradesFrom, TradesWanted, VenueCommand, VenuePosition, VenueSnapshot};
 use super::super::reconcile::{self, Finding};
 use super::super::record::Record;
 use super::super::recovery::AccountState;
 use super::super::risk::AccountBook;
 use super::super::time::Timestamp;
 use super::order::Order;
-use super::{CHECK_EVERY, Effect, OrderManager, Out, Phase, QUERY_EVERY};
+use super::{ANSWER_DEADLINE, CHECK_EVERY, Effect, OrderManager, Out, Phase, QUERY_EVERY};
 
 /// What our rounding of a partial close may differ from the venue's, over ten thousand of them (1e-8 each), and more.
 const WALLET_TOLERANCE: Money = Money(rust_decimal::Decimal::from_parts(1, 0, 0, false, 2));
@@ -28,27 +28,44 @@ impl OrderManager {
     /// Back to CancelOnly, and ask. Orders on their way keep their status: their answers may still come.
     pub(super) fn recover(&mut self, now: Timestamp, out: &mut Out) {
         self.phase = Phase::Recovering { asked: now, snapshot_seen: false, awaited: vec![] };
-        self.doubts.clear();
-        self.ask_for_everything(now, out);
+        let every = self.trades_wanted(|_| true);
+        self.ask(now, every, out);
     }
 
+    /// What is held and what is open, and their trades: a symbol that was left is asked for when something differs.
     pub(super) fn ask_for_everything(&mut self, now: Timestamp, out: &mut Out) {
+        let held = self.trades_wanted(|symbol| self.positions.open().any(|(held, _, _)| held == symbol));
+        self.ask(now, held, out);
+    }
+
+    fn ask(&mut self, now: Timestamp, trades: TradesWanted, out: &mut Out) {
         self.checked = now;
-        // A trade of an open order may have been lost before newer ones came.
-        let trades_after = self.open_orders().map(|order| order.trades_from).fold(self.last_trade_id, u64::min);
-        out.push(Effect::Send(VenueCommand::Snapshot { trades_after }));
+        out.push(Effect::Send(VenueCommand::Snapshot { trades }));
+    }
+
+    /// The trades behind the newest booked one of those symbols, and all that open orders may have.
+    fn trades_wanted(&self, of: impl Fn(Symbol) -> bool) -> TradesWanted {
+        let traded = self.positions.newest_trades().filter(|(symbol, _)| of(*symbol));
+        let mut wanted: TradesWanted = traded.map(|(symbol, trade)| (symbol, TradesFrom::After(trade))).collect();
+        for order in self.open_orders() {
+            // A trade of an open order may have been lost before newer ones came.
+            let from = wanted.entry(order.order.symbol).or_insert_with(|| order.trades_from());
+            *from = order.trades_from().min(*from);
+        }
+        wanted
     }
 
     /// Holds the venue's word against the books while orders pass. What fills say is in them already; what still differs may
     /// be on its way, and is believed when the venue says the same again (F24): then everything is reconciled.
     fn compare(&mut self, now: Timestamp, venue: &VenueSnapshot, out: &mut Out) {
-        let newest = self.last_trade_id;
         let (mut open, mut asked) = (Vec::new(), Vec::new());
         for id in &self.live {
             let Some(order) = self.orders.get_mut(id).filter(|order| order.status != OrderStatus::Persisting) else { continue };
             open.push((*id, order.order.symbol));
             match venue.open_orders.iter().find(|listed| listed.client_order_id == *id) {
-                Some(listed) if listed.filled <= order.filled => order.trades_from = newest,
+                Some(listed) if listed.filled <= order.filled => {
+                    order.trades_from = self.positions.newest_trade(order.order.symbol).unwrap_or_default();
+                }
                 // Just sent, or just answered: the two may have crossed.
                 _ if now.since(order.since) < QUERY_EVERY => {}
                 _ => asked.push(*id),
@@ -67,13 +84,21 @@ impl OrderManager {
         };
         let mut found = reconcile::compare(self.account, &open, &self.positions, venue);
         found.retain(counts);
-        if !found.is_empty() && found == self.doubts {
+        if self.is_told_again(now, found) {
             return self.recover(now, out);
         }
-        self.doubts = found;
         if !self.doubts.is_empty() {
             self.checked = now - (CHECK_EVERY - QUERY_EVERY);
         }
+    }
+
+    /// Whether what differs, if anything does, differed the same way a while ago. Two answers to questions of one moment are one.
+    fn is_told_again(&mut self, now: Timestamp, found: Vec<Finding>) -> bool {
+        if found != self.doubts {
+            (self.doubts, self.doubted) = (found, now);
+            return false;
+        }
+        !self.doubts.is_empty() && now.since(self.doubted) >= QUERY_EVERY
     }
 
     pub(super) fn snapshot(&mut self, now: Timestamp, venue: &VenueSnapshot, out: &mut Out) {
@@ -81,6 +106,7 @@ impl OrderManager {
             // One that is older than the memory of trades was booked in its time, or the positions will say that it was not.
             self.booked_if_new(now, trade.clone(), out);
         }
+        self.book_funds(now, &venue.funds, out);
         if self.is_ready() {
             return self.compare(now, venue, out);
         }
@@ -95,6 +121,9 @@ impl OrderManager {
             .map(|order| (order.order.client_order_id, order.order.symbol))
             .collect();
         let found = reconcile::compare(self.account, &open, &self.positions, venue);
+        if !self.believes(now, &found) {
+            return;
+        }
         let mut awaited: Vec<ClientOrderId> = Vec::new();
         let mut adopted = Vec::new();
         for finding in &found {
@@ -104,20 +133,31 @@ impl OrderManager {
                 Finding::Orphan { order } => {
                     let cancel = VenueCommand::Cancel { symbol: order.symbol, client_order_id: order.client_order_id };
                     self.unbury(order.client_order_id);
-                    self.track(Order::foreign(now, order, self.last_trade_id));
+                    self.track(Order::foreign(now, order, self.newest_trade(order.symbol)));
                     out.push(Effect::Send(cancel));
                 }
                 Finding::Foreign { order } => {
-                    self.track(Order::foreign(now, order, self.last_trade_id));
+                    self.track(Order::foreign(now, order, self.newest_trade(order.symbol)));
                 }
                 Finding::PositionDiffers { venue, .. } => {
-                    self.positions.adopt_position(venue);
-                    adopted.push(venue.clone());
-                    out.push(Effect::Fault { class: FaultClass::Data, detail: finding.to_string() });
+                    let venue = self.with_entry(venue);
+                    self.positions.adopt_position(&venue);
+                    adopted.push(venue);
+                    // What an account held before its first contact with us is no fault.
+                    if self.met {
+                        out.push(Effect::Fault { class: FaultClass::Data, detail: finding.to_string() });
+                    }
                 }
-                Finding::WalletDiffers { venue, .. } => self.positions.adopt_wallet(*venue),
+                Finding::WalletDiffers { .. } => {}
             }
         }
+        // Behind the positions: beside holdings, the wallet is counted with what they cost.
+        if venue.beside_holdings {
+            self.positions.adopt_cash(venue.wallet);
+        } else {
+            self.positions.adopt_wallet(venue.wallet);
+        }
+        self.met = true;
         for (id, _) in &open {
             if let Some(order) = self.orders.get_mut(id).filter(|order| !order.status.is_terminal()) {
                 order.asked = now;
@@ -126,9 +166,34 @@ impl OrderManager {
             }
         }
         let findings = found.iter().map(ToString::to_string).collect();
-        let row = Record::Reconciled { account: self.account, findings, wallet: venue.wallet, adopted };
+        let row = Record::Reconciled { account: self.account, findings, wallet: self.positions.wallet(), adopted };
         out.persist(vec![row], vec![]);
         self.phase = Phase::Recovering { asked: now, snapshot_seen: true, awaited };
+    }
+
+    /// The books are replaced by the venue's only when it said the same twice, apart: a read side that lags shows an account as
+    /// it was, and what it lacks would be booked twice when it comes (F24). What was there before us needs no second look.
+    fn believes(&mut self, now: Timestamp, found: &[Finding]) -> bool {
+        let replaces = |finding: &&Finding| matches!(finding, Finding::PositionDiffers { .. } | Finding::WalletDiffers { .. });
+        let doubts: Vec<Finding> = found.iter().filter(replaces).cloned().collect();
+        if !self.met || doubts.is_empty() || self.is_told_again(now, doubts) {
+            self.doubts.clear();
+            return true;
+        }
+        // The tick asks again when a question's time is over: that is a second from now.
+        self.phase = Phase::Recovering { asked: now - (ANSWER_DEADLINE - QUERY_EVERY), snapshot_seen: false, awaited: vec![] };
+        false
+    }
+
+    /// A venue that keeps no entry price leaves ours, or what the market says that the holding is worth.
+    fn with_entry(&self, venue: &VenuePosition) -> VenuePosition {
+        if !venue.entry_price.is_zero() {
+            return venue.clone();
+        }
+        let ours = self.positions.position(venue.symbol, venue.position_side);
+        let kept = ours.entry_price().filter(|_| ours.quantity().is_positive() == venue.quantity.is_positive());
+        let entry_price = kept.or_else(|| self.marks.get(&venue.symbol).copied()).unwrap_or_default();
+        VenuePosition { entry_price, ..venue.clone() }
     }
 
     /// An ended order that the venue lists after all lives again: it must not be forgotten with the ended ones.

@@ -5,7 +5,9 @@ use super::super::ids::IntentId;
 use super::super::market::MarketView;
 use super::super::mode::Scope;
 use super::super::money::{Money, Quantity};
-use super::super::order::{EndReason, Fill, OrderKind, PositionSide, Side, TimeInForce, VenueOrder, VenuePosition, VenueSnapshot};
+use super::super::order::{
+    EndReason, Fill, OrderKind, PositionSide, Side, TimeInForce, TradesFrom, TradesWanted, VenueOrder, VenuePosition, VenueSnapshot,
+};
 use super::super::outbox::Step;
 use super::super::record::Entry;
 use super::super::recovery::DaemonState;
@@ -87,6 +89,7 @@ struct Desk {
     sent: Vec<VenueCommand>,
     reports: Vec<OrderReport>,
     faults: Vec<FaultClass>,
+    tripped: Vec<Mode>,
     /// Effects that wait for their rows.
     held: Vec<Effect>,
     durable: bool,
@@ -95,7 +98,8 @@ struct Desk {
 impl Desk {
     fn recovered(state: AccountState, epoch: u32) -> Self {
         let manager = OrderManager::new(account(), Epoch(epoch), ModeTable::default(), state);
-        let mut desk = Self { manager, rows: vec![], sent: vec![], reports: vec![], faults: vec![], held: vec![], durable: true };
+        let mut desk =
+            Self { manager, rows: vec![], sent: vec![], reports: vec![], faults: vec![], tripped: vec![], held: vec![], durable: true };
         let mut out = Outbox::new();
         desk.manager.start(at(0), &mut out);
         desk.take(&mut out);
@@ -148,6 +152,7 @@ impl Desk {
             }
             Effect::Report(report) => self.reports.push(Arc::unwrap_or_clone(report)),
             Effect::Fault { class, .. } => self.faults.push(class),
+            Effect::Trip { mode, .. } => self.tripped.push(mode),
             _ => {}
         }
     }
@@ -196,6 +201,7 @@ fn trade(id: ClientOrderId, trade_id: u64, quantity: &str) -> Fill {
         price: "100".parse().unwrap(),
         quantity: quantity.parse().unwrap(),
         fee: Money::ZERO,
+        fee_taken: None,
         maker: false,
         at: at(0),
     }
@@ -379,6 +385,10 @@ fn a_fill_that_no_order_of_ours_explains_moves_the_position_and_is_told() {
     desk.venue(1, fill(ClientOrderId::new("by-hand").unwrap(), 1, "0.5"));
     assert_eq!(desk.position(), "0.5".parse().unwrap());
     assert_eq!(desk.reports.last().unwrap().strategy, None);
+    assert_eq!(desk.tripped, [Mode::ReduceOnly], "until a person has looked");
+    // The kill switch's own orders are not in these books either.
+    desk.venue(2, fill(ClientOrderId::compose(account(), Epoch(1), IntentId(99)), 2, "0.5"));
+    assert_eq!(desk.tripped.len(), 1);
 }
 
 #[test]
@@ -390,7 +400,8 @@ fn recovery_holds_orders_back_asks_for_each_open_one_books_missed_trades_and_the
     let never_sent = before.submit(2, "1");
     let mut after = Desk::recovered(before.replayed(), 2);
     assert_eq!(after.manager.mode(), Mode::CancelOnly);
-    assert!(matches!(after.sent[..], [VenueCommand::Snapshot { trades_after: 0 }]), "from before the oldest open order");
+    let VenueCommand::Snapshot { trades } = &after.sent[0] else { panic!("{:?}", after.sent) };
+    assert_eq!(*trades, TradesWanted::from([(symbol(), TradesFrom::Since(at(-1_000)))]), "from before the oldest open order");
     let snapshot = VenueSnapshot {
         trades: vec![trade(missed, 1, "0.5"), trade(missed, 2, "1.5")],
         positions: vec![VenuePosition {
@@ -398,6 +409,7 @@ fn recovery_holds_orders_back_asks_for_each_open_one_books_missed_trades_and_the
             position_side: PositionSide::Both,
             quantity: "2".parse().unwrap(),
             entry_price: "100".parse().unwrap(),
+            closable: None,
         }],
         ..VenueSnapshot::default()
     };
@@ -456,7 +468,8 @@ fn a_fill_heard_before_the_snapshot_does_not_hide_the_ones_before_it_from_the_ne
     second.venue(2, fill(id, 3, "1"));
     desk.rows.append(&mut second.rows);
     let third = Desk::recovered(desk.replayed(), 1);
-    assert!(matches!(third.sent[0], VenueCommand::Snapshot { trades_after: 0 | 1 }), "{:?}", third.sent);
+    let VenueCommand::Snapshot { trades } = &third.sent[0] else { panic!("{:?}", third.sent) };
+    assert_eq!(*trades, TradesWanted::from([(symbol(), TradesFrom::Since(at(-1_000)))]), "from before the lost trade");
 }
 
 #[test]
@@ -476,17 +489,30 @@ fn trades_that_the_venue_says_and_does_not_list_are_not_asked_for_in_a_circle() 
 
 #[test]
 fn the_venue_decides_a_position_that_trades_do_not_explain() {
-    let mut desk = Desk::recovered(AccountState::new(account()), 2);
+    let mut desk = Desk::ready();
+    desk.on(0, Input::Reconnected);
     let quantity: Quantity = "-3".parse().unwrap();
-    let position = VenuePosition { symbol: symbol(), position_side: PositionSide::Both, quantity, entry_price: "90".parse().unwrap() };
-    desk.venue(0, VenueEvent::SnapshotIs(VenueSnapshot { positions: vec![position], ..VenueSnapshot::default() }));
+    let entry_price = "90".parse().unwrap();
+    let position = VenuePosition { symbol: symbol(), position_side: PositionSide::Both, quantity, entry_price, closable: None };
+    let shown = VenueEvent::SnapshotIs(VenueSnapshot { positions: vec![position], ..VenueSnapshot::default() });
+    desk.venue(0, shown.clone());
+    desk.venue(10, shown.clone());
+    assert!(desk.position().is_zero() && !desk.manager.is_ready(), "answers of one moment are one");
+    desk.sent.clear();
+    desk.on(1_010, Input::Tick);
+    assert!(matches!(desk.sent[..], [VenueCommand::Snapshot { .. }]), "asked again, a second later: {:?}", desk.sent);
+    desk.venue(1_020, shown);
     assert_eq!(desk.position(), quantity);
     assert_eq!(desk.faults, [FaultClass::Data]);
     assert_eq!(desk.replayed().positions.net(symbol()), quantity, "the rows alone say so too");
 }
 
+#[path = "funds_tests.rs"]
+mod funds;
 #[path = "loss_tests.rs"]
 mod loss;
+#[path = "spot_tests.rs"]
+mod spot;
 
 proptest::proptest! {
     /// Duplicates, reorderings and cancels at any point: the position is the sum of distinct trades, an order ends once,
@@ -513,7 +539,7 @@ proptest::proptest! {
         let expected = Quantity(rust_decimal::Decimal::from(traded.len()));
         // What was heard while the venue was being asked is booked with its answer.
         let entry_price = "100".parse().unwrap();
-        let position = VenuePosition { symbol: symbol(), position_side: PositionSide::Both, quantity: expected, entry_price };
+        let position = VenuePosition { symbol: symbol(), position_side: PositionSide::Both, quantity: expected, entry_price, closable: None };
         desk.venue(100, VenueEvent::SnapshotIs(VenueSnapshot { positions: vec![position], ..VenueSnapshot::default() }));
         proptest::prop_assert_eq!(desk.position(), expected);
         let mut filled = Quantity::ZERO;

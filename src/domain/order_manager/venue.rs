@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::super::ids::ClientOrderId;
-use super::super::mode::FaultClass;
+use super::super::mode::{FaultClass, Mode};
 use super::super::order::{EndReason, Fill, OrderReport, OrderStatus, PositionSide, VenueCommand, VenueEvent, VenueOrder};
 use super::super::position::Applied;
 use super::super::record::Record;
@@ -42,6 +42,11 @@ impl OrderManager {
             VenueEvent::OrderIs { client_order_id, order } => self.order_is(now, client_order_id, order, out),
             VenueEvent::SnapshotIs(snapshot) => self.snapshot(now, &snapshot, out),
             VenueEvent::LeverageIs { .. } => {}
+            VenueEvent::LookAgain { .. } => {
+                if self.is_ready() {
+                    self.ask_for_everything(now, out);
+                }
+            }
             VenueEvent::CommandFailed { command, why } => {
                 out.push(Effect::Fault { class: FaultClass::Transport, detail: format!("{command}: {why}") });
             }
@@ -114,7 +119,6 @@ impl OrderManager {
         if applied.booked().is_none() {
             return applied;
         }
-        self.last_trade_id = self.last_trade_id.max(fill.trade_id);
         self.fills += 1;
         let report = self.booked(now, &fill, out);
         out.push(Effect::Report(Arc::new(report)));
@@ -142,6 +146,7 @@ impl OrderManager {
         let id = fill.client_order_id;
         let Some(order) = self.orders.get_mut(&id) else {
             out.persist(vec![Record::Filled { fill: fill.clone(), intent: None, strategy: None }], vec![]);
+            self.tell_outside(fill, out);
             return external(now, fill);
         };
         order.fill(fill.quantity);
@@ -174,6 +179,16 @@ impl OrderManager {
             self.bury(id);
         }
         report
+    }
+
+    /// A liquidation, a deleveraging, a person's hand: booked like any other, and nothing is opened on the account until a person
+    /// has looked (F15, F17). Orders of ours that are not known here any more are no reason.
+    fn tell_outside(&self, fill: &Fill, out: &mut Out) {
+        if !fill.client_order_id.is_ours(self.account) {
+            let Fill { side, quantity, symbol, price, client_order_id, .. } = fill;
+            let cause = format!("{side} {quantity} {symbol} at {price} was traded from outside, by order {client_order_id}");
+            out.push(Effect::Trip { mode: Mode::ReduceOnly, cause });
+        }
     }
 
     /// Ends an order, once. What filled stays filled: an order that filled whole is `Filled` whatever is said later.
@@ -260,7 +275,7 @@ impl OrderManager {
 fn fetch_trades(now: Timestamp, order: &mut Order, out: &mut Out) {
     order.behind += 1;
     order.asked = now;
-    out.push(Effect::Send(VenueCommand::Snapshot { trades_after: order.trades_from }));
+    out.push(Effect::Send(order.list_trades()));
     out.push(Effect::Send(order.query()));
 }
 

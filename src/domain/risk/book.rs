@@ -100,7 +100,7 @@ impl SymbolBook {
     }
 
     pub(super) fn fill(&mut self, fill: &Fill) {
-        let moved = fill.side.signed(fill.quantity);
+        let moved = fill.side.signed(fill.moved());
         match fill.position_side {
             PositionSide::Both => self.both += moved,
             PositionSide::Long => self.long += moved,

@@ -527,7 +527,7 @@ proptest::proptest! {
                     told.fill = Some(crate::domain::order::Fill {
                         account: account(), symbol: symbol(), client_order_id: told.client_order_id, venue_order_id: 1,
                         trade_id: number as u64, side: intent.side, position_side: PositionSide::Both,
-                        price: "100".parse().unwrap(), quantity: intent.quantity, fee: Money::ZERO, maker: false, at: at(now),
+                        price: "100".parse().unwrap(), quantity: intent.quantity, fee: Money::ZERO, fee_taken: None, maker: false, at: at(now),
                     });
                 }
                 machine.on(at(now), Input::Report(Arc::new(told)), &mut Outbox::new());

@@ -10,7 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::domain::ids::{AccountId, ClientOrderId};
 use crate::domain::instrument::{Instrument, InstrumentKind, Ticks};
 use crate::domain::money::Money;
-use crate::domain::order::{Fill, PositionSide, Side, VenueOrder};
+use crate::domain::order::{PositionSide, Side};
+use crate::domain::time::Timestamp;
+
+use super::margin::MarginState;
+use super::report::{OrderView, TradeView};
 
 /// Binance books balances to eight places.
 const MONEY_PLACES: u32 = 8;
@@ -51,6 +55,16 @@ pub struct Leg {
     /// What the open lots cost, signed like them.
     #[serde(with = "rust_decimal::serde::str")]
     pub cost: Decimal,
+    /// The part of the wallet that stands behind this position alone, while it is isolated.
+    #[serde(default, with = "rust_decimal::serde::str")]
+    pub isolated: Decimal,
+    /// Realised since the position was opened, fees apart; and the fees.
+    #[serde(default, with = "rust_decimal::serde::str")]
+    pub realized: Decimal,
+    #[serde(default, with = "rust_decimal::serde::str")]
+    pub paid: Decimal,
+    #[serde(default)]
+    pub updated_at: Timestamp,
 }
 
 impl Leg {
@@ -77,12 +91,22 @@ impl Leg {
 
     #[must_use]
     pub fn entry_price(&self, unit: &Unit) -> Decimal {
-        if self.lots == 0 { Decimal::ZERO } else { (self.cost / (Decimal::from(self.lots) * unit.step)).round_dp(ENTRY_PLACES).normalize() }
+        self.per_unit(self.cost, unit)
+    }
+
+    /// Where closing brings back what the position has cost so far, fees and what was realised included.
+    #[must_use]
+    pub fn break_even_price(&self, unit: &Unit) -> Decimal {
+        self.per_unit(self.cost + self.paid - self.realized, unit)
+    }
+
+    fn per_unit(&self, amount: Decimal, unit: &Unit) -> Decimal {
+        if self.lots == 0 { Decimal::ZERO } else { (amount / (Decimal::from(self.lots) * unit.step)).round_dp(ENTRY_PLACES).normalize() }
     }
 }
 
 /// `part ⁄ whole` of an amount, to the venue's places; the whole of it exactly.
-fn share(amount: Decimal, part: i64, whole: i64) -> Decimal {
+pub(super) fn share(amount: Decimal, part: i64, whole: i64) -> Decimal {
     if part == whole {
         return amount;
     }
@@ -100,6 +124,8 @@ pub fn fee_of(value: Decimal, rate: Decimal) -> Decimal {
 pub struct Slot {
     pub leverage: u8,
     pub hedge: bool,
+    /// Each position here has margin of its own (perpetuals).
+    pub isolated: bool,
     pub net: Leg,
     pub long: Leg,
     pub short: Leg,
@@ -119,6 +145,7 @@ impl Slot {
         Self {
             leverage,
             hedge,
+            isolated: false,
             net: Leg::default(),
             long: Leg::default(),
             short: Leg::default(),
@@ -164,20 +191,26 @@ impl Slot {
         }
     }
 
-    /// The margin that the position and the open orders hold at this mark: the worse of all buys and of all sells filled.
+    /// The margin that the position and the open orders hold at this mark.
     #[must_use]
     pub fn margin(&self, unit: &Unit, mark: Ticks, extra_buys: i128, extra_sells: i128) -> Decimal {
-        let (buys, sells) = (self.open_buys + extra_buys, self.open_sells + extra_sells);
         if unit.spot {
-            return self.net.cost + unit.money(buys);
+            return self.net.cost + unit.money(self.open_buys + extra_buys);
         }
+        self.exposure(unit, mark, extra_buys, extra_sells) / Decimal::from(self.leverage.max(1))
+    }
+
+    /// What the position and the open orders are worth at this mark: the worse of all buys and of all sells filled.
+    #[must_use]
+    pub fn exposure(&self, unit: &Unit, mark: Ticks, extra_buys: i128, extra_sells: i128) -> Decimal {
+        let (buys, sells) = (self.open_buys + extra_buys, self.open_sells + extra_sells);
         let value = |leg: &Leg| i128::from(leg.lots) * i128::from(mark.0);
         let net = value(&self.net);
         let one_way = (net + buys).abs().max((net - sells).abs());
         let hedged = value(&self.long).abs() + value(&self.short).abs();
         // In hedge mode there is no net position, and buys and sells open different legs: both count.
         let worst = if self.hedge { hedged + buys + sells } else { one_way };
-        unit.money(worst) / Decimal::from(self.leverage.max(1))
+        unit.money(worst)
     }
 
     /// Open profit at this mark; a spot holding's counts only when it is sold.
@@ -213,8 +246,10 @@ pub struct Account {
     /// Open orders by client id: index of the symbol, slot.
     pub open: BTreeMap<ClientOrderId, (usize, u32)>,
     /// Orders that ended, newest last, for queries.
-    pub closed: VecDeque<VenueOrder>,
-    pub trades: VecDeque<Fill>,
+    pub closed: VecDeque<OrderView>,
+    pub trades: VecDeque<TradeView>,
+    /// What only perpetuals have.
+    pub margin: MarginState,
 }
 
 impl Account {
@@ -229,6 +264,7 @@ impl Account {
             open: BTreeMap::new(),
             closed: VecDeque::new(),
             trades: VecDeque::new(),
+            margin: MarginState::default(),
         }
     }
 
@@ -237,14 +273,24 @@ impl Account {
         self.slots.entry(symbol).or_insert_with(|| Slot::new(default_leverage, hedge))
     }
 
-    /// Books one side of a trade; the fee is charged with it.
-    pub fn book_trade(&mut self, symbol: usize, trade: &BookedTrade) {
+    /// Books one side of a trade; the fee is charged with it. The profit that it realised.
+    pub fn book_trade(&mut self, symbol: usize, trade: &BookedTrade) -> Decimal {
         let signed = match trade.side {
             Side::Buy => (trade.lots, trade.value),
             Side::Sell => (-trade.lots, -trade.value),
         };
-        let realized = self.slot_mut(symbol, 1).leg_mut(trade.position_side).trade(signed.0, signed.1);
+        let slot = self.slot_mut(symbol, 1);
+        let (isolated, leverage) = (slot.isolated, slot.leverage);
+        let leg = slot.leg_mut(trade.position_side);
+        let before = *leg;
+        let realized = leg.trade(signed.0, signed.1);
+        leg.note_trade(&before, realized, trade);
+        if isolated {
+            leg.move_isolated(&before, signed.0, leverage);
+        }
         self.wallet += realized - trade.fee;
+        self.margin.updated_at = trade.at;
+        realized
     }
 }
 
@@ -256,4 +302,5 @@ pub struct BookedTrade {
     pub lots: i64,
     pub value: Decimal,
     pub fee: Decimal,
+    pub at: Timestamp,
 }

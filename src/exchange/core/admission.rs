@@ -6,46 +6,50 @@ use rust_decimal::Decimal;
 use crate::domain::ids::Symbol;
 use crate::domain::instrument::{Instrument, Lots, Ticks};
 use crate::domain::money::{Money, Price};
-use crate::domain::order::{EndReason, NewOrder, OrderKind, PositionSide, Side, TimeInForce, VenueEvent};
+use crate::domain::order::{EndReason, NewOrder, OrderKind, OrderStatus, PositionSide, Side, TimeInForce, VenueEvent};
 use crate::domain::time::Timestamp;
 
 use super::account::Slot;
 use super::orders::{OnGrid, Order, QUEUE_UNKNOWN, Trigger, is_better};
 use super::reject::Reject;
+use super::report::ExecutionType;
+use super::request::OrderRequest;
 use super::{Exchange, ExchangeOutput, Market, TriggerPrice};
 
 impl Exchange {
-    pub(super) fn place(&mut self, now: Timestamp, account: usize, request: &NewOrder, out: &mut Vec<ExchangeOutput>) {
-        let id = self.accounts[account].id;
-        let refuse = |reject: Reject, spot: bool| {
-            let (code, message) = reject.words(spot);
-            let event = VenueEvent::Rejected { client_order_id: request.client_order_id, code, message: message.to_owned(), at: now };
-            ExchangeOutput { account: id, event }
-        };
-        let Some(symbol) = self.symbol_index(request.symbol) else {
-            out.push(refuse(Reject::UnknownSymbol, false));
-            return;
-        };
+    /// Takes an order or refuses it; its id. What it did is told in `out` and in the reports.
+    pub(super) fn place(
+        &mut self,
+        now: Timestamp,
+        account: usize,
+        request: &OrderRequest,
+        out: &mut Vec<ExchangeOutput>,
+    ) -> Result<u64, Reject> {
+        let symbol = self.symbol_index(request.order.symbol).ok_or(Reject::UnknownSymbol)?;
         let spot = self.markets[symbol].unit.spot;
-        let admitted = self.check_request(symbol, account, request).and_then(|grid| {
-            let order = Order::new(self.next_order_id, account, &self.effective(symbol, account, request), grid, now);
-            let viable = if order.trigger.is_some() { self.check_trigger(symbol, &order) } else { self.check_viable(symbol, &order) };
-            match viable {
-                // Spot accepts a fill-or-kill order and expires it.
-                Err(Reject::CannotFillWhole) if spot => Ok((order, false)),
-                other => other.map(|()| (order, true)),
-            }
-        });
-        match admitted {
-            Err(reject) => out.push(refuse(reject, spot)),
-            Ok((order, viable)) => self.accept(now, symbol, order, viable, out),
-        }
+        let grid = self.check_request(symbol, account, &request.order)?;
+        let effective = OrderRequest { order: self.effective(symbol, account, &request.order), extras: request.extras.clone() };
+        let order = Order::new(self.next_order_id, account, &effective, grid, now);
+        let viable = if order.trigger.is_some() { self.check_trigger(symbol, &order) } else { self.check_viable(symbol, &order) };
+        let viable = match viable {
+            // Spot accepts a fill-or-kill order and expires it.
+            Err(Reject::CannotFillWhole) if spot => false,
+            other => other.map(|()| true)?,
+        };
+        let id = order.id;
+        self.accept(now, symbol, order, viable, out);
+        Ok(id)
     }
 
     fn accept(&mut self, now: Timestamp, symbol: usize, order: Order, viable: bool, out: &mut Vec<ExchangeOutput>) {
         self.next_order_id += 1;
         let event = VenueEvent::Accepted { client_order_id: order.client_order_id, venue_order_id: order.id, at: now };
         out.push(ExchangeOutput { account: self.accounts[order.account].id, event });
+        if self.reports.is_on() {
+            let view = self.view(symbol, &order, OrderStatus::Working);
+            let account = self.accounts[order.account].id;
+            self.report_order(now, ExecutionType::New, || (account, view));
+        }
         if !viable {
             self.finish(now, symbol, order, Some(EndReason::Expired), out);
         } else if order.trigger.is_some() {
@@ -164,13 +168,17 @@ impl Exchange {
         if needs > Decimal::ZERO && needs > self.available(order.account) { Err(Reject::Margin) } else { Ok(()) }
     }
 
-    /// What an account can still put up as margin.
+    /// What an account can still put up as margin. An isolated position's margin is spent, and its profit is its own.
     pub(super) fn available(&self, account: usize) -> Decimal {
         let account = &self.accounts[account];
         let mut free = account.wallet;
         for (index, slot) in account.slots.iter().filter(|(_, slot)| !slot.is_idle()) {
             let market = &self.markets[*index];
             let Some(mark) = market.reference() else { continue };
+            if slot.isolated {
+                free -= slot.isolated_wallet() + self.margin_of(market, slot).open_order_initial;
+                continue;
+            }
             if !market.unit.spot {
                 free += slot.unrealized(&market.unit, mark);
             }
@@ -179,23 +187,14 @@ impl Exchange {
         free
     }
 
-    pub(super) fn set_leverage(&mut self, account: usize, symbol: Symbol, leverage: u8) -> VenueEvent {
-        let failed = |why: String| VenueEvent::CommandFailed { command: format!("set leverage of {symbol}"), why };
-        let Some(index) = self.symbol_index(symbol) else { return failed("-1121 Invalid symbol.".to_owned()) };
-        let max = self.markets[index].instrument.max_leverage;
-        if leverage == 0 || leverage > max {
-            return failed(format!("-4028 Leverage {leverage} is not valid: expected 1 to {max}"));
+    pub(super) fn set_leverage(&mut self, now: Timestamp, account: usize, symbol: Symbol, leverage: u8) -> VenueEvent {
+        match self.change_leverage(now, self.accounts[account].id, symbol, leverage) {
+            Ok(_) => VenueEvent::LeverageIs { symbol, leverage },
+            Err(reject) => {
+                let (code, message) = reject.words(false);
+                VenueEvent::CommandFailed { command: format!("set leverage of {symbol} to {leverage}"), why: format!("{code} {message}") }
+            }
         }
-        let starting = self.starting_leverage(index);
-        let before = self.accounts[account].slot_mut(index, starting).leverage;
-        let free_before = self.available(account);
-        self.accounts[account].slot_mut(index, starting).leverage = leverage;
-        if leverage < before && self.available(account) < Decimal::ZERO && free_before >= Decimal::ZERO {
-            self.accounts[account].slot_mut(index, starting).leverage = before;
-            return failed(format!("-2019 Margin is insufficient for leverage {leverage}."));
-        }
-        self.changes.account(account);
-        VenueEvent::LeverageIs { symbol, leverage }
     }
 
     /// External lots that trade before an order which joins now.

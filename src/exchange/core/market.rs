@@ -43,6 +43,7 @@ impl Exchange {
             MarketEventRef::Mark(mark) => {
                 // Marks are off the grid by less than a tick; positions are valued at the tick below.
                 market.mark = market.instrument.ticks(market.instrument.price_down(mark)).or(market.mark);
+                market.perpetual.shown = true;
                 self.fire_triggers(now, symbol, out);
             }
             MarketEventRef::Candle(candle) => self.apply_candle(now, symbol, candle, out),

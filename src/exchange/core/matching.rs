@@ -1,5 +1,7 @@
 //! Matching: an order on its way through the opposite side, the trades that come of it, and what becomes of the rest.
 
+use rust_decimal::Decimal;
+
 use crate::domain::instrument::{Lots, Ticks};
 use crate::domain::money::{Money, Price};
 use crate::domain::order::{EndReason, Fill, SelfTradePrevention, Side, TimeInForce, VenueEvent};
@@ -7,6 +9,7 @@ use crate::domain::time::Timestamp;
 
 use super::account::{BookedTrade, Slot, fee_of};
 use super::orders::{Order, QUEUE_UNKNOWN, is_better};
+use super::report::{AccountReason, TradeView};
 use super::{Exchange, ExchangeOutput};
 
 /// Who is next on the opposite side.
@@ -30,6 +33,14 @@ pub(super) struct Execution {
     pub lots: i64,
     pub trade_id: u64,
     pub maker: bool,
+}
+
+impl Order {
+    fn execute(&mut self, now: Timestamp, execution: Execution) {
+        self.filled += execution.lots;
+        self.value += i128::from(execution.lots) * i128::from(execution.price.0);
+        self.updated_at = now;
+    }
 }
 
 impl Slot {
@@ -192,7 +203,7 @@ impl Exchange {
         let market = &self.markets[symbol];
         let mark = market.instrument.price(market.reference()?);
         let band = market.instrument.price_band.0;
-        let (buy, sell) = (rust_decimal::Decimal::ONE + band, rust_decimal::Decimal::ONE - band);
+        let (buy, sell) = (Decimal::ONE + band, Decimal::ONE - band);
         match side {
             Side::Buy => market.instrument.ticks(market.instrument.price_down(Price(mark.0 * buy))),
             Side::Sell => market.instrument.ticks(market.instrument.price_up(Price(mark.0 * sell))),
@@ -226,13 +237,11 @@ impl Exchange {
         let Some(mut order) = self.markets[symbol].orders.get(slot).cloned() else { return };
         let leverage = self.starting_leverage(symbol);
         self.accounts[order.account].slot_mut(symbol, leverage).expose(&order, -execution.lots);
-        order.filled += execution.lots;
-        order.updated_at = now;
+        order.execute(now, execution);
         let account = order.account;
         self.changes.order(symbol, slot, order.id);
         if let Some(stored) = self.markets[symbol].orders.get_mut(slot) {
-            stored.filled = order.filled;
-            stored.updated_at = now;
+            stored.execute(now, execution);
         }
         self.report_fill(now, symbol, &order, execution, out);
         if order.remaining() == 0
@@ -245,8 +254,7 @@ impl Exchange {
 
     /// An order that is not in the book trades.
     fn fill(&mut self, now: Timestamp, symbol: usize, order: &mut Order, execution: Execution, out: &mut Vec<ExchangeOutput>) {
-        order.filled += execution.lots;
-        order.updated_at = now;
+        order.execute(now, execution);
         self.report_fill(now, symbol, order, execution, out);
         self.expire_useless(now, symbol, order.account, out);
     }
@@ -268,6 +276,7 @@ impl Exchange {
             price: market.instrument.price(execution.price),
             quantity: market.instrument.quantity(Lots(execution.lots)),
             fee: Money(fee),
+            fee_taken: None,
             maker: execution.maker,
             at: now,
         };
@@ -275,13 +284,17 @@ impl Exchange {
         let account = &mut self.accounts[order.account];
         account.slot_mut(symbol, leverage);
         let (side, position_side) = (order.side, order.position_side);
-        account.book_trade(symbol, &BookedTrade { side, position_side, lots: execution.lots, value, fee });
+        let realized = account.book_trade(symbol, &BookedTrade { side, position_side, lots: execution.lots, value, fee, at: now });
         if account.trades.len() >= self.config.trades_kept {
             account.trades.pop_front();
         }
-        account.trades.push_back(fill.clone());
+        let trade = TradeView { fill: fill.clone(), realized: Money(realized), list_id: order.list_id, commission: None };
         self.changes.account(order.account);
-        self.changes.trade(&fill);
+        self.changes.trade(&trade);
+        self.report_trade(now, symbol, order, &trade);
+        self.note_trade_income(now, order.account, symbol, &trade);
+        self.report_account(now, order.account, AccountReason::Order, Some(symbol), Decimal::ZERO);
+        self.accounts[order.account].trades.push_back(trade);
         out.push(ExchangeOutput { account: fill.account, event: VenueEvent::Filled(fill) });
     }
 

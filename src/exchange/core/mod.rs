@@ -25,16 +25,23 @@ mod admission;
 mod candle;
 mod external;
 mod inferred;
+pub mod margin;
 mod market;
 mod matching;
 mod orders;
 mod queries;
 mod reject;
+pub mod report;
+pub mod request;
+pub mod spot;
 pub mod state;
 #[cfg(test)]
 mod tests;
+mod trading;
 
 use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{AccountId, ClientOrderId, Symbol};
 use crate::domain::instrument::{Instrument, Ticks};
@@ -46,11 +53,17 @@ use crate::domain::time::Timestamp;
 pub use account::AccountSetup;
 use account::{Account, Unit};
 use external::External;
+use margin::Perpetual;
 use orders::{OpenOrders, Order};
+pub use reject::Reject;
+use report::{ExecutionType, OrderView, ReportLog};
+use spot::SpotView;
 use state::ChangeLog;
+pub use trading::{OrderName, Placed};
 
 /// Which price fires stops and take-profits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TriggerPrice {
     /// CONTRACT_PRICE, the venue's default.
     #[default]
@@ -74,6 +87,8 @@ pub struct ExchangeConfig {
     pub trades_kept: usize,
     /// Keep a log of changes for the durable record. Off where nothing is recorded.
     pub log_changes: bool,
+    /// Keep the events of the user streams. Off where nobody speaks to the exchange over the wire.
+    pub log_reports: bool,
 }
 
 impl Default for ExchangeConfig {
@@ -86,6 +101,7 @@ impl Default for ExchangeConfig {
             closed_kept: 1_000,
             trades_kept: 5_000,
             log_changes: false,
+            log_reports: false,
         }
     }
 }
@@ -106,6 +122,8 @@ struct Market {
     orders: OpenOrders,
     last: Option<Ticks>,
     mark: Option<Ticks>,
+    /// What only a perpetual has.
+    perpetual: Perpetual,
 }
 
 impl Market {
@@ -126,7 +144,11 @@ pub struct Exchange {
     account_indices: BTreeMap<AccountId, usize>,
     next_order_id: u64,
     next_trade_id: u64,
+    next_transaction_id: u64,
+    /// When `tick` has something to do again.
+    next_second: Timestamp,
     changes: ChangeLog,
+    reports: ReportLog,
 }
 
 impl Exchange {
@@ -134,6 +156,7 @@ impl Exchange {
     pub fn new(config: ExchangeConfig) -> Self {
         Self {
             changes: ChangeLog::new(config.log_changes),
+            reports: ReportLog::new(config.log_reports),
             config,
             markets: Vec::new(),
             symbol_indices: BTreeMap::new(),
@@ -141,6 +164,8 @@ impl Exchange {
             account_indices: BTreeMap::new(),
             next_order_id: 1,
             next_trade_id: 1,
+            next_transaction_id: 1,
+            next_second: Timestamp::ZERO,
         }
     }
 
@@ -153,6 +178,7 @@ impl Exchange {
         self.symbol_indices.insert(instrument.symbol, index);
         self.markets.push(Market {
             unit: Unit::of(&instrument),
+            perpetual: Perpetual::of(&instrument),
             instrument,
             external: External::default(),
             orders: OpenOrders::default(),
@@ -215,19 +241,25 @@ impl Exchange {
             return;
         };
         match command {
-            VenueCommand::Place(order) => self.place(now, index, order, out),
+            VenueCommand::Place(order) => {
+                if let Err(reject) = self.place(now, index, &order.clone().into(), out) {
+                    let (code, message) = reject.words(self.is_spot(order.symbol));
+                    let (client_order_id, message) = (order.client_order_id, message.to_owned());
+                    out.push(ExchangeOutput { account, event: VenueEvent::Rejected { client_order_id, code, message, at: now } });
+                }
+            }
             VenueCommand::Cancel { symbol, client_order_id } => self.cancel(now, index, *symbol, *client_order_id, out),
             VenueCommand::CancelAll { symbol } => self.cancel_all(now, index, *symbol, out),
             VenueCommand::Query { symbol, client_order_id } => {
                 let order = self.query(index, *symbol, *client_order_id);
                 out.push(ExchangeOutput { account, event: VenueEvent::OrderIs { client_order_id: *client_order_id, order } });
             }
-            VenueCommand::Snapshot { trades_after } => {
-                let snapshot = self.snapshot(index, *trades_after);
+            VenueCommand::Snapshot { trades } => {
+                let snapshot = self.snapshot(index, trades);
                 out.push(ExchangeOutput { account, event: VenueEvent::SnapshotIs(snapshot) });
             }
             VenueCommand::SetLeverage { symbol, leverage } => {
-                let event = self.set_leverage(index, *symbol, *leverage);
+                let event = self.set_leverage(now, index, *symbol, *leverage);
                 out.push(ExchangeOutput { account, event });
             }
         }
@@ -292,10 +324,13 @@ impl Exchange {
             Some(EndReason::Canceled) => OrderStatus::Canceled,
             Some(EndReason::Expired | EndReason::SelfTradePrevented) => OrderStatus::Expired,
         };
-        let shown = self.shown(symbol, &order, status);
+        let shown = OrderView { end: reason, ..self.view(symbol, &order, status) };
+        if let Some(reason) = reason {
+            self.report_end(now, order.account, &shown, reason);
+        }
         let account = &mut self.accounts[order.account];
         if let Some(reason) = reason {
-            let event = VenueEvent::Ended { client_order_id: order.client_order_id, reason, filled: shown.filled, at: now };
+            let event = VenueEvent::Ended { client_order_id: order.client_order_id, reason, filled: shown.order.filled, at: now };
             out.push(ExchangeOutput { account: account.id, event });
         }
         self.changes.closed(account.id, &shown);
@@ -321,6 +356,34 @@ impl Exchange {
             reduce_only: order.reduce_only,
             updated_at: order.updated_at,
         }
+    }
+
+    /// The order with all that the wire shows of it.
+    fn view(&self, symbol: usize, order: &Order, status: OrderStatus) -> OrderView {
+        let market = &self.markets[symbol];
+        OrderView {
+            order: self.shown(symbol, order, status),
+            time_in_force: order.time_in_force,
+            self_trade_prevention: order.self_trade_prevention,
+            value: Money(market.unit.money(order.value)),
+            prevented: Quantity::ZERO,
+            created_at: order.created_at,
+            working_at: order.trigger.is_none().then_some(order.created_at),
+            extras: order.extras.as_deref().cloned().unwrap_or_default(),
+            list_id: order.list_id,
+            end: None,
+            spot: SpotView::default(),
+        }
+    }
+
+    fn report_end(&mut self, now: Timestamp, account: usize, order: &OrderView, reason: EndReason) {
+        let execution = match reason {
+            EndReason::Canceled => ExecutionType::Canceled,
+            EndReason::Expired => ExecutionType::Expired,
+            EndReason::SelfTradePrevented => ExecutionType::TradePrevention,
+        };
+        let account = self.accounts[account].id;
+        self.report_order(now, execution, || (account, order.clone()));
     }
 
     /// The leverage of an account that never set one.

@@ -5,8 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::ClientOrderId;
 use crate::domain::instrument::Ticks;
-use crate::domain::order::{NewOrder, OrderKind, PositionSide, SelfTradePrevention, Side, TimeInForce};
+use crate::domain::order::{OrderKind, PositionSide, SelfTradePrevention, Side, TimeInForce};
 use crate::domain::time::Timestamp;
+
+use super::request::{Extras, OrderRequest};
+use super::spot::SpotState;
 
 /// A trigger that has not fired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +59,21 @@ pub struct Order {
     pub filled: i64,
     /// External lots at its price that trade before it does; `QUEUE_UNKNOWN` at a level that was never shown.
     pub queue_ahead: i64,
+    /// Lots × ticks of its fills.
+    #[serde(default)]
+    pub value: i128,
+    #[serde(default)]
+    pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    /// What most orders do not ask for; apart, so that the others stay small.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extras: Option<Box<Extras>>,
+    /// The order list that it belongs to (spot).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list_id: Option<u64>,
+    /// What only a spot order has; idle on a perpetual.
+    #[serde(default, skip_serializing_if = "SpotState::is_idle")]
+    pub spot: SpotState,
 }
 
 /// The order joined a level behind the touch that the market data never showed: everything that may be there is ahead.
@@ -65,7 +82,7 @@ pub const QUEUE_UNKNOWN: i64 = i64::MAX;
 impl Order {
     #[must_use]
     pub const fn remaining(&self) -> i64 {
-        self.quantity - self.filled
+        self.quantity - self.filled - self.spot.prevented
     }
 
     /// Whether it may trade at `price`.
@@ -80,7 +97,8 @@ impl Order {
 
     /// The order as asked for, on the grid. The caller has checked the grid.
     #[must_use]
-    pub fn new(id: u64, account: usize, order: &NewOrder, grid: OnGrid, now: Timestamp) -> Self {
+    pub fn new(id: u64, account: usize, request: &OrderRequest, grid: OnGrid, now: Timestamp) -> Self {
+        let OrderRequest { order, extras } = request;
         Self {
             id,
             account,
@@ -96,7 +114,12 @@ impl Order {
             quantity: grid.quantity,
             filled: 0,
             queue_ahead: 0,
+            value: 0,
+            created_at: now,
             updated_at: now,
+            extras: (*extras != Extras::default()).then(|| Box::new(extras.clone())),
+            list_id: None,
+            spot: SpotState::default(),
         }
     }
 }
@@ -183,9 +206,10 @@ impl OpenOrders {
         self.slots.get_mut(slot as usize).and_then(Option::as_mut)
     }
 
-    /// Puts the order where it belongs: among the waiting while it has a trigger, else behind its price.
+    /// Puts the order where it belongs: nowhere while its list has not come to it, among the waiting while it has a trigger, else
+    /// behind its price.
     pub fn insert(&mut self, order: Order) -> u32 {
-        let (side, limit, waits) = (order.side, order.limit.unwrap_or_default(), order.trigger.is_some());
+        let (side, limit, waits, parked) = (order.side, order.limit.unwrap_or_default(), order.trigger.is_some(), order.spot.parked);
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = Some(order);
@@ -196,6 +220,9 @@ impl OpenOrders {
                 (self.slots.len() - 1) as u32
             }
         };
+        if parked {
+            return slot;
+        }
         if waits {
             self.waiting.push(slot);
             self.find_next_triggers();
@@ -210,6 +237,9 @@ impl OpenOrders {
     pub fn remove(&mut self, slot: u32) -> Option<Order> {
         let order = self.slots.get_mut(slot as usize)?.take()?;
         self.free.push(slot);
+        if order.spot.parked {
+            return Some(order);
+        }
         if order.trigger.is_some() {
             self.waiting.retain(|waiting| *waiting != slot);
             self.find_next_triggers();
@@ -221,6 +251,14 @@ impl OpenOrders {
             }
         }
         Some(order)
+    }
+
+    /// Moves the trigger of a waiting order.
+    pub fn retrigger(&mut self, slot: u32, trigger: Trigger) {
+        if let Some(order) = self.get_mut(slot).filter(|order| order.trigger.is_some()) {
+            order.trigger = Some(trigger);
+            self.find_next_triggers();
+        }
     }
 
     /// The order with priority on a side.

@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 
 use crate::domain::ids::{ClientOrderId, Symbol};
 use crate::domain::money::{Money, Price, Quantity};
-use crate::domain::order::{Fill, OrderStatus, VenueOrder, VenuePosition, VenueSnapshot};
+use crate::domain::order::{Fill, OrderStatus, TradesWanted, VenueOrder, VenuePosition, VenueSnapshot};
 
 use super::Exchange;
 use super::account::Account;
@@ -17,10 +17,15 @@ impl Exchange {
             let order = self.markets[*index].orders.get(*slot)?;
             return Some(self.shown(*index, order, OrderStatus::Working)).filter(|order| order.symbol == symbol);
         }
-        holder.closed.iter().rev().find(|order| order.client_order_id == id && order.symbol == symbol).cloned()
+        holder
+            .closed
+            .iter()
+            .rev()
+            .find(|order| order.order.client_order_id == id && order.order.symbol == symbol)
+            .map(|view| view.order.clone())
     }
 
-    pub(super) fn snapshot(&self, account: usize, trades_after: u64) -> VenueSnapshot {
+    pub(super) fn snapshot(&self, account: usize, trades: &TradesWanted) -> VenueSnapshot {
         let holder = &self.accounts[account];
         let open = holder.open.values().filter_map(|(index, slot)| {
             let order = self.markets[*index].orders.get(*slot)?;
@@ -32,7 +37,9 @@ impl Exchange {
             open_orders,
             positions: self.positions(holder),
             wallet: Money(holder.wallet),
-            trades: trades_after_of(holder, trades_after),
+            beside_holdings: false,
+            trades: wanted_of(holder, trades),
+            funds: Vec::new(),
         }
     }
 
@@ -44,14 +51,16 @@ impl Exchange {
                 position_side,
                 quantity: Quantity((Decimal::from(leg.lots) * market.unit.step).normalize()),
                 entry_price: Price(leg.entry_price(&market.unit)),
+                closable: None,
             })
         });
         shown.collect()
     }
 }
 
-/// Trade ids of an account ascend, so the tail is all that is wanted.
-fn trades_after_of(account: &Account, trades_after: u64) -> Vec<Fill> {
-    let from = account.trades.partition_point(|trade| trade.trade_id <= trades_after);
-    account.trades.iter().skip(from).cloned().collect()
+/// Times and trade ids of an account ascend over all its symbols, so the tail is all that is looked at.
+fn wanted_of(account: &Account, wanted: &TradesWanted) -> Vec<Fill> {
+    let from = account.trades.partition_point(|trade| !wanted.values().any(|from| from.reaches(&trade.fill)));
+    let fills = account.trades.iter().skip(from).map(|trade| &trade.fill);
+    fills.filter(|fill| fill.is_wanted(wanted)).cloned().collect()
 }

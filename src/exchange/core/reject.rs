@@ -1,10 +1,15 @@
 //! The exchange's definite refusals, in Binance's numbers and words: USD-M has a number for each, spot says most of them
 //! under -1013 and -2010.
 
+use super::margin::UsdmReject;
+use super::spot::SpotReject;
+
 /// Why the exchange refuses an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reject {
     UnknownSymbol,
+    UnknownAccount,
+    UnknownOrder,
     DuplicateClientOrderId,
     QuantityNotPositive,
     QuantityTooSmall,
@@ -26,6 +31,16 @@ pub enum Reject {
     TooManyOrders,
     TooManyStops,
     Margin,
+    /// What only spot refuses.
+    Spot(SpotReject),
+    /// What only USD-M refuses.
+    Usdm(UsdmReject),
+}
+
+impl From<UsdmReject> for Reject {
+    fn from(reject: UsdmReject) -> Self {
+        Self::Usdm(reject)
+    }
 }
 
 pub const UNKNOWN_ORDER: i32 = -2011;
@@ -41,6 +56,8 @@ impl Reject {
     const fn usdm(self) -> (i32, &'static str) {
         match self {
             Self::UnknownSymbol => (-1121, "Invalid symbol."),
+            Self::UnknownAccount => (-2015, "Invalid API-key, IP, or permissions for action."),
+            Self::UnknownOrder => (UNKNOWN_ORDER, UNKNOWN_ORDER_TEXT),
             Self::DuplicateClientOrderId => (-4116, "ClientOrderId is duplicated."),
             Self::QuantityNotPositive => (-4003, "Quantity less than or equal to zero."),
             Self::QuantityTooSmall => (-4004, "Quantity less than min quantity."),
@@ -62,6 +79,8 @@ impl Reject {
             Self::TooManyOrders => (-2025, "Reach max open order limit."),
             Self::TooManyStops => (-4045, "Reach max stop order limit."),
             Self::Margin => (-2019, "Margin is insufficient."),
+            Self::Spot(reject) => reject.words(),
+            Self::Usdm(reject) => reject.words(),
         }
     }
 
@@ -78,11 +97,13 @@ impl Reject {
             Self::NotionalTooSmall => (-1013, "Filter failure: NOTIONAL"),
             Self::TooManyOrders => (-1013, "Filter failure: MAX_NUM_ORDERS"),
             Self::TooManyStops => (-1013, "Filter failure: MAX_NUM_ALGO_ORDERS"),
-            Self::WouldTrigger => (-2010, "Stop price would trigger immediately."),
+            Self::WouldTrigger => (-2010, "Order would trigger immediately."),
             Self::WouldTake => (-2010, "Order would immediately match and take."),
             Self::Margin => (-2010, "Account has insufficient balance for requested action."),
             Self::ReduceOnly | Self::PositionSideMismatch => (-1106, "Parameter 'reduceOnly' or 'positionSide' sent when not required."),
-            Self::UnknownSymbol | Self::CannotFillWhole => self.usdm(),
+            Self::UnknownSymbol | Self::UnknownAccount | Self::UnknownOrder | Self::CannotFillWhole | Self::Spot(_) | Self::Usdm(_) => {
+                self.usdm()
+            }
         }
     }
 }

@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::domain::ids::{AccountId, Symbol};
 use crate::domain::instrument::Ticks;
 use crate::domain::money::Money;
-use crate::domain::order::{Fill, VenueOrder};
 
 use super::account::{Account, AccountSetup, Leg, Slot};
+use super::margin::{IncomeRow, MarginRow};
 use super::orders::Order;
+use super::report::{OrderView, TradeView};
 use super::{Exchange, Market};
 
 /// An account without its orders and trades.
@@ -24,12 +25,17 @@ pub struct AccountRow {
     #[serde(with = "rust_decimal::serde::str")]
     pub wallet: Decimal,
     pub symbols: Vec<SlotRow>,
+    /// What only perpetuals have; an older record has none.
+    #[serde(default, skip_serializing_if = "MarginRow::is_empty")]
+    pub margin: MarginRow,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SlotRow {
     pub symbol: Symbol,
     pub leverage: u8,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub isolated: bool,
     pub net: Leg,
     pub long: Leg,
     pub short: Leg,
@@ -46,7 +52,7 @@ pub struct OrderRow {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClosedRow {
     pub account: AccountId,
-    pub order: VenueOrder,
+    pub order: OrderView,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +66,8 @@ pub struct MarketRow {
 pub struct Counters {
     pub next_order_id: u64,
     pub next_trade_id: u64,
+    #[serde(default)]
+    pub next_transaction_id: u64,
 }
 
 /// What changed, complete for each thing named.
@@ -70,14 +78,20 @@ pub struct Changes {
     /// Ids of orders that are open no more.
     pub gone: Vec<u64>,
     pub closed: Vec<ClosedRow>,
-    pub trades: Vec<Fill>,
+    pub trades: Vec<TradeView>,
+    pub income: Vec<IncomeRow>,
     pub counters: Counters,
 }
 
 impl Changes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.accounts.is_empty() && self.open.is_empty() && self.gone.is_empty() && self.closed.is_empty() && self.trades.is_empty()
+        self.accounts.is_empty()
+            && self.open.is_empty()
+            && self.gone.is_empty()
+            && self.closed.is_empty()
+            && self.trades.is_empty()
+            && self.income.is_empty()
     }
 }
 
@@ -89,7 +103,9 @@ pub struct SavedState {
     /// Oldest first.
     pub closed: Vec<ClosedRow>,
     /// Ascending by trade id.
-    pub trades: Vec<Fill>,
+    pub trades: Vec<TradeView>,
+    /// Of each account oldest first.
+    pub income: Vec<IncomeRow>,
     pub markets: Vec<MarketRow>,
     pub counters: Counters,
 }
@@ -112,12 +128,19 @@ pub(super) struct ChangeLog {
     accounts: BTreeSet<usize>,
     orders: BTreeSet<(u64, usize, u32)>,
     closed: Vec<ClosedRow>,
-    trades: Vec<Fill>,
+    trades: Vec<TradeView>,
+    income: Vec<IncomeRow>,
 }
 
 impl ChangeLog {
     pub(super) fn new(on: bool) -> Self {
-        Self { on, accounts: BTreeSet::new(), orders: BTreeSet::new(), closed: Vec::new(), trades: Vec::new() }
+        Self { on, accounts: BTreeSet::new(), orders: BTreeSet::new(), closed: Vec::new(), trades: Vec::new(), income: Vec::new() }
+    }
+
+    pub(super) fn income(&mut self, row: &IncomeRow) {
+        if self.on {
+            self.income.push(*row);
+        }
     }
 
     pub(super) fn account(&mut self, account: usize) {
@@ -132,15 +155,15 @@ impl ChangeLog {
         }
     }
 
-    pub(super) fn closed(&mut self, account: AccountId, order: &VenueOrder) {
+    pub(super) fn closed(&mut self, account: AccountId, order: &OrderView) {
         if self.on {
             self.closed.push(ClosedRow { account, order: order.clone() });
         }
     }
 
-    pub(super) fn trade(&mut self, fill: &Fill) {
+    pub(super) fn trade(&mut self, trade: &TradeView) {
         if self.on {
-            self.trades.push(fill.clone());
+            self.trades.push(trade.clone());
         }
     }
 }
@@ -154,7 +177,8 @@ impl Exchange {
             accounts: accounts.into_iter().map(|index| self.account_row(&self.accounts[index])).collect(),
             closed: std::mem::take(&mut self.changes.closed),
             trades: std::mem::take(&mut self.changes.trades),
-            counters: Counters { next_order_id: self.next_order_id, next_trade_id: self.next_trade_id },
+            income: std::mem::take(&mut self.changes.income),
+            counters: self.counters(),
             ..Changes::default()
         };
         for (id, symbol, slot) in orders {
@@ -178,16 +202,21 @@ impl Exchange {
             .accounts
             .iter()
             .flat_map(|account| account.closed.iter().map(|order| ClosedRow { account: account.id, order: order.clone() }));
-        let mut trades: Vec<Fill> = self.accounts.iter().flat_map(|account| account.trades.iter().cloned()).collect();
-        trades.sort_by_key(|fill| (fill.trade_id, fill.venue_order_id));
+        let mut trades: Vec<TradeView> = self.accounts.iter().flat_map(|account| account.trades.iter().cloned()).collect();
+        trades.sort_by_key(|trade| (trade.fill.trade_id, trade.fill.venue_order_id));
         SavedState {
             accounts: self.accounts.iter().map(|account| self.account_row(account)).collect(),
             open,
             closed: closed.collect(),
             trades,
+            income: self.accounts.iter().flat_map(|account| account.margin.income.iter().copied()).collect(),
             markets: self.market_rows(),
-            counters: Counters { next_order_id: self.next_order_id, next_trade_id: self.next_trade_id },
+            counters: self.counters(),
         }
+    }
+
+    const fn counters(&self) -> Counters {
+        Counters { next_order_id: self.next_order_id, next_trade_id: self.next_trade_id, next_transaction_id: self.next_transaction_id }
     }
 
     #[must_use]
@@ -229,12 +258,17 @@ impl Exchange {
             let account = self.known(row.account)?;
             self.accounts[account].closed.push_back(row.order);
         }
-        for fill in saved.trades {
-            let account = self.known(fill.account)?;
-            self.accounts[account].trades.push_back(fill);
+        for trade in saved.trades {
+            let account = self.known(trade.fill.account)?;
+            self.accounts[account].trades.push_back(trade);
         }
         self.next_order_id = saved.counters.next_order_id.max(1);
         self.next_trade_id = saved.counters.next_trade_id.max(1);
+        self.next_transaction_id = saved.counters.next_transaction_id.max(1);
+        for row in saved.income {
+            let account = self.known(row.account)?;
+            self.accounts[account].margin.income.push_back(row);
+        }
         self.drain_changes();
         Ok(())
     }
@@ -246,8 +280,10 @@ impl Exchange {
         }
         self.open_account(row.account, AccountSetup { deposit: Money(row.wallet), owner: row.owner, hedge: row.hedge });
         let account = self.known(row.account)?;
+        self.accounts[account].margin.restore(&row.margin);
         for (index, slot) in slots {
-            let restored = Slot { net: slot.net, long: slot.long, short: slot.short, ..Slot::new(slot.leverage, row.hedge) };
+            let (net, long, short, isolated) = (slot.net, slot.long, slot.short, slot.isolated);
+            let restored = Slot { net, long, short, isolated, ..Slot::new(slot.leverage, row.hedge) };
             self.accounts[account].slots.insert(index, restored);
         }
         Ok(())
@@ -265,18 +301,21 @@ impl Exchange {
         let slot = |(index, slot): (&usize, &Slot)| SlotRow {
             symbol: self.markets[*index].instrument.symbol,
             leverage: slot.leverage,
+            isolated: slot.isolated,
             net: slot.net,
             long: slot.long,
             short: slot.short,
         };
-        let says_something =
-            |(index, slot): &(&usize, &Slot)| slot.legs().next().is_some() || slot.leverage != self.starting_leverage(**index);
+        let says_something = |(index, slot): &(&usize, &Slot)| {
+            slot.legs().next().is_some() || slot.isolated || slot.leverage != self.starting_leverage(**index)
+        };
         AccountRow {
             account: account.id,
             owner: account.owner,
             hedge: account.hedge,
             wallet: account.wallet,
             symbols: account.slots.iter().filter(says_something).map(slot).collect(),
+            margin: account.margin.row(),
         }
     }
 

@@ -9,10 +9,14 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::super::core::report::UserReport;
+use super::super::core::{Exchange, ExchangeOutput};
+use super::super::record::ExchangeRecord;
 use super::AccountSetup;
 use crate::domain::ids::{AccountId, Symbol};
 use crate::domain::market_data::{Candle, DepthSnapshot, MarketFrame};
 use crate::domain::order::{VenueCommand, VenueEvent};
+use crate::domain::time::Timestamp;
 
 /// Frames that a market reader may lag behind: some twenty seconds of the default market. A reader that falls further is cut off
 /// and must begin anew with a snapshot.
@@ -41,8 +45,28 @@ pub(super) enum Request {
     Candles { symbol: Symbol, interval: Duration, limit: usize, reply: oneshot::Sender<Vec<Candle>> },
     Open { account: AccountId, setup: AccountSetup },
     Inject(Fault),
+    Call(Call),
+    Users { accounts: Vec<AccountId>, sender: mpsc::Sender<Arc<UserReport>> },
     Stop,
 }
+
+/// Something to do at the engine, and what to do when it is durable: mostly, to answer.
+pub(super) type Call = Box<dyn FnOnce(&mut Desk<'_>) -> Answer + Send>;
+pub(super) type Answer = Box<dyn FnOnce() + Send>;
+
+/// What a caller works on while it has the engine: nothing else happens meanwhile.
+pub struct Desk<'a> {
+    pub exchange: &'a mut Exchange,
+    pub now: Timestamp,
+    /// What accounts are told over the in-process streams; the engine's functions want it.
+    pub outputs: &'a mut Vec<ExchangeOutput>,
+    /// Trades that the engine has let go.
+    pub record: Option<&'a ExchangeRecord>,
+}
+
+/// User reports that a listener may lag behind. Each is one event of an order's life, so this is more than any account's open
+/// orders cancelled at once; a listener that falls further is cut off, as the venue cuts a slow client.
+pub const USER_BACKLOG_MAX: usize = 4_096;
 
 /// The sending end of an account's events.
 pub(super) struct Listener {
@@ -182,6 +206,39 @@ impl ExchangeHandle {
         let (reply, answer) = oneshot::channel();
         self.post(Request::Candles { symbol, interval, limit, reply })?;
         answer.await.map_err(|_| ExchangeStopped)
+    }
+
+    /// Does something at the engine, on its thread, and answers when what it changed is durable. What was asked for first is
+    /// done first, whether or not its answer is waited for.
+    ///
+    /// # Errors
+    /// When the exchange has stopped.
+    pub fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Desk<'_>) -> T + Send + 'static,
+    ) -> impl Future<Output = Result<T, ExchangeStopped>> + Send + 'static {
+        let (reply, answer) = oneshot::channel();
+        let call: Call = Box::new(move |desk| {
+            let done = work(desk);
+            // An answer that nobody waits for any more is nobody's loss.
+            Box::new(move || drop(reply.send(done)))
+        });
+        let posted = self.post(Request::Call(call));
+        async move {
+            posted?;
+            answer.await.map_err(|_| ExchangeStopped)
+        }
+    }
+
+    /// Listens to the user events of these accounts (of all, where none is named), beside whoever else does. A listener that lags more than
+    /// `USER_BACKLOG_MAX` events is cut off.
+    ///
+    /// # Errors
+    /// When the exchange has stopped.
+    pub fn subscribe_users(&self, accounts: Vec<AccountId>) -> Result<mpsc::Receiver<Arc<UserReport>>, ExchangeStopped> {
+        let (sender, receiver) = mpsc::channel(USER_BACKLOG_MAX);
+        self.post(Request::Users { accounts, sender })?;
+        Ok(receiver)
     }
 
     /// # Errors

@@ -20,13 +20,14 @@ use crate::domain::market_data::{DepthSnapshot, MarketEvent, MarketFrame};
 use crate::domain::order::{VenueCommand, VenueEvent};
 use crate::domain::time::Timestamp;
 
+use super::core::report::UserReport;
 use super::core::{AccountSetup, Exchange, ExchangeConfig, ExchangeOutput};
 use super::record::{ExchangeRecord, RecordError};
 use super::sources::MarketSource;
 use super::state::RestoreError;
 
-pub use handle::{EventStream, ExchangeHandle, ExchangeStopped, Fault, MARKET_BACKLOG_MAX};
-use handle::{Listener, Request};
+use handle::{Answer, Listener, Request};
+pub use handle::{Desk, EventStream, ExchangeHandle, ExchangeStopped, Fault, MARKET_BACKLOG_MAX, USER_BACKLOG_MAX};
 
 /// How often the market moves on. A hundred wake-ups a second are a few thousandths of a core.
 const TICK: Duration = Duration::from_millis(10);
@@ -122,6 +123,19 @@ struct Reader {
     sender: tokio::sync::mpsc::Sender<Arc<MarketFrame>>,
 }
 
+/// Somebody who listens to accounts' user events.
+struct UserReader {
+    /// Empty: all.
+    accounts: Vec<AccountId>,
+    sender: tokio::sync::mpsc::Sender<Arc<UserReport>>,
+}
+
+impl UserReader {
+    fn hears(&self, account: AccountId) -> bool {
+        self.accounts.is_empty() || self.accounts.contains(&account)
+    }
+}
+
 /// A caller that waits for the answer to its own command: which outputs of the batch are its.
 struct Waiter {
     reply: oneshot::Sender<Vec<VenueEvent>>,
@@ -146,6 +160,9 @@ struct Shell {
     frames: Vec<MarketFrame>,
     outputs: Vec<ExchangeOutput>,
     waiters: Vec<Waiter>,
+    user_readers: Vec<UserReader>,
+    /// Answers that wait for the batch to be durable.
+    answers: Vec<Answer>,
 }
 
 impl Shell {
@@ -184,6 +201,8 @@ impl Shell {
             frames: Vec::new(),
             outputs: Vec::new(),
             waiters: Vec::new(),
+            user_readers: Vec::new(),
+            answers: Vec::new(),
         };
         shell.move_market(now);
         shell.settle(now)?;
@@ -229,7 +248,7 @@ impl Shell {
 
     fn serve_one(&mut self, now: Timestamp, request: Request) {
         match request {
-            Request::Command { .. } if self.faults.frozen_until.is_some() => self.held.push_back(request),
+            Request::Command { .. } | Request::Call(_) if self.faults.frozen_until.is_some() => self.held.push_back(request),
             Request::Command { account, command, reply } => self.command(now, account, &command, reply),
             Request::Listen { account, listener } => {
                 self.listeners.insert(account, listener);
@@ -244,6 +263,12 @@ impl Shell {
                 }
             }
             Request::Inject(fault) => self.inject(now, fault),
+            Request::Call(call) => {
+                let record = self.record.as_ref();
+                let answer = call(&mut Desk { exchange: &mut self.exchange, now, outputs: &mut self.outputs, record });
+                self.answers.push(answer);
+            }
+            Request::Users { accounts, sender } => self.user_readers.push(UserReader { accounts, sender }),
             Request::Stop => {}
         }
     }
@@ -290,11 +315,11 @@ impl Shell {
 
     /// A snapshot that asks for trades which the engine has let go gets them from the record.
     fn add_old_trades(&mut self, command: &VenueCommand, from: usize) {
-        let (VenueCommand::Snapshot { trades_after }, Some(record)) = (command, &self.record) else { return };
+        let (VenueCommand::Snapshot { trades }, Some(record)) = (command, &self.record) else { return };
         for output in &mut self.outputs[from..] {
             let VenueEvent::SnapshotIs(snapshot) = &mut output.event else { continue };
             let before = snapshot.trades.first().map_or(u64::MAX, |fill| fill.trade_id);
-            match record.trades_between(output.account, *trades_after, before) {
+            match record.trades_before(output.account, before, trades) {
                 Ok(mut older) => {
                     older.append(&mut snapshot.trades);
                     snapshot.trades = older;
@@ -322,6 +347,7 @@ impl Shell {
             self.publish(frame);
         }
         self.frames = frames;
+        self.exchange.tick(now, &mut self.outputs);
     }
 
     fn publish(&mut self, frame: MarketFrame) {
@@ -347,6 +373,9 @@ impl Shell {
             }
         }
         self.answer_waiters();
+        // The answer to a request before what happened because of it, as far as one thread can say.
+        self.answers.drain(..).for_each(|answer| answer());
+        self.tell_users();
         for output in std::mem::take(&mut self.outputs) {
             self.tell(output);
         }
@@ -364,6 +393,16 @@ impl Shell {
         }
         for index in answered.into_iter().rev() {
             self.outputs.remove(index);
+        }
+    }
+
+    fn tell_users(&mut self) {
+        for report in self.exchange.drain_reports() {
+            let report = Arc::new(report);
+            // One that does not keep up is cut: what it missed it would not know of.
+            self.user_readers.retain(|reader| {
+                !reader.sender.is_closed() && (!reader.hears(report.account) || reader.sender.try_send(Arc::clone(&report)).is_ok())
+            });
         }
     }
 

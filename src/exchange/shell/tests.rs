@@ -7,7 +7,8 @@ use crate::domain::ids::ClientOrderId;
 use crate::domain::market_data::DepthUpdate;
 use crate::domain::money::{Money, Price, Quantity};
 use crate::domain::order::{
-    EndReason, NewOrder, OrderKind, OrderStatus, PositionSide, SelfTradePrevention, Side, TimeInForce, VenueSnapshot,
+    EndReason, NewOrder, OrderKind, OrderStatus, PositionSide, SelfTradePrevention, Side, TimeInForce, TradesFrom, TradesWanted,
+    VenueSnapshot,
 };
 use crate::exchange::sources::synthetic::{Synthetic, SyntheticConfig};
 
@@ -73,8 +74,9 @@ fn ask<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
-fn snapshot(handle: &ExchangeHandle, name: &str, trades_after: u64) -> VenueSnapshot {
-    let mut events = ask(handle.request(account(name), VenueCommand::Snapshot { trades_after })).unwrap();
+fn snapshot(handle: &ExchangeHandle, name: &str) -> VenueSnapshot {
+    let trades = TradesWanted::from([(btc(), TradesFrom::After(0))]);
+    let mut events = ask(handle.request(account(name), VenueCommand::Snapshot { trades })).unwrap();
     match events.pop() {
         Some(VenueEvent::SnapshotIs(snapshot)) => snapshot,
         other => panic!("expected a snapshot, found {other:?}"),
@@ -116,7 +118,7 @@ fn a_cancel_of_everything_on_an_own_handle_is_answered_there_and_told_on_the_str
     handle.send(account("a"), low("x")).unwrap();
     let ended = ask(kill.request(account("a"), VenueCommand::CancelAll { symbol: None })).unwrap();
     assert!(matches!(ended[..], [VenueEvent::Ended { reason: EndReason::Canceled, .. }]));
-    assert!(snapshot(&kill, "a", 0).open_orders.is_empty());
+    assert!(snapshot(&kill, "a").open_orders.is_empty());
     assert!(matches!(stream.blocking_next(), Some(VenueEvent::Accepted { .. })));
     assert!(matches!(stream.blocking_next(), Some(VenueEvent::Ended { .. })));
     running.stop().unwrap();
@@ -137,7 +139,7 @@ fn a_restarted_exchange_remembers_accounts_orders_and_trades() {
     handle.send(account("b"), low("gone")).unwrap();
     handle.send(account("b"), VenueCommand::CancelAll { symbol: None }).unwrap();
     handle.send(account("b"), VenueCommand::SetLeverage { symbol: btc(), leverage: 3 }).unwrap();
-    let before = (snapshot(&handle, "a", 0), snapshot(&handle, "b", 0));
+    let before = (snapshot(&handle, "a"), snapshot(&handle, "b"));
     // What was told is on disk: a copy of the files is what a kill would leave.
     let copy = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap) {
@@ -147,7 +149,7 @@ fn a_restarted_exchange_remembers_accounts_orders_and_trades() {
 
     let running = start(&hand, Some(copy.path().join("exchange.db")));
     let handle = running.handle();
-    assert_eq!((snapshot(&handle, "a", 0), snapshot(&handle, "b", 0)), before);
+    assert_eq!((snapshot(&handle, "a"), snapshot(&handle, "b")), before);
     assert_eq!(before.0.open_orders.len(), 2);
     let gone = VenueCommand::Query { symbol: btc(), client_order_id: ClientOrderId::new("gone").unwrap() };
     let answer = ask(handle.request(account("b"), gone)).unwrap();
@@ -209,7 +211,7 @@ fn a_market_reader_that_lags_too_far_is_cut_off() {
     for _ in 0..200 {
         hand.advance(Duration::from_secs(1));
         // A command is answered at the end of its batch, so the next one finds the clock read anew.
-        snapshot(&handle, "a", 0);
+        snapshot(&handle, "a");
     }
     let mut frames = 0;
     while market.blocking_recv().is_some() {
@@ -231,7 +233,7 @@ fn injected_faults_hit_once_and_the_venue_stays_honest() {
 
     handle.inject(Fault::UnknownOutcomeNext).unwrap();
     assert!(matches!(request(low("u"))[..], [VenueEvent::OutcomeUnknown { .. }]));
-    assert_eq!(snapshot(&handle, "a", 0).open_orders.len(), 1);
+    assert_eq!(snapshot(&handle, "a").open_orders.len(), 1);
 
     handle.inject(Fault::RefuseCancels(true)).unwrap();
     assert!(matches!(request(VenueCommand::CancelAll { symbol: None })[..], [VenueEvent::CommandFailed { .. }]));

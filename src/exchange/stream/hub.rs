@@ -1,31 +1,29 @@
-//! Who listens to what, and the way of a frame to all of them: encoded once for each stream's name, shared by everybody who
-//! asked for it by that name. It never waits for a client: one whose queue is full is cut.
+//! Who listens to what, and the way of a text to all of them: written once for each stream, shared by everybody who asked for it.
+//! It never waits for a client: one whose queue is full is cut.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::any::Any;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::ws::Utf8Bytes;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::ids::Symbol;
-use crate::domain::instrument::Instrument;
-use crate::domain::market_data::{MarketEventRef, MarketFrame};
-use crate::venues::binance::market::Encoder;
-use crate::venues::grid::StepError;
-
-use super::names::{StreamKind, StreamName};
-use super::{FloorGone, MarketFloor};
+use super::Shared;
+use super::names::Topic;
+use super::tape::Sink;
 
 /// Texts that a client may be behind by: some ten seconds of the default market. Who is further behind trades on the past.
 const BACKLOG_MAX: usize = 4_096;
 /// The same in bytes: diffs of a whole book are large. Texts are shared, so this is the most that one client alone can hold.
 const BACKLOG_BYTES_MAX: usize = 4 << 20;
+/// Most frames are smaller, so that the text grows once at most.
+const USUAL_BYTES: usize = 256;
 
 /// How a client wants its frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wrapping {
+pub enum Wrapping {
     /// `{"stream":…,"data":…}`
     Combined,
     /// The data alone.
@@ -39,19 +37,12 @@ pub(super) enum CutReason {
     TooSlow,
     /// We lost frames ourselves; nobody's stream is whole.
     MarketLost,
-}
-
-type Topic = (Symbol, StreamKind);
-
-/// One name that somebody listens to.
-struct Channel {
-    name: String,
-    wrapping: Wrapping,
-    clients: Vec<Client>,
+    /// Somebody asked for it.
+    OnPurpose,
 }
 
 /// The sending end of a client.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 struct Client {
     id: u64,
     texts: mpsc::Sender<Utf8Bytes>,
@@ -59,147 +50,145 @@ struct Client {
 }
 
 /// What both ends of a client share.
+#[derive(Debug)]
 struct Link {
     cut: CancellationToken,
     reason: OnceLock<CutReason>,
     backlog_bytes: AtomicUsize,
+    combined: AtomicBool,
 }
 
+/// One name of a stream that somebody listens to.
+struct Channel {
+    name: String,
+    raw: Vec<Client>,
+    combined: Vec<Client>,
+}
+
+/// All channels of one product.
+#[derive(Default)]
 pub(super) struct Hub {
-    encoders: HashMap<Symbol, (Instrument, Encoder)>,
-    channels: Mutex<HashMap<Topic, Vec<Channel>>>,
-    next_client: AtomicU64,
-    ending: CancellationToken,
+    channels: HashMap<Topic, Vec<Channel>>,
+    clients: BTreeMap<u64, Client>,
+    next_client: u64,
+    /// Nothing is sent: sockets stay open and dead.
+    pub(super) silent: bool,
+}
+
+/// A way to send one client frames of a stream that is nobody else's, such as an account's events.
+#[derive(Debug, Clone)]
+pub struct Outlet {
+    client: Client,
+    name: String,
+}
+
+/// The account that a stream's name stands for, where it stands for one: what serves listen keys on a market's socket.
+pub trait PrivateStreams: Send + Sync + 'static {
+    /// Joins the client to the private stream of that name, until what is given back is dropped (UNSUBSCRIBE, the socket's end).
+    /// `events` are the types of event that it wants; none named are all. `None` where there is no such stream: then nothing
+    /// ever comes on it.
+    fn join(&self, name: &str, events: &[String], outlet: Outlet) -> Option<Box<dyn Any + Send>>;
 }
 
 /// The receiving end of a client: its frames, and the word that it was cut. Dropping it leaves the hub.
 pub(super) struct Subscription {
-    id: u64,
-    topics: Vec<Topic>,
+    shared: Arc<Shared>,
+    client: Client,
     texts: mpsc::Receiver<Utf8Bytes>,
-    link: Arc<Link>,
-    hub: Arc<Hub>,
+    names: BTreeMap<String, Heard>,
+}
+
+/// What a name of a client's brings it.
+enum Heard {
+    Stream(Topic),
+    Private { _joined: Box<dyn Any + Send> },
+    Nothing,
+}
+
+impl Sink for Hub {
+    fn send(&mut self, topic: Topic, write: impl FnOnce(&mut String)) {
+        if self.silent {
+            return;
+        }
+        let Some(named) = self.channels.get_mut(&topic) else { return };
+        let mut text = String::with_capacity(USUAL_BYTES);
+        write(&mut text);
+        if text.is_empty() {
+            return;
+        }
+        let raw = Utf8Bytes::from(text);
+        for channel in named {
+            channel.raw.retain(|client| client.offer(&raw));
+            if !channel.combined.is_empty() {
+                let text = wrapped(&channel.name, &raw);
+                channel.combined.retain(|client| client.offer(&text));
+            }
+        }
+    }
+}
+
+fn wrapped(name: &str, data: &str) -> Utf8Bytes {
+    const AROUND: usize = r#"{"stream":"","data":}"#.len();
+    let mut text = String::with_capacity(AROUND + name.len() + data.len());
+    for part in ["{\"stream\":\"", name, "\",\"data\":", data, "}"] {
+        text.push_str(part);
+    }
+    text.into()
 }
 
 impl Hub {
-    pub(super) fn new(instruments: &[Instrument], ending: CancellationToken) -> Result<Self, StepError> {
-        let encoder = |instrument: &Instrument| Ok((instrument.symbol, (instrument.clone(), Encoder::new(instrument)?)));
-        Ok(Self {
-            encoders: instruments.iter().map(encoder).collect::<Result<_, StepError>>()?,
-            channels: Mutex::default(),
-            next_client: AtomicU64::new(0),
-            ending,
-        })
+    pub(super) fn cut_all(&mut self, reason: CutReason) {
+        self.clients.values().for_each(|client| client.link.cut(reason));
     }
 
-    pub(super) fn lists(&self, symbol: Symbol) -> bool {
-        self.encoders.contains_key(&symbol)
-    }
-
-    pub(super) fn listed(&self, symbol: Symbol) -> Option<&(Instrument, Encoder)> {
-        self.encoders.get(&symbol)
-    }
-
-    pub(super) fn instruments(&self) -> impl Iterator<Item = &Instrument> {
-        self.encoders.values().map(|(instrument, _)| instrument)
-    }
-
-    /// Carries frames until the floor is gone, and gives that back. When the floor cut us off, all clients are cut too, and it
-    /// begins anew.
-    pub(super) async fn publish_all(&self, floor: &dyn MarketFloor) -> FloorGone {
-        let symbols: Vec<Symbol> = self.encoders.keys().copied().collect();
-        loop {
-            let mut frames = match floor.subscribe(&symbols) {
-                Ok(frames) => frames,
-                Err(gone) => return gone,
-            };
-            let mut carried = false;
-            while let Some(frame) = frames.recv().await {
-                carried = true;
-                self.publish(&frame);
-            }
-            tracing::warn!("market stream fell behind the exchange: all its clients are cut");
-            self.cut_all(CutReason::MarketLost);
-            if !carried {
-                // A floor that gives nothing and hangs up will do so again.
-                return FloorGone;
-            }
+    /// Tells every client something that is on no stream of its choice.
+    pub(super) fn tell_all(&self, name: &str, data: &str) {
+        let (raw, combined) = (Utf8Bytes::from(data), wrapped(name, data));
+        for client in self.clients.values() {
+            client.offer(if client.link.combined.load(Ordering::Relaxed) { &combined } else { &raw });
         }
     }
 
-    pub(super) fn publish(&self, frame: &MarketFrame) {
-        let Some((_, encoder)) = self.encoders.get(&frame.symbol) else { return };
-        let mut channels = self.channels();
-        let candle = StreamKind::of_candle(&frame.event);
-        for kind in StreamKind::of(&frame.event).iter().chain(&candle) {
-            let Some(named) = channels.get_mut(&(frame.symbol, *kind)) else { continue };
-            for channel in named {
-                let text = channel.encode(*kind, encoder, frame);
-                channel.clients.retain(|client| client.offer(&text));
-            }
-        }
-    }
-
-    fn cut_all(&self, reason: CutReason) {
-        for channel in std::mem::take(&mut *self.channels()).into_values().flatten() {
-            channel.clients.iter().for_each(|client| client.link.cut(reason));
-        }
-    }
-
-    pub(super) fn join(self: &Arc<Self>, names: &[StreamName], wrapping: Wrapping) -> Subscription {
+    fn join(&mut self, ending: &CancellationToken, wrapping: Wrapping) -> (Client, mpsc::Receiver<Utf8Bytes>) {
         let (texts, receiver) = mpsc::channel(BACKLOG_MAX);
-        let link = Link { cut: self.ending.child_token(), reason: OnceLock::new(), backlog_bytes: AtomicUsize::new(0) };
-        let client = Client { id: self.next_client.fetch_add(1, Ordering::Relaxed), texts, link: Arc::new(link) };
-        let mut channels = self.channels();
-        for name in names {
-            let named = channels.entry((name.symbol, name.kind)).or_default();
-            match named.iter_mut().find(|channel| channel.name == name.text && channel.wrapping == wrapping) {
-                Some(channel) => channel.clients.push(client.clone()),
-                None => named.push(Channel { name: name.text.clone(), wrapping, clients: vec![client.clone()] }),
-            }
-        }
-        let topics = names.iter().map(|name| (name.symbol, name.kind)).collect();
-        Subscription { id: client.id, topics, texts: receiver, link: client.link, hub: Arc::clone(self) }
+        let link = Link {
+            cut: ending.child_token(),
+            reason: OnceLock::new(),
+            backlog_bytes: AtomicUsize::new(0),
+            combined: AtomicBool::new(wrapping == Wrapping::Combined),
+        };
+        let client = Client { id: self.next_client, texts, link: Arc::new(link) };
+        self.next_client += 1;
+        self.clients.insert(client.id, client.clone());
+        (client, receiver)
     }
 
-    fn leave(&self, id: u64, topics: &[Topic]) {
-        let mut channels = self.channels();
-        for topic in topics {
-            let Some(named) = channels.get_mut(topic) else { continue };
-            named.iter_mut().for_each(|channel| channel.clients.retain(|client| client.id != id));
-            named.retain(|channel| !channel.clients.is_empty());
-            if named.is_empty() {
-                channels.remove(topic);
-            }
-        }
+    /// Says whether nobody listened to the topic before.
+    fn add(&mut self, topic: Topic, name: &str, client: &Client) -> bool {
+        let channels = self.channels.entry(topic).or_default();
+        let new = channels.is_empty();
+        let at = channels.iter().position(|channel| channel.name == name).unwrap_or_else(|| {
+            channels.push(Channel { name: name.to_owned(), raw: Vec::new(), combined: Vec::new() });
+            channels.len() - 1
+        });
+        let combined = client.link.combined.load(Ordering::Relaxed);
+        if combined { &mut channels[at].combined } else { &mut channels[at].raw }.push(client.clone());
+        new
     }
 
-    /// Held for one frame or one client's coming and going, never across an await. A panic while it was held leaves whole
-    /// entries only, so poison is no news.
-    fn channels(&self) -> MutexGuard<'_, HashMap<Topic, Vec<Channel>>> {
-        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Channel {
-    fn encode(&self, kind: StreamKind, encoder: &Encoder, frame: &MarketFrame) -> Utf8Bytes {
-        /// Most frames are smaller, so that the text grows once at most.
-        const USUAL_BYTES: usize = 256;
-        let mut text = String::with_capacity(USUAL_BYTES);
-        if self.wrapping == Wrapping::Combined {
-            text.push_str("{\"stream\":\"");
-            text.push_str(&self.name);
-            text.push_str("\",\"data\":");
+    /// Says whether nobody listens to the topic any more.
+    fn remove(&mut self, topic: Topic, name: &str, client: u64) -> bool {
+        let Some(channels) = self.channels.get_mut(&topic) else { return false };
+        for channel in channels.iter_mut().filter(|channel| channel.name == name) {
+            channel.raw.retain(|other| other.id != client);
+            channel.combined.retain(|other| other.id != client);
         }
-        let frame = frame.borrowed();
-        match (kind, frame.event) {
-            (StreamKind::AggregateTrade, MarketEventRef::Trade(trade)) => encoder.aggregate_trade(frame.venue_time, &trade, &mut text),
-            _ => encoder.payload(&frame, &mut text),
+        channels.retain(|channel| !channel.raw.is_empty() || !channel.combined.is_empty());
+        let empty = channels.is_empty();
+        if empty {
+            self.channels.remove(&topic);
         }
-        if self.wrapping == Wrapping::Combined {
-            text.push('}');
-        }
-        text.into()
+        empty
     }
 }
 
@@ -227,29 +216,138 @@ impl Link {
     }
 }
 
+impl Outlet {
+    /// Sends the data of one event, in the client's own wrapping. Says whether the client is still one; its queue has the bound
+    /// that all have.
+    #[must_use]
+    pub fn send(&self, data: &str) -> bool {
+        self.client.offer(&match self.wrapping() {
+            Wrapping::Combined => wrapped(&self.name, data),
+            Wrapping::Raw => Utf8Bytes::from(data),
+        })
+    }
+
+    /// How the client wants its frames now.
+    #[must_use]
+    pub fn wrapping(&self) -> Wrapping {
+        if self.client.link.combined.load(Ordering::Relaxed) { Wrapping::Combined } else { Wrapping::Raw }
+    }
+
+    /// Ends the client's connection.
+    pub fn cut(&self) {
+        self.client.link.cut(CutReason::OnPurpose);
+    }
+}
+
 impl Subscription {
+    pub(super) fn new(shared: &Arc<Shared>, wrapping: Wrapping) -> Self {
+        let (client, texts) = shared.state().hub.join(&shared.ending, wrapping);
+        Self { shared: Arc::clone(shared), client, texts, names: BTreeMap::new() }
+    }
+
+    pub(super) fn names(&self) -> impl ExactSizeIterator<Item = &String> {
+        self.names.keys()
+    }
+
+    /// How many there would be with these.
+    pub(super) fn count_with(&self, names: &[String]) -> usize {
+        let new: std::collections::BTreeSet<&String> = names.iter().filter(|name| !self.names.contains_key(*name)).collect();
+        self.names.len() + new.len()
+    }
+
+    /// Listens to a stream from now on; to one that it has, no second time.
+    pub(super) fn add(&mut self, name: &str, topic: Option<Topic>, events: &[String]) {
+        if self.names.contains_key(name) {
+            return;
+        }
+        let heard = match topic {
+            Some(topic) => {
+                let mut state = self.shared.state();
+                if state.hub.add(topic, name, &self.client) {
+                    state.tape.want(topic);
+                }
+                Heard::Stream(topic)
+            }
+            None => {
+                let outlet = Outlet { client: self.client.clone(), name: name.to_owned() };
+                match self.shared.private.as_ref().and_then(|private| private.join(name, events, outlet)) {
+                    Some(joined) => Heard::Private { _joined: joined },
+                    None => Heard::Nothing,
+                }
+            }
+        };
+        self.names.insert(name.to_owned(), heard);
+    }
+
+    /// Lists a name that nothing comes on.
+    pub(super) fn add_silent(&mut self, name: &str) {
+        self.names.entry(name.to_owned()).or_insert(Heard::Nothing);
+    }
+
+    pub(super) fn remove(&mut self, name: &str) {
+        if let Some(Heard::Stream(topic)) = self.names.remove(name) {
+            self.shared.state().leave(topic, name, self.client.id);
+        }
+    }
+
+    pub(super) fn wrapping(&self) -> Wrapping {
+        if self.client.link.combined.load(Ordering::Relaxed) { Wrapping::Combined } else { Wrapping::Raw }
+    }
+
+    pub(super) fn wrap(&mut self, wrapping: Wrapping) {
+        self.client.link.combined.store(wrapping == Wrapping::Combined, Ordering::Relaxed);
+        let mut state = self.shared.state();
+        for (name, heard) in &self.names {
+            if let Heard::Stream(topic) = heard {
+                state.hub.remove(*topic, name, self.client.id);
+                state.hub.add(*topic, name, &self.client);
+            }
+        }
+    }
+
     /// Moves what waits into `batch`, at most `max` texts, waiting for the first.
     pub(super) async fn take(&mut self, batch: &mut Vec<Utf8Bytes>, max: usize) {
         if self.texts.recv_many(batch, max).await == 0 {
             // Nobody sends any more, which only happens to who was cut: that word is on its way.
-            self.link.cut.cancelled().await;
+            self.client.link.cut.cancelled().await;
         }
         let bytes = batch.iter().map(|text| text.len()).sum();
-        self.link.backlog_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.client.link.backlog_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// What waits now.
+    pub(super) fn take_waiting(&mut self, batch: &mut Vec<Utf8Bytes>) {
+        while let Ok(text) = self.texts.try_recv() {
+            batch.push(text);
+        }
     }
 
     pub(super) fn cut(&self) -> CancellationToken {
-        self.link.cut.clone()
+        self.client.link.cut.clone()
     }
 
     /// Why it was cut; `None` when the server ends.
     pub(super) fn cut_reason(&self) -> Option<CutReason> {
-        self.link.reason.get().copied()
+        self.client.link.reason.get().copied()
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.hub.leave(self.id, &self.topics);
+        let mut state = self.shared.state();
+        state.hub.clients.remove(&self.client.id);
+        for (name, heard) in &self.names {
+            if let Heard::Stream(topic) = heard {
+                state.leave(*topic, name, self.client.id);
+            }
+        }
+    }
+}
+
+impl super::State {
+    fn leave(&mut self, topic: Topic, name: &str, client: u64) {
+        if self.hub.remove(topic, name, client) {
+            self.tape.unwant(topic);
+        }
     }
 }

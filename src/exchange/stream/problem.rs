@@ -1,4 +1,4 @@
-//! Refusals in Binance's shape, `{"code":-1121,"msg":"Invalid symbol."}`, with Binance's codes.
+//! Refusals in Binance's shape, `{"code":-1121,"msg":"Invalid symbol."}`, with Binance's codes and words.
 
 use std::borrow::Cow;
 
@@ -19,8 +19,18 @@ pub(super) struct Problem {
 
 impl Problem {
     pub(super) const ILLEGAL_CHARACTERS: Self = Self::bad(-1100, "Illegal characters found in a parameter.");
+    pub(super) const TOO_MANY_PARAMETERS: Self = Self::bad(-1101, "Too many parameters sent for this endpoint.");
+    pub(super) const DUPLICATE_VALUES: Self = Self::bad(-1101, "Duplicate values for a parameter detected.");
     pub(super) const INVALID_SYMBOL: Self = Self::bad(-1121, "Invalid symbol.");
     pub(super) const INVALID_INTERVAL: Self = Self::bad(-1120, "Invalid interval.");
+    pub(super) const INVALID_STATUS: Self = Self::bad(-1122, "Invalid symbolStatus.");
+    pub(super) const OTHER_STATUS: Self = Self::bad(-1220, "The symbol's status does not match the requested symbolStatus.");
+    pub(super) const BAD_COMBINATION: Self = Self::bad(-1128, "Combination of optional parameters invalid.");
+    pub(super) const INVALID_TICKER_TYPE: Self = Self::bad(-1139, "Invalid ticker type.");
+    pub(super) const DUPLICATE_SYMBOLS: Self = Self::bad(-1151, "Symbol is present multiple times in the list.");
+    pub(super) const SYMBOL_OR_SYMBOLS: Self = Self::bad(-1102, "Param 'symbol' or 'symbols' must be sent, but both were empty/null!");
+    pub(super) const NO_REFERENCE_PRICE: Self = Self::bad(-2043, "This symbol doesn't have a reference price.");
+    pub(super) const LONGER_THAN_AN_HOUR: Self = Self::bad(-1127, "More than 1 hours between startTime and endTime.");
     /// The exchange's own thread has ended: Binance's words when its engine does not answer.
     pub(super) const NO_EXCHANGE: Self = Self {
         status: StatusCode::SERVICE_UNAVAILABLE,
@@ -40,24 +50,20 @@ impl Problem {
         Self::said(-1102, format!("Mandatory parameter '{parameter}' was not sent, was empty/null, or malformed."))
     }
 
+    pub(super) fn empty(parameter: &str) -> Self {
+        Self::said(-1105, format!("Parameter '{parameter}' was empty."))
+    }
+
     pub(super) fn invalid(parameter: &str) -> Self {
         Self::said(-1130, format!("Data sent for parameter '{parameter}' is not valid."))
     }
 
-    /// A parameter that is not read must not look as if it were.
-    pub(super) fn unread(read: usize, sent: usize) -> Self {
-        Self::said(-1104, format!("Not all sent parameters were read; read '{read}' parameter(s) but was sent '{sent}'."))
+    pub(super) fn illegal(parameter: &str, legal: &str) -> Self {
+        Self::said(-1100, format!("Illegal characters found in parameter '{parameter}'; legal range is '{legal}'."))
     }
 
-    /// Binance has no code for it: there, such a stream is silent.
-    pub(super) fn unknown_stream(name: &str) -> Self {
-        Self::said(
-            2,
-            format!(
-                "Invalid request: stream expected <symbol in lower case>@ with depth, depth@100ms, bookTicker, trade, aggTrade, markPrice, \
-                 markPrice@1s or kline_<interval>, found {name:?}"
-            ),
-        )
+    pub(super) fn unread(read: usize, sent: usize) -> Self {
+        Self::said(-1101, format!("Too many parameters; expected '{read}' and received '{sent}'."))
     }
 
     pub(super) fn too_many_streams(found: usize, max: usize) -> Self {

@@ -1,6 +1,8 @@
 //! Binance, spot and USD-M.
 
+pub mod codec;
 pub mod connection;
 pub mod interval;
 pub mod market;
 pub mod rest;
+pub mod sign;

@@ -1,5 +1,7 @@
 //! Accounts: positions, margin, reduce-only, hedge mode, spot, the state across a restart.
 
+use std::time::Duration;
+
 use super::*;
 
 fn filled(desk: &mut Desk, name: &str, side: Side, lots: i64) {
@@ -169,9 +171,17 @@ fn a_snapshot_lists_trades_after_an_id_and_positions_with_their_entry() {
     filled(&mut desk, "a", Side::Buy, 5);
     let all = desk.view("a").trades;
     assert_eq!(all.len(), 2);
-    let asked = desk.command("a", &VenueCommand::Snapshot { trades_after: all[0].trade_id }).remove(0).event;
-    let VenueEvent::SnapshotIs(later) = asked else { panic!("{asked:?}") };
-    assert_eq!(later.trades, all[1..]);
+    let mut listed = |symbol: &str, from: TradesFrom| {
+        let trades = TradesWanted::from([(Symbol::new(symbol).unwrap(), from)]);
+        match desk.command("a", &VenueCommand::Snapshot { trades }).remove(0).event {
+            VenueEvent::SnapshotIs(snapshot) => snapshot.trades,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(listed("BTCUSDT", TradesFrom::After(all[0].trade_id)), all[1..]);
+    assert_eq!(listed("BTCUSDT", TradesFrom::Since(all[0].at)), all);
+    assert_eq!(listed("BTCUSDT", TradesFrom::Since(all[1].at + Duration::from_secs(1))), []);
+    assert_eq!(listed("ETHUSDT", TradesFrom::After(0)), [], "of another symbol");
 }
 
 #[test]

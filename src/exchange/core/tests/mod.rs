@@ -12,7 +12,9 @@ use super::*;
 use crate::domain::instrument::{InstrumentKind, Lots};
 use crate::domain::market_data::{BookTicker, DepthSnapshot, DepthUpdate, MarketEventRef, TradePrint};
 use crate::domain::money::Price;
-use crate::domain::order::{Fill, NewOrder, OrderKind, PositionSide, SelfTradePrevention, TimeInForce, VenueSnapshot};
+use crate::domain::order::{
+    Fill, NewOrder, OrderKind, PositionSide, SelfTradePrevention, TimeInForce, TradesFrom, TradesWanted, VenueSnapshot,
+};
 use crate::exchange::instruments;
 
 /// Ticks of 0.1: 60,000.0.
@@ -29,6 +31,10 @@ struct Desk {
 
 fn account(name: &str) -> AccountId {
     AccountId::new(name).unwrap()
+}
+
+fn every_trade() -> TradesWanted {
+    TradesWanted::from([(btc(), TradesFrom::After(0))])
 }
 
 fn btc() -> Symbol {
@@ -145,7 +151,7 @@ impl Desk {
     }
 
     fn view(&mut self, name: &str) -> VenueSnapshot {
-        match self.command(name, &VenueCommand::Snapshot { trades_after: 0 }).remove(0).event {
+        match self.command(name, &VenueCommand::Snapshot { trades: every_trade() }).remove(0).event {
             VenueEvent::SnapshotIs(snapshot) => snapshot,
             other => panic!("expected a snapshot, found {other:?}"),
         }

@@ -148,7 +148,7 @@ fn follow(copy: &mut SavedState, changes: Changes) {
     copy.open.extend(changes.open);
     copy.open.sort_by_key(|row| row.order.id);
     copy.trades.extend(changes.trades);
-    copy.trades.sort_by_key(|fill| (fill.trade_id, fill.venue_order_id));
+    copy.trades.sort_by_key(|trade| (trade.fill.trade_id, trade.fill.venue_order_id));
     copy.counters = changes.counters;
 }
 

@@ -51,7 +51,7 @@ fn write(folder: &Path, events: &[(u64, MarketEvent)]) -> PathBuf {
         let frame = MarketFrame { symbol: btc().symbol, venue_time: at, received_at: at, event: event.clone() };
         let _ = write!(text, "{} ", at.0);
         match &frame.event {
-            MarketEvent::Snapshot(snapshot) => encoder.rest_depth(at, snapshot, &mut text),
+            MarketEvent::Snapshot(snapshot) => encoder.rest_depth(at, at, snapshot, &mut text),
             _ => encoder.frame(&frame.borrowed(), &mut text),
         }
         text.push('\n');

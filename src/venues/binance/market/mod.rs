@@ -13,7 +13,7 @@ mod fast;
 mod json;
 mod scan;
 
-pub use encode::Encoder;
+pub use encode::{Encoder, Premium, write_units};
 
 use std::collections::HashMap;
 

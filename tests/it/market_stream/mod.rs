@@ -1,6 +1,8 @@
 //! The exchange's market over real sockets: what the floor shows is what the client decodes, books and candles come back as they
 //! were, what is not served is refused in Binance's words, and nobody's slowness or end is anybody else's.
 
+mod questions;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,7 +19,9 @@ use ringfence::exchange::instruments::bundled;
 use ringfence::exchange::shell::Clock;
 use ringfence::exchange::sources::MarketSource;
 use ringfence::exchange::sources::synthetic::{Synthetic, SyntheticConfig};
-use ringfence::exchange::stream::{ExchangeFloor, FloorGone, MarketFloor, ServeError, serve};
+use ringfence::exchange::stream::{
+    ExchangeFloor, FloorGone, MarketFloor, MarketWire, MarketWireConfig, Outlet, PrivateStreams, ServeError, serve,
+};
 use ringfence::exchange::{ExchangeConfig, RunningExchange, ShellConfig};
 use ringfence::venues::binance::connection::{ConnectError, ConnectionError, MarketConnection, Utf8Bytes, connect};
 use ringfence::venues::binance::market::{Decoded, Decoder};
@@ -34,18 +38,20 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 const NOW: Timestamp = Timestamp::from_millis(1_723_110_000_000);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A floor whose market is what the test says.
+/// A floor whose market is what the test says, and whose clock runs with the test's.
 struct FakeFloor {
     readers: watch::Sender<Vec<mpsc::Sender<Arc<MarketFrame>>>>,
     gone: Mutex<bool>,
     book: DepthSnapshot,
-    asked: Mutex<Vec<(Symbol, Duration, usize)>>,
+    kind: InstrumentKind,
+    start: tokio::time::Instant,
 }
 
 impl FakeFloor {
-    fn new() -> Arc<Self> {
+    fn new(kind: InstrumentKind) -> Arc<Self> {
         let book = DepthSnapshot { last_id: 160, bids: vec![level(600_000, 5), level(599_999, 7)], asks: vec![level(600_001, 9)] };
-        Arc::new(Self { readers: watch::channel(Vec::new()).0, gone: Mutex::new(false), book, asked: Mutex::default() })
+        let start = tokio::time::Instant::now();
+        Arc::new(Self { readers: watch::channel(Vec::new()).0, gone: Mutex::new(false), book, kind, start })
     }
 
     /// Shows a frame to the newest reader, once there have been `readers` of them.
@@ -55,7 +61,8 @@ impl FakeFloor {
             let readers = within(waiting.wait_for(|all| all.len() >= readers)).await.unwrap();
             readers.last().unwrap().clone()
         };
-        let frame = MarketFrame { symbol: btc(), venue_time: NOW, received_at: NOW, event };
+        let at = self.now();
+        let frame = MarketFrame { symbol: btc(), venue_time: at, received_at: at, event };
         within(reader.send(Arc::new(frame.clone()))).await.unwrap();
         frame
     }
@@ -68,11 +75,11 @@ impl FakeFloor {
 
 impl MarketFloor for FakeFloor {
     fn instruments(&self) -> Vec<Instrument> {
-        vec![instrument(), bundled(InstrumentKind::Spot, Symbol::new("ETHUSDT").unwrap()).unwrap()]
+        vec![bundled(self.kind, btc()).unwrap(), bundled(self.kind, Symbol::new("ETHUSDT").unwrap()).unwrap()]
     }
 
     fn now(&self) -> Timestamp {
-        NOW
+        NOW + Duration::from_millis(u64::try_from(self.start.elapsed().as_millis()).unwrap())
     }
 
     fn subscribe(&self, symbols: &[Symbol]) -> Result<mpsc::Receiver<Arc<MarketFrame>>, FloorGone> {
@@ -92,8 +99,7 @@ impl MarketFloor for FakeFloor {
     }
 
     fn candles(&self, symbol: Symbol, interval: Duration, limit: usize) -> BoxFuture<'_, Result<Vec<Candle>, FloorGone>> {
-        self.asked.lock().unwrap().push((symbol, interval, limit));
-        let candles = (0..limit).map(|index| candle(interval, index)).collect();
+        let candles = if symbol == btc() { (0..limit.min(50)).rev().map(|index| candle(interval, index)).collect() } else { Vec::new() };
         async move { Ok(candles) }.boxed()
     }
 }
@@ -110,8 +116,10 @@ fn level(price: i64, quantity: i64) -> Level {
     Level { price: Ticks(price), quantity: Lots(quantity) }
 }
 
+/// A candle that closed `index` candles before the test began.
 fn candle(interval: Duration, index: usize) -> Candle {
-    let open_time = NOW + interval * u32::try_from(index).unwrap();
+    let length = i64::try_from(interval.as_millis()).unwrap();
+    let open_time = Timestamp::from_millis((NOW.as_millis().div_euclid(length) - 1 - i64::try_from(index).unwrap()) * length);
     Candle {
         open_time,
         close_time: open_time + interval - Duration::from_millis(1),
@@ -147,7 +155,11 @@ struct Served {
 
 impl Served {
     async fn start() -> Self {
-        let floor = FakeFloor::new();
+        Self::of(InstrumentKind::Perpetual).await
+    }
+
+    async fn of(kind: InstrumentKind) -> Self {
+        let floor = FakeFloor::new(kind);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -160,6 +172,10 @@ impl Served {
         within(connect(&format!("ws://{}", self.address), &streams)).await
     }
 
+    async fn open(&self, path: &str) -> Socket {
+        within(tokio_tungstenite::connect_async(format!("ws://{}{path}", self.address))).await.unwrap().0
+    }
+
     fn rest(&self) -> MarketRest {
         MarketRest::new(&format!("http://{}", self.address), InstrumentKind::Perpetual).unwrap()
     }
@@ -169,6 +185,24 @@ impl Served {
         let response = within(client.get(format!("http://{}{path}", self.address)).send()).await.unwrap();
         (response.status().as_u16(), within(response.json()).await.unwrap())
     }
+}
+
+type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
+
+/// The next text of a socket.
+async fn heard(socket: &mut Socket) -> String {
+    loop {
+        match within(socket.next()).await.expect("an open socket").expect("a frame") {
+            Message::Text(text) => return text.to_string(),
+            Message::Ping(_) | Message::Pong(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+async fn ask(socket: &mut Socket, text: &str) -> String {
+    within(socket.send(Message::text(text))).await.unwrap();
+    heard(socket).await
 }
 
 async fn next(connection: &mut MarketConnection) -> Utf8Bytes {
@@ -199,22 +233,17 @@ fn decode(decoder: &mut Decoder, text: &str) -> MarketFrame {
 #[tokio::test]
 async fn what_the_floor_shows_is_what_the_client_decodes() {
     let served = Served::start().await;
-    let streams = ["btcusdt@depth@100ms", "btcusdt@bookTicker", "btcusdt@trade", "btcusdt@markPrice", "btcusdt@kline_5s"];
+    let streams = ["btcusdt@depth@0ms", "btcusdt@bookTicker", "btcusdt@trade", "btcusdt@markPrice"];
     let mut connection = served.connect(&streams).await.unwrap();
     let mut decoder = Decoder::new([&instrument()]).unwrap();
     let diff = DepthUpdate { first_id: 7, final_id: 9, previous_id: Some(6), bids: vec![level(600_000, 0)], asks: vec![] };
-    let events = [
-        MarketEvent::Depth(diff),
-        ticker(10),
-        trade(11),
-        MarketEvent::Mark("60000.12345678".parse().unwrap()),
-        MarketEvent::Candle(candle(Duration::from_secs(5), 0)),
-    ];
+    let events = [MarketEvent::Depth(diff), ticker(10), trade(11), MarketEvent::Mark("60000.12345678".parse().unwrap())];
     for (event, stream) in events.into_iter().zip(streams) {
         let shown = served.floor.show(1, event).await;
         let text = next(&mut connection).await;
         assert!(text.starts_with(&format!("{{\"stream\":\"{stream}\",")), "{text}");
-        assert_eq!(decode(&mut decoder, &text), shown);
+        // A mark is told when it may be, which is a moment later.
+        assert_eq!(decode(&mut decoder, &text).event, shown.event);
     }
 }
 
@@ -239,79 +268,126 @@ async fn a_client_gets_what_it_asked_for_under_the_name_it_used() {
 async fn raw_streams_and_routed_addresses_carry_the_bare_payload() {
     let served = Served::start().await;
     for (count, route) in ["", "/public", "/market"].into_iter().enumerate() {
-        let url = format!("ws://{}{route}/ws/btcusdt@trade", served.address);
-        let (mut socket, _) = within(tokio_tungstenite::connect_async(url)).await.unwrap();
+        let mut socket = served.open(&format!("{route}/ws/btcusdt@trade")).await;
         served.floor.show(1, trade(count as u64)).await;
-        let text = within(socket.next()).await.unwrap().unwrap().into_text().unwrap();
+        let text = heard(&mut socket).await;
         assert!(text.starts_with(r#"{"e":"trade","#), "{text}");
-        within(socket.send(Message::text(r#"{"method":"SUBSCRIBE","params":["btcusdt@depth"],"id":1}"#))).await.unwrap();
-        let text = within(socket.next()).await.unwrap().unwrap().into_text().unwrap();
-        assert!(text.contains("\"code\":2"), "{text}");
     }
 }
 
 #[tokio::test]
-async fn books_and_candles_come_back_as_they_were() {
+async fn streams_are_chosen_left_and_listed_on_an_open_socket() {
     let served = Served::start().await;
-    let rest = served.rest();
-    assert_eq!(within(rest.depth(&instrument(), 1_000)).await.unwrap(), served.floor.book);
-    let candles = within(rest.klines(btc(), MINUTE, 3)).await.unwrap();
-    assert_eq!(candles, (0..3).map(|index| candle(MINUTE, index)).collect::<Vec<_>>());
-    let seconds = Duration::from_secs(5);
-    assert_eq!(within(rest.klines(btc(), seconds, 1)).await.unwrap(), [candle(seconds, 0)]);
-    assert_eq!(*served.floor.asked.lock().unwrap(), [(btc(), MINUTE, 3), (btc(), seconds, 1)]);
+    let mut socket = served.open("/ws").await;
+    assert_eq!(
+        ask(&mut socket, r#"{"method":"SUBSCRIBE","params":["btcusdt@trade","btcusdt@depth@0ms"],"id":1}"#).await,
+        r#"{"result":null,"id":1}"#
+    );
+    served.floor.show(1, trade(7)).await;
+    assert!(heard(&mut socket).await.starts_with(r#"{"e":"trade","#));
+    let listed = ask(&mut socket, r#"{"method":"LIST_SUBSCRIPTIONS","id":"list-1"}"#).await;
+    assert_eq!(listed, r#"{"result":["btcusdt@depth@0ms","btcusdt@trade"],"id":"list-1"}"#);
+    assert_eq!(
+        ask(&mut socket, r#"{"method":"UNSUBSCRIBE","params":["btcusdt@depth@0ms"],"id":null}"#).await,
+        r#"{"result":null,"id":null}"#
+    );
+    assert_eq!(ask(&mut socket, r#"{"method":"SET_PROPERTY","params":["combined",true],"id":3}"#).await, r#"{"result":null,"id":3}"#);
+    served.floor.show(1, MarketEvent::Depth(DepthUpdate { first_id: 1, final_id: 2, ..DepthUpdate::default() })).await;
+    served.floor.show(1, trade(8)).await;
+    let text = heard(&mut socket).await;
+    assert!(text.starts_with(r#"{"stream":"btcusdt@trade","data":{"e":"trade","#), "{text}");
+    // Its second is up: five messages a second are spot's, ten USD-M's.
+    assert_eq!(ask(&mut socket, r#"{"method":"GET_PROPERTY","params":["combined"],"id":4}"#).await, r#"{"result":true,"id":4}"#);
 }
 
 #[tokio::test]
-async fn a_refusal_reaches_the_client_in_the_venues_words() {
+async fn what_means_nothing_is_silent_and_what_is_broken_is_answered() {
     let served = Served::start().await;
-    let rest = served.rest();
-    let other = bundled(InstrumentKind::Perpetual, Symbol::new("SOLUSDT").unwrap()).unwrap();
-    let error = within(rest.depth(&other, 5)).await.unwrap_err();
-    assert!(matches!(&error, RestError::Refused { status: 400, code: -1121, message, .. } if message == "Invalid symbol."), "{error}");
-    let error = within(rest.klines(btc(), Duration::from_millis(1_500), 5)).await.unwrap_err();
-    assert!(matches!(error, RestError::Interval { .. }), "{error}");
-    let cases = [
-        ("/fapi/v1/depth", -1102),
-        ("/fapi/v1/depth?symbol=ETHUSDT", -1121),
-        ("/fapi/v1/depth?symbol=BTCUSDT&limit=7", -1130),
-        ("/fapi/v1/depth?symbol=BTCUSDT&limit=x", -1130),
-        ("/fapi/v1/klines?symbol=BTCUSDT", -1102),
-        ("/fapi/v1/klines?symbol=BTCUSDT&interval=7m", -1120),
-        ("/fapi/v1/klines?symbol=BTCUSDT&interval=1m&startTime=1", -1104),
-    ];
-    for (path, code) in cases {
-        let (status, body) = served.get(path).await;
-        assert_eq!((status, &body["code"]), (400, &Value::from(code)), "{path}: {body}");
+    // Clients open a socket under a name that exists nowhere.
+    let mut socket = served.open("/ws/0").await;
+    let names = r#"["btcusdt@depth7","dogeusdt@trade","BTCUSDT@trade","!contractInfo","listen-key"]"#;
+    let subscribe = format!(r#"{{"method":"SUBSCRIBE","params":{names},"id":1}}"#);
+    assert_eq!(ask(&mut socket, &subscribe).await, r#"{"result":null,"id":1}"#);
+    for (text, expected) in [
+        ("{", r#"{"error":{"code":3,"msg":"Invalid JSON:"#),
+        (
+            r#"{"method":"SUBSCRIBE","params":["not a stream"],"id":5}"#,
+            r#"{"error":{"code":2,"msg":"Invalid request: invalid stream"},"id":5}"#,
+        ),
+        (&"[".repeat(50_000), r#"{"error":{"code":"#),
+    ] {
+        let answer = ask(&mut socket, text).await;
+        assert!(answer.starts_with(expected), "{answer}");
     }
-    let (status, body) = served.get("/fapi/v1/order").await;
-    assert_eq!((status, &body["msg"]), (404, &Value::from("Path /fapi/v1/order, Method GET is invalid")));
+    within(socket.send(Message::binary(vec![0xff, 0xfe, 1]))).await.unwrap();
+    assert!(heard(&mut socket).await.contains("Invalid JSON"));
+    served.floor.show(1, trade(1)).await;
+    assert_eq!(ask(&mut socket, r#"{"method":"LIST_SUBSCRIPTIONS","id":2}"#).await.matches(',').count(), 6);
 }
 
 #[tokio::test]
-async fn an_unknown_stream_is_refused_and_named() {
+async fn a_market_stream_on_another_address_stays_silent() {
     let served = Served::start().await;
-    for (stream, expected) in [("btcusdt@depth20", "btcusdt@depth20"), ("dogeusdt@trade", "Invalid symbol.")] {
-        let error = served.connect(&["btcusdt@trade", stream]).await.unwrap_err();
-        assert!(matches!(&error, ConnectError::Refused { status: 400, answer, .. } if answer.contains("\"code\":")), "{error}");
-        assert!(error.to_string().contains(expected), "{error}");
+    let mut market = served.open("/market/stream?streams=btcusdt@bookTicker/btcusdt@aggTrade").await;
+    let mut private = served.open("/private/stream").await;
+    assert_eq!(ask(&mut private, r#"{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":1}"#).await, r#"{"result":null,"id":1}"#);
+    served.floor.show(1, ticker(1)).await;
+    served.floor.show(1, trade(2)).await;
+    assert!(heard(&mut market).await.starts_with(r#"{"stream":"btcusdt@aggTrade""#));
+    assert!(ask(&mut private, r#"{"method":"LIST_SUBSCRIPTIONS","id":2}"#).await.starts_with(r#"{"result":["btcusdt@trade"]"#));
+}
+
+/// Joins `key` and nothing else, and keeps the way to the client.
+struct Accounts(Mutex<Vec<(Vec<String>, Outlet)>>);
+
+impl PrivateStreams for Accounts {
+    fn join(&self, name: &str, events: &[String], outlet: Outlet) -> Option<Box<dyn std::any::Any + Send>> {
+        (name == "key").then(|| {
+            self.0.lock().unwrap().push((events.to_vec(), outlet));
+            Box::new(()) as Box<dyn std::any::Any + Send>
+        })
     }
 }
 
 #[tokio::test]
-async fn exchange_info_tells_the_filters_and_each_product_its_own() {
-    let served = Served::start().await;
-    let (_, perpetuals) = served.get("/fapi/v1/exchangeInfo").await;
-    let symbols = perpetuals["symbols"].as_array().unwrap();
-    assert_eq!(symbols.len(), 1);
-    assert_eq!(symbols[0]["symbol"], "BTCUSDT");
-    let filter = |name: &str| symbols[0]["filters"].as_array().unwrap().iter().find(|filter| filter["filterType"] == name).unwrap();
-    assert_eq!(filter("PRICE_FILTER")["tickSize"], "0.1");
-    assert_eq!(filter("LOT_SIZE")["stepSize"], "0.001");
-    assert_eq!(filter("MIN_NOTIONAL")["notional"], "100");
-    let (_, spot) = served.get("/api/v3/exchangeInfo").await;
-    assert_eq!(spot["symbols"][0]["symbol"], "ETHUSDT");
-    assert_eq!(served.get("/fapi/v1/time").await.1["serverTime"], NOW.as_millis());
+async fn a_listen_key_joins_its_account_on_any_address() {
+    let accounts = Arc::new(Accounts(Mutex::default()));
+    let private = Arc::clone(&accounts) as Arc<dyn PrivateStreams>;
+    let config = MarketWireConfig { private: Some(private), ..MarketWireConfig::of(InstrumentKind::Perpetual) };
+    let wire = MarketWire::new(FakeFloor::new(InstrumentKind::Perpetual), config).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("ws://{}", listener.local_addr().unwrap());
+    tokio::spawn(axum::serve(listener, wire.router()).into_future());
+    for (path, subscribe, events, expected) in [
+        ("/ws/key", None, 0, r#"{"e":"X"}"#),
+        ("/stream?streams=btcusdt@trade/key", None, 0, r#"{"stream":"key","data":{"e":"X"}}"#),
+        ("/private/ws?listenKey=key&events=A/B", None, 2, r#"{"e":"X"}"#),
+        ("/private/stream", Some(r#"{"method":"SUBSCRIBE","params":["key","other"],"id":1}"#), 0, r#"{"stream":"key","data":{"e":"X"}}"#),
+    ] {
+        let (mut socket, _) = within(tokio_tungstenite::connect_async(format!("{base}{path}"))).await.unwrap();
+        if let Some(subscribe) = subscribe {
+            ask(&mut socket, subscribe).await;
+        }
+        let (wanted, outlet) = accounts.0.lock().unwrap().pop().unwrap_or_else(|| panic!("{path} joined nobody"));
+        assert_eq!(wanted.len(), events, "{path}");
+        assert!(outlet.send(r#"{"e":"X"}"#));
+        assert_eq!(heard(&mut socket).await, expected, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_talks_too_much_is_cut() {
+    let served = Served::of(InstrumentKind::Spot).await;
+    let mut socket = served.open("/ws").await;
+    for _ in 0..20 {
+        // The server may hang up while we talk.
+        let _ = within(socket.send(Message::text(r#"{"method":"LIST_SUBSCRIPTIONS","id":1}"#))).await;
+    }
+    let mut answers = 0;
+    while let Some(Ok(Message::Text(_))) = within(socket.next()).await {
+        answers += 1;
+    }
+    assert!(answers <= 5, "{answers}");
 }
 
 #[tokio::test]
@@ -320,8 +396,8 @@ async fn a_client_that_does_not_read_is_cut_and_nobody_else_waits() {
     const FRAMES: usize = 600;
     let levels: Vec<Level> = (0..4_000).map(|index| level(600_000 + index, 1_000_000_000)).collect();
     let served = Served::start().await;
-    let mut slow = served.connect(&["btcusdt@depth"]).await.unwrap();
-    let mut quick = served.connect(&["btcusdt@depth"]).await.unwrap();
+    let mut slow = served.connect(&["btcusdt@depth@0ms"]).await.unwrap();
+    let mut quick = served.connect(&["btcusdt@depth@0ms"]).await.unwrap();
     for id in 0..FRAMES as u64 {
         let diff = DepthUpdate { first_id: id, final_id: id, previous_id: Some(id), bids: levels.clone(), asks: vec![] };
         served.floor.show(1, MarketEvent::Depth(diff)).await;
@@ -339,6 +415,8 @@ async fn stopping_the_server_says_goodbye_and_ends() {
     let served = Served::start().await;
     let mut connection = served.connect(&["btcusdt@trade"]).await.unwrap();
     served.stop.cancel();
+    let farewell = next(&mut connection).await;
+    assert!(farewell.starts_with(r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":"#), "{farewell}");
     let (_, end) = drain(&mut connection).await;
     assert!(matches!(&end, ConnectionError::Closed { code: 1001, reason } if reason == "the exchange is stopping"), "{end}");
     within(served.server).await.unwrap().unwrap();
@@ -429,7 +507,7 @@ async fn a_book_is_kept_from_the_running_exchanges_wire_without_a_gap() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = tokio::spawn(serve(listener, Arc::new(floor), CancellationToken::new()));
-    let streams = ["btcusdt@depth@100ms", "btcusdt@bookTicker", "btcusdt@trade", "btcusdt@markPrice"].map(str::to_owned);
+    let streams = ["btcusdt@depth@0ms", "btcusdt@bookTicker", "btcusdt@trade", "btcusdt@markPrice"].map(str::to_owned);
     let mut connection = within(connect(&format!("ws://{address}"), &streams)).await.unwrap();
     let rest = MarketRest::new(&format!("http://{address}"), btc.kind).unwrap();
     let mut decoder = Decoder::new([&btc]).unwrap();

@@ -1,0 +1,28 @@
+//! Money that moves without a trade: the venue's ledger entries, booked once each by their ids (F16). Funding and insurance are
+//! part of a day's result; what is paid in or out is not.
+
+use super::super::money::Money;
+use super::super::order::{FundsKind, FundsMoved};
+use super::super::record::Record;
+use super::super::time::Timestamp;
+use super::{OrderManager, Out};
+
+impl OrderManager {
+    pub(super) fn book_funds(&mut self, now: Timestamp, listed: &[FundsMoved], out: &mut Out) {
+        let moved: Vec<FundsMoved> = listed.iter().filter(|entry| self.positions.move_funds(entry)).copied().collect();
+        if moved.is_empty() {
+            return;
+        }
+        let paid: Money = moved.iter().filter(|entry| entry.kind == FundsKind::Transfer).map(|entry| entry.amount).sum();
+        let mut rows = vec![Record::FundsMoved { account: self.account, moved }];
+        // Money paid in is no profit, and must not hide a day's loss; money taken out is no loss.
+        if let Some(day) = self.day.as_mut().filter(|_| self.met && !paid.is_zero()) {
+            day.equity += paid;
+            rows.push(Record::DayOpened { account: self.account, utc_day: day.utc_day, equity: day.equity });
+        }
+        out.persist(rows, vec![]);
+        if self.is_ready() {
+            self.tell_account(now, out);
+        }
+    }
+}

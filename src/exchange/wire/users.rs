@@ -1,0 +1,247 @@
+//! The user events of all accounts on their way to the sockets: one subscription at the engine, told to whoever listens to an
+//! account, with what the faults make of it. An ear that does not take an event is cut, and all are when the engine has cut us,
+//! since a stream with a hole must end.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::ids::AccountId;
+use crate::exchange::core::report::{UserEvent, UserReport};
+use crate::exchange::shell::ExchangeStopped;
+
+use super::faults::EventFate;
+use super::venue::Venue;
+
+/// Events that a socket may be behind by: all orders of a busy account cancelled at once, several times over.
+const BACKLOG_MAX: usize = 4_096;
+
+/// What a listener hears.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Heard {
+    Report(Arc<UserReport>),
+    /// A fault: bytes that are no event.
+    Corrupt,
+    /// A fault: an event of a kind that does not exist.
+    Unknown,
+}
+
+/// Somebody who listens to an account.
+pub trait Ear: Send + Sync {
+    /// Takes an event at once, without waiting; `false` when it cannot, and then hears no more.
+    fn hear(&self, heard: &Heard) -> bool;
+
+    /// Events were lost before they came here: the stream must end.
+    fn deafen(&self);
+}
+
+type Ears = HashMap<AccountId, Vec<(u64, Arc<dyn Ear>)>>;
+
+/// Who listens to whom.
+#[derive(Default)]
+pub struct UserHub {
+    ears: Arc<Mutex<Ears>>,
+    next: AtomicU64,
+}
+
+/// A place among the listeners; dropping it leaves.
+pub struct UserTicket {
+    id: u64,
+    account: AccountId,
+    ears: Arc<Mutex<Ears>>,
+}
+
+/// Held for one event, never across an await; a panic while it was held leaves whole entries only.
+fn lock(ears: &Mutex<Ears>) -> MutexGuard<'_, Ears> {
+    ears.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl UserHub {
+    /// Listens from now on.
+    #[must_use]
+    pub fn join(&self, account: AccountId, ear: Arc<dyn Ear>) -> UserTicket {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        lock(&self.ears).entry(account).or_default().push((id, ear));
+        UserTicket { id, account, ears: Arc::clone(&self.ears) }
+    }
+
+    fn tell(&self, account: AccountId, heard: &Heard) {
+        if let Some(ears) = lock(&self.ears).get_mut(&account) {
+            ears.retain(|(_, ear)| ear.hear(heard));
+        }
+    }
+
+    fn cut_all(&self) {
+        let all = std::mem::take(&mut *lock(&self.ears));
+        all.into_values().flatten().for_each(|(_, ear)| ear.deafen());
+    }
+
+    /// Carries events until the engine is gone.
+    pub(super) async fn run(venue: &Arc<Venue>) -> ExchangeStopped {
+        let hub = venue.users();
+        let mut held = Held::default();
+        loop {
+            let Ok(mut reports) = venue.exchange().subscribe_users(Vec::new()) else { return ExchangeStopped };
+            loop {
+                let due = held.next_due();
+                tokio::select! {
+                    report = reports.recv() => match report {
+                        Some(report) => hub.carry(venue, &mut held, report),
+                        None => break,
+                    },
+                    () = until(due) => held.take_due(|report| hub.tell(report.account, &Heard::Report(report))),
+                }
+            }
+            tracing::warn!("user streams fell behind the exchange: all their sockets are cut");
+            hub.cut_all();
+        }
+    }
+
+    /// One event, with what the faults do to it.
+    fn carry(&self, venue: &Venue, held: &mut Held, report: Arc<UserReport>) {
+        let account = report.account;
+        if venue.product().is_spot() && begins_to_fill(&report) {
+            venue.limits().give_back(venue.now(), account, 1);
+        }
+        let heard = Heard::Report(Arc::clone(&report));
+        match venue.faults().event(venue.true_now(), account) {
+            EventFate::Pass => self.tell(account, &heard),
+            EventFate::Drop => {}
+            EventFate::Duplicate => {
+                self.tell(account, &heard);
+                self.tell(account, &heard);
+            }
+            EventFate::Corrupt => self.tell(account, &Heard::Corrupt),
+            EventFate::Unknown => {
+                self.tell(account, &Heard::Unknown);
+                self.tell(account, &heard);
+            }
+            EventFate::Delay(delay) => return held.push(report, Instant::now() + delay),
+            EventFate::Swap => {
+                held.swapped.push(report);
+                return;
+            }
+        }
+        // What was to come after this one comes now.
+        for late in std::mem::take(&mut held.swapped) {
+            self.tell(late.account, &Heard::Report(late));
+        }
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Spot counts orders that nobody has traded with yet.
+fn begins_to_fill(report: &UserReport) -> bool {
+    match &report.event {
+        UserEvent::Order { order, trade: Some(trade), .. } => order.order.filled == trade.fill.quantity,
+        _ => false,
+    }
+}
+
+/// Events that faults hold back.
+#[derive(Debug, Default)]
+struct Held {
+    /// The earliest first.
+    delayed: VecDeque<(Instant, Arc<UserReport>)>,
+    swapped: Vec<Arc<UserReport>>,
+}
+
+impl Held {
+    fn push(&mut self, report: Arc<UserReport>, due: Instant) {
+        let at = self.delayed.partition_point(|(other, _)| *other <= due);
+        self.delayed.insert(at, (due, report));
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        self.delayed.front().map(|(due, _)| *due)
+    }
+
+    fn take_due(&mut self, mut take: impl FnMut(Arc<UserReport>)) {
+        let now = Instant::now();
+        while let Some((_, report)) = self.delayed.pop_front_if(|(due, _)| *due <= now) {
+            take(report);
+        }
+    }
+}
+
+impl UserTicket {
+    #[must_use]
+    pub const fn account(&self) -> AccountId {
+        self.account
+    }
+}
+
+impl Drop for UserTicket {
+    fn drop(&mut self) {
+        if let Some(ears) = lock(&self.ears).get_mut(&self.account) {
+            ears.retain(|(id, _)| *id != self.id);
+        }
+    }
+}
+
+/// A bounded queue for one socket that listens to any number of accounts.
+pub struct UserQueue {
+    sender: mpsc::Sender<(u32, Heard)>,
+    receiver: mpsc::Receiver<(u32, Heard)>,
+    cut: CancellationToken,
+}
+
+struct QueueEar {
+    tag: u32,
+    sender: mpsc::Sender<(u32, Heard)>,
+    cut: CancellationToken,
+}
+
+impl Ear for QueueEar {
+    fn hear(&self, heard: &Heard) -> bool {
+        let taken = self.sender.try_send((self.tag, heard.clone())).is_ok();
+        if !taken {
+            self.cut.cancel();
+        }
+        taken
+    }
+
+    fn deafen(&self) {
+        self.cut.cancel();
+    }
+}
+
+impl Default for UserQueue {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::channel(BACKLOG_MAX);
+        Self { sender, receiver, cut: CancellationToken::new() }
+    }
+}
+
+impl UserQueue {
+    /// Events of this account come with `tag` from now on.
+    #[must_use]
+    pub fn listen(&self, hub: &UserHub, account: AccountId, tag: u32) -> UserTicket {
+        let ear = QueueEar { tag, sender: self.sender.clone(), cut: self.cut.clone() };
+        hub.join(account, Arc::new(ear))
+    }
+
+    /// The next event; `None` when some were lost. Can be dropped and called again without losing any.
+    pub async fn next(&mut self) -> Option<(u32, Heard)> {
+        tokio::select! {
+            biased;
+            () = self.cut.cancelled() => None,
+            heard = self.receiver.recv() => heard,
+        }
+    }
+
+    /// One that is there already.
+    pub fn try_next(&mut self) -> Option<(u32, Heard)> {
+        self.receiver.try_recv().ok()
+    }
+}
