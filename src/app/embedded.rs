@@ -5,13 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 
-use rust_decimal::Decimal;
-
 use crate::cli::Failure;
-use crate::domain::ids::{AccountId, Symbol};
+use crate::domain::ids::AccountId;
 use crate::domain::instrument::{Instrument, InstrumentKind};
-use crate::domain::money::{Price, Quantity};
-use crate::exchange::instruments;
 use crate::exchange::shell::{self as exchange, OpenMarket};
 use crate::exchange::sources::MarketSource;
 use crate::exchange::sources::replay::ReplayMarket;
@@ -19,15 +15,6 @@ use crate::exchange::sources::synthetic::{Synthetic, SyntheticConfig, SyntheticS
 use crate::exchange::{AccountSetup, ExchangeConfig, RunningExchange, ShellConfig};
 use crate::messages::Clock;
 use crate::settings::{AccountSpec, MarketSource as Source, Settings, SymbolSpec};
-
-/// Where a symbol that nobody described opens: any price does, this one has room for both sides of the tick.
-const OPENS_AT: i64 = 100;
-/// A calm large coin's second-to-second deviation, in millionths.
-const VOLATILITY: u32 = 150;
-/// What stands at the best price and what a small trade is worth, in quote currency.
-const TOUCH_VALUE: i64 = 100_000;
-const TRADE_VALUE: i64 = 500;
-const TRADES_PER_SECOND: u32 = 14;
 
 /// The running exchange with what the daemon must know of it.
 pub struct EmbeddedExchange {
@@ -90,10 +77,9 @@ fn market(settings: &Settings, now: crate::domain::time::Timestamp) -> Result<(O
     }
 }
 
-/// One generated symbol: the standard one of that name, else one made from its instrument, with the settings' deviations.
+/// One generated symbol, with the settings' deviations.
 fn synthetic(spec: &SymbolSpec) -> SyntheticSymbol {
-    let standard = SyntheticConfig::standard(0).symbols.into_iter().find(|one| one.instrument.symbol == spec.name);
-    let mut symbol = standard.unwrap_or_else(|| unknown(spec.name));
+    let mut symbol = SyntheticSymbol::named(InstrumentKind::Perpetual, spec.name);
     symbol.instrument = spec.instrument.apply(symbol.instrument);
     let wish = &spec.synthetic;
     symbol.opens_at = wish.opens_at.unwrap_or(symbol.opens_at);
@@ -102,19 +88,4 @@ fn synthetic(spec: &SymbolSpec) -> SyntheticSymbol {
     symbol.trade = wish.trade.unwrap_or(symbol.trade);
     symbol.trades_per_second = wish.trades_per_second.unwrap_or(symbol.trades_per_second);
     symbol
-}
-
-fn unknown(name: Symbol) -> SyntheticSymbol {
-    let kind = InstrumentKind::Perpetual;
-    let instrument = instruments::bundled(kind, name).unwrap_or_else(|| instruments::inferred(kind, name, 2, 2));
-    let opens_at = Price(Decimal::from(OPENS_AT));
-    let worth = |value: i64| Quantity(Decimal::from(value) / Decimal::from(OPENS_AT));
-    SyntheticSymbol {
-        touch: instrument.quantity_down(worth(TOUCH_VALUE)),
-        trade: instrument.quantity_down(worth(TRADE_VALUE)),
-        instrument,
-        opens_at,
-        volatility_millionths: VOLATILITY,
-        trades_per_second: TRADES_PER_SECOND,
-    }
 }

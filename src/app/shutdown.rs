@@ -111,7 +111,7 @@ pub async fn cancel_at_venue(venue: &dyn Venue, account: AccountId, deadline: In
     }
 }
 
-/// How many orders the venue shows after they were to be cancelled.
+/// How many orders the venue shows after they were to be cancelled, or may show yet.
 async fn cancel_and_look(venue: &dyn Venue, account: AccountId) -> Result<usize, String> {
     let ask = |command| {
         let answer = venue.ask(account, command);
@@ -120,7 +120,7 @@ async fn cancel_and_look(venue: &dyn Venue, account: AccountId) -> Result<usize,
     ask(VenueCommand::CancelAll { symbol: None }).await?;
     let events = ask(VenueCommand::Snapshot { trades: TradesWanted::new() }).await?;
     let open = events.iter().find_map(|event| match event {
-        VenueEvent::SnapshotIs(snapshot) => Some(snapshot.open_orders.len()),
+        VenueEvent::SnapshotIs(snapshot) => Some(snapshot.open_orders.len() + snapshot.on_their_way),
         _ => None,
     });
     open.ok_or_else(|| "the venue gave no snapshot".to_owned())

@@ -12,6 +12,7 @@ mod client;
 mod data;
 pub mod data_features;
 pub mod data_inspect;
+mod exchange;
 mod failure;
 mod flatten;
 mod halt;
@@ -66,6 +67,7 @@ enum Command {
     Backtest(backtest::Arguments),
     Audit(audit::Arguments),
     Data(data::Arguments),
+    Exchange(exchange::Arguments),
 }
 
 impl Command {
@@ -108,6 +110,7 @@ fn execute(command: Command, parts: &Parts<'_>) -> Result<(), Failure> {
         Command::Backtest(arguments) => backtest::execute(arguments, parts),
         Command::Audit(arguments) => audit::execute(arguments),
         Command::Data(arguments) => data::execute(arguments),
+        Command::Exchange(arguments) => exchange::execute(&arguments),
     }
 }
 

@@ -379,6 +379,11 @@ impl KillSwitch {
             sweep.last_why = format!("the venue still shows {} open orders", snapshot.open_orders.len());
             return;
         }
+        if snapshot.on_their_way > 0 {
+            // They left before the gate closed. Until the venue's word or the end of their time, they may stand any moment.
+            sweep.last_why = format!("{} orders that left before have no answer yet and may still arrive", snapshot.on_their_way);
+            return;
+        }
         let held: Vec<_> = snapshot.positions.iter().filter(|position| !position.to_close().is_zero()).collect();
         if sweep.flatten && sweep.flattened && !held.is_empty() {
             // Asked to be closed and not closed: the next try asks again. A kill whose orders failed is not done.

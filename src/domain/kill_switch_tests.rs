@@ -97,6 +97,22 @@ fn the_gate_closes_before_anything_else_and_waits_for_no_disk() {
 }
 
 #[test]
+fn an_order_that_left_before_the_halt_and_may_still_arrive_is_waited_for() {
+    let mut switch = switch(OnKill::Cancel);
+    step(&mut switch, 0, order(Verb::Halt, Scope::Account(account("a"))));
+    let showing = |on_their_way| {
+        let Input::Shows { account, round, snapshot } = shows("a", 0, "0") else { unreachable!() };
+        Input::Shows { account, round, snapshot: VenueSnapshot { on_their_way, ..snapshot } }
+    };
+    step(&mut switch, 10, showing(1));
+    assert!(!switch.is_confirmed(account("a")), "the venue shows none, and one may stand any moment");
+    let again = step(&mut switch, 300, Input::Tick);
+    assert!(matches!(&again[0], Step::Do(Effect::Send { command: VenueCommand::CancelAll { .. }, .. })), "which is cancelled when it does");
+    step(&mut switch, 310, showing(0));
+    assert!(switch.is_confirmed(account("a")));
+}
+
+#[test]
 fn an_account_is_confirmed_only_by_a_venue_that_shows_no_open_order() {
     let mut switch = switch(OnKill::Cancel);
     step(&mut switch, 0, order(Verb::Halt, Scope::Account(account("a"))));

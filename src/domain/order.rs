@@ -412,6 +412,10 @@ pub struct VenueSnapshot {
     /// The venue's latest ledger entries, as far back as it likes: they are told apart by their ids. `wallet` has them all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub funds: Vec<FundsMoved>,
+    /// Orders that left, have no answer, and may still arrive: what is shown is not the last word. Always 0 where an order arrives
+    /// as it leaves.
+    #[serde(default)]
+    pub on_their_way: usize,
 }
 
 /// What a venue answers or tells. Every one names the order that it is about; none is an answer to a caller's stack.

@@ -6,6 +6,7 @@ pub mod instruments;
 pub mod record;
 pub mod shell;
 pub mod sources;
+pub mod standalone;
 pub mod stream;
 pub mod wire;
 

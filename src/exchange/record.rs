@@ -15,7 +15,7 @@ use super::core::margin::IncomeRow;
 use super::core::report::TradeView;
 use super::state::{AccountRow, Changes, ClosedRow, Counters, MarketRow, OrderRow, SavedState};
 use crate::domain::ids::AccountId;
-use crate::domain::order::{Fill, TradesWanted};
+use crate::domain::order::TradesWanted;
 
 /// Trades of an account that stay in the file: some 30 MB, a month at two trades a minute; a reconciliation asks for hours.
 const TRADES_KEPT: u32 = 100_000;
@@ -243,21 +243,21 @@ impl ExchangeRecord {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn trades_before(&self, account: AccountId, before: u64, wanted: &TradesWanted) -> Result<Vec<Fill>, RecordError> {
-        let mut fills: Vec<Fill> = Vec::new();
+    pub fn trades_before(&self, account: AccountId, before: u64, wanted: &TradesWanted) -> Result<Vec<TradeView>, RecordError> {
+        let mut trades: Vec<TradeView> = Vec::new();
         let mut statement = self.connection.prepare_cached(TRADES_BEFORE)?;
         let mut rows = statement.query(params![account.as_str(), i64::try_from(before).unwrap_or(i64::MAX)])?;
         while let Some(row) = rows.next()? {
-            let fill: Fill = decode("trade", row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?;
-            if !wanted.values().any(|from| from.reaches(&fill)) {
+            let trade: TradeView = decode("trade", row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?;
+            if !wanted.values().any(|from| from.reaches(&trade.fill)) {
                 break;
             }
-            if fill.is_wanted(wanted) {
-                fills.push(fill);
+            if trade.fill.is_wanted(wanted) {
+                trades.push(trade);
             }
         }
-        fills.reverse();
-        Ok(fills)
+        trades.reverse();
+        Ok(trades)
     }
 }
 
@@ -290,7 +290,7 @@ mod tests {
     use super::*;
     use crate::domain::ids::{ClientOrderId, Symbol};
     use crate::domain::money::{Money, Price, Quantity};
-    use crate::domain::order::{OrderKind, OrderStatus, PositionSide, Side, VenueOrder};
+    use crate::domain::order::{Fill, OrderKind, OrderStatus, PositionSide, Side, VenueOrder};
     use crate::domain::time::Timestamp;
 
     const NAMES: [&str; 2] = ["a", "b"];

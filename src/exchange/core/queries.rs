@@ -40,6 +40,7 @@ impl Exchange {
             beside_holdings: false,
             trades: wanted_of(holder, trades),
             funds: Vec::new(),
+            on_their_way: 0,
         }
     }
 

@@ -50,9 +50,50 @@ pub struct Extras {
     pub strategy_id: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strategy_type: Option<i64>,
+    /// USD-M's `priceMatch`: where the order's price came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_match: Option<PriceMatch>,
     /// The algo order whose trigger made this order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub algo: Option<AlgoName>,
+}
+
+/// A price taken from the book: so many levels deep, on the other side or on the order's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumString, strum::IntoStaticStr)]
+pub enum PriceMatch {
+    #[strum(serialize = "OPPONENT")]
+    Opponent,
+    #[strum(serialize = "OPPONENT_5")]
+    Opponent5,
+    #[strum(serialize = "OPPONENT_10")]
+    Opponent10,
+    #[strum(serialize = "OPPONENT_20")]
+    Opponent20,
+    #[strum(serialize = "QUEUE")]
+    Queue,
+    #[strum(serialize = "QUEUE_5")]
+    Queue5,
+    #[strum(serialize = "QUEUE_10")]
+    Queue10,
+    #[strum(serialize = "QUEUE_20")]
+    Queue20,
+}
+
+impl PriceMatch {
+    /// Whether it is a price of the other side, and which level's, the best being the first.
+    #[must_use]
+    pub const fn level(self) -> (bool, usize) {
+        match self {
+            Self::Opponent => (true, 1),
+            Self::Opponent5 => (true, 5),
+            Self::Opponent10 => (true, 10),
+            Self::Opponent20 => (true, 20),
+            Self::Queue => (false, 1),
+            Self::Queue5 => (false, 5),
+            Self::Queue10 => (false, 10),
+            Self::Queue20 => (false, 20),
+        }
+    }
 }
 
 /// A stop that follows the price.

@@ -320,9 +320,10 @@ impl Shell {
             let VenueEvent::SnapshotIs(snapshot) = &mut output.event else { continue };
             let before = snapshot.trades.first().map_or(u64::MAX, |fill| fill.trade_id);
             match record.trades_before(output.account, before, trades) {
-                Ok(mut older) => {
-                    older.append(&mut snapshot.trades);
-                    snapshot.trades = older;
+                Ok(older) => {
+                    let mut fills: Vec<_> = older.into_iter().map(|trade| trade.fill).collect();
+                    fills.append(&mut snapshot.trades);
+                    snapshot.trades = fills;
                 }
                 Err(error) => {
                     output.event = VenueEvent::CommandFailed { command: "snapshot".to_owned(), why: error.to_string() };

@@ -53,6 +53,7 @@ impl MarketFloor for ExchangeFloor {
                 symbol: premium.symbol,
                 rate: premium.funding_rate,
                 next: premium.next_funding,
+                mark: Some(premium.mark),
                 index: Some(premium.index),
             };
             known.map(funding).collect()

@@ -98,7 +98,9 @@ pub enum KeyError {
     Format { name: String, found: String },
     #[error("the API key of {0} is another's already; give each its own")]
     Taken(String),
-    #[error("the PEM of {0} expected an Ed25519 public key (BEGIN PUBLIC KEY), found something else; RSA keys are not taken")]
+    #[error(
+        "the secret of {0} expected an Ed25519 public key (PEM with BEGIN PUBLIC KEY, or ed25519: and its 32 bytes in base64), found something else; RSA keys are not taken"
+    )]
     Pem(String),
 }
 
@@ -164,6 +166,11 @@ fn letters(source: &mut blake3::OutputReader) -> String {
 }
 
 fn credential(name: &str, secret: &str) -> Result<Credential, KeyError> {
+    if let Some(bytes) = secret.strip_prefix("ed25519:") {
+        let bytes = STANDARD.decode(bytes).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        let key = bytes.and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok());
+        return key.map(Credential::Ed25519).ok_or_else(|| KeyError::Pem(name.to_owned()));
+    }
     if secret.contains("-----BEGIN") {
         let wrong = || KeyError::Pem(name.to_owned());
         return ed25519(secret).map(Credential::Ed25519).ok_or_else(wrong);
@@ -250,6 +257,8 @@ mod tests {
         assert!(matches!(Key::parse(&format!("alpha:abc:{PEM}")).unwrap().credential, Credential::Ed25519(_)));
         let one_line = PEM.replace('\n', "\\n");
         assert!(matches!(Key::parse(&format!("alpha:abc:{one_line}")).unwrap().credential, Credential::Ed25519(_)));
+        let bytes = "alpha:abc:ed25519:Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
+        assert!(matches!(Key::parse(bytes).unwrap().credential, Credential::Ed25519(_)));
         assert_eq!(Key::parse("alpha:abc").unwrap_err(), KeyError::Parts(2));
         assert!(matches!(Key::parse("alpha:a b:c"), Err(KeyError::Format { .. })));
         assert!(matches!(Key::parse("alpha:k:-----BEGIN RSA PUBLIC KEY-----"), Err(KeyError::Pem(_))));

@@ -58,7 +58,7 @@ pub async fn enter(State(door): State<Door>, ConnectInfo(peer): ConnectInfo<Peer
     if door.faults && path == "/faults" {
         return faults_http::answer(&door.venue, &peer, request).await;
     }
-    if path == ws_api::path(door.venue.product()) {
+    if path == door.venue.product().ws_api_path() {
         return open_ws_api(door, peer, request).await;
     }
     let verb = verb(request.method());

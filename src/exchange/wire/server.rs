@@ -9,11 +9,13 @@ use axum::Router;
 use axum::extract::{OriginalUri, Request};
 use axum::response::{IntoResponse as _, Response};
 use tokio::net::TcpListener;
+use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use crate::exchange::shell::ExchangeStopped;
+use crate::exchange::stream::{MarketWire, StreamFault};
 
-use super::faults::FaultDesk;
+use super::faults::{FaultDesk, Kind, Sockets};
 use super::http::{self, Door};
 use super::listener::{BoundedListener, Peer};
 use super::problem::Problem;
@@ -23,6 +25,9 @@ use super::ws_api::{EncodeEvent, Sessions};
 
 /// Requests and sockets under way when the server is told to stop have this long to end.
 const DRAIN: Duration = Duration::from_secs(2);
+
+/// A market stream that is to be dead without a word for how long.
+const ZOMBIE_DEFAULT: Duration = Duration::from_secs(60);
 
 /// Why serving ended before it was told to.
 #[derive(Debug, thiserror::Error)]
@@ -36,8 +41,8 @@ pub enum ServeError {
 /// What a product's server is made of.
 pub struct WireServer {
     pub venue: Arc<Venue>,
-    /// What is no row of the table: market and user streams.
-    pub inner: Router,
+    /// Market streams, and the answers to the table's rows of public data.
+    pub market: MarketWire,
     pub encode: EncodeEvent,
     /// Whether `/faults` is there.
     pub faults: bool,
@@ -53,8 +58,13 @@ impl WireServer {
         let _sockets_end_with_us = stopping.clone().drop_guard();
         let sessions = Sessions::new(self.encode);
         let venue = Arc::clone(&self.venue);
-        let door =
-            Door { venue: self.venue, inner: self.inner, sessions: sessions.clone(), faults: self.faults, stopping: stopping.clone() };
+        let door = Door {
+            venue: self.venue,
+            inner: self.market.router().fallback(unknown_path),
+            sessions: sessions.clone(),
+            faults: self.faults,
+            stopping: stopping.clone(),
+        };
         let app = Router::new().fallback(http::enter).with_state(door);
         let app = app.into_make_service_with_connect_info::<Peer>();
         let graceful = axum::serve(BoundedListener::new(listener), app).with_graceful_shutdown(stopping.clone().cancelled_owned());
@@ -64,11 +74,15 @@ impl WireServer {
             served = &mut graceful => return served.map_err(ServeError::Listener),
             stopped = UserHub::run(&venue) => Err(ServeError::Stopped(stopped)),
             () = FaultDesk::run(&venue) => Err(ServeError::Stopped(ExchangeStopped)),
+            _ = self.market.publish() => Err(ServeError::Stopped(ExchangeStopped)),
+            () = spoil(&venue, &self.market) => Err(ServeError::Stopped(ExchangeStopped)),
         };
         stopping.cancel();
+        self.market.end();
         let all_gone = async {
             let _ = graceful.await;
             sessions.gone().await;
+            self.market.drained().await;
         };
         // What hangs on after that is cut off by dropping it.
         let _ = tokio::time::timeout(DRAIN, all_gone).await;
@@ -76,8 +90,36 @@ impl WireServer {
     }
 }
 
+/// Carries faults to the market's sockets, for ever.
+async fn spoil(venue: &Venue, market: &MarketWire) {
+    let mut actions = venue.faults().actions();
+    loop {
+        let action = match actions.recv().await {
+            Ok(action) => action,
+            Err(RecvError::Lagged(_)) => continue,
+            Err(RecvError::Closed) => return std::future::pending().await,
+        };
+        // USD-M's user streams come on the market's sockets.
+        let theirs =
+            |sockets| sockets == Sockets::All || sockets == Sockets::Market || (sockets == Sockets::User && !venue.product().is_spot());
+        match action.kind {
+            Kind::Zombie { sockets: Sockets::All | Sockets::Market } => {
+                let length = action.duration_ms.map_or(ZOMBIE_DEFAULT, Duration::from_millis);
+                market.inject(StreamFault::Silence(length));
+            }
+            Kind::Cut { sockets } if theirs(sockets) => market.inject(StreamFault::Cut),
+            Kind::Shutdown => {
+                market.inject(StreamFault::AnnounceShutdown);
+                market.inject(StreamFault::Cut);
+            }
+            Kind::DropDiffs { diffs } => market.inject(StreamFault::DropDiffs(diffs)),
+            _ => {}
+        }
+    }
+}
+
 /// The last page: a path that nobody has.
-pub async fn unknown_path(OriginalUri(uri): OriginalUri, request: Request) -> Response {
+async fn unknown_path(OriginalUri(uri): OriginalUri, request: Request) -> Response {
     let problem = Problem::unknown_path(uri.path(), request.method().as_str());
     (axum::http::StatusCode::NOT_FOUND, [(axum::http::header::CONTENT_TYPE, "application/json;charset=UTF-8")], problem.body())
         .into_response()

@@ -53,6 +53,15 @@ impl Product {
         if self.is_spot() && path.starts_with("/api/") { Manners::Strict } else { Manners::Lenient }
     }
 
+    /// The path of its WebSocket API.
+    #[must_use]
+    pub const fn ws_api_path(self) -> &'static str {
+        match self.kind {
+            InstrumentKind::Spot => "/ws-api/v3",
+            InstrumentKind::Perpetual => "/ws-fapi/v1",
+        }
+    }
+
     #[must_use]
     pub const fn limits(self) -> LimitRules {
         match self.kind {

@@ -52,15 +52,6 @@ const ZOMBIE_LOOK: Duration = Duration::from_millis(50);
 /// How user events are written: the JSON of each inner event.
 pub type EncodeEvent = fn(&UserReport, bool) -> Vec<String>;
 
-/// The address of the WebSocket API.
-#[must_use]
-pub const fn path(product: Product) -> &'static str {
-    match product.kind {
-        crate::domain::instrument::InstrumentKind::Spot => "/ws-api/v3",
-        crate::domain::instrument::InstrumentKind::Perpetual => "/ws-fapi/v1",
-    }
-}
-
 /// All sockets of a product.
 #[derive(Clone)]
 pub struct Sessions {

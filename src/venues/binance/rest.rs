@@ -23,6 +23,8 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// 5,000 levels a side are 400 KB, 1,500 klines 250 KB.
 const BODY_BYTES_MAX: usize = 4 << 20;
+/// USD-M refuses to give more at once, spot gives fewer.
+const KLINES_MAX: usize = 1_500;
 /// What of a wrong answer is shown: enough to recognise it, little enough for a log line.
 const EXCERPT_MAX: usize = 200;
 
@@ -89,21 +91,32 @@ impl MarketRest {
         }
     }
 
-    /// The newest candles, oldest first. Binance's last one may still be open: its `close_time` is then to come.
+    /// The newest closed candles, oldest first. The venue's last one is open as a rule; what has closed is told by the date of its
+    /// answer, which is of whole seconds as the ends of candles are.
     ///
     /// # Errors
     /// When the interval has no name, the venue refuses, cannot be reached, or answers what are no such klines.
     pub async fn klines(&self, symbol: Symbol, interval: Duration, limit: usize) -> Result<Vec<Candle>, RestError> {
         let name = interval_name(interval).ok_or(RestError::Interval { found: interval })?;
-        let url = format!("{}/{}/klines?symbol={symbol}&interval={name}&limit={limit}", self.base, self.path);
-        let body = self.get(&url).await?;
-        read_klines(&body, interval).map_err(|found| RestError::Malformed { url, expected: KLINES, found })
+        // One more for the open one.
+        let url = format!("{}/{}/klines?symbol={symbol}&interval={name}&limit={}", self.base, self.path, (limit + 1).min(KLINES_MAX));
+        let (body, date) = self.get_dated(&url).await?;
+        let mut candles = read_klines(&body, interval).map_err(|found| RestError::Malformed { url, expected: KLINES, found })?;
+        candles.retain(|candle| date.is_none_or(|date| candle.close_time < date));
+        candles.drain(..candles.len().saturating_sub(limit));
+        Ok(candles)
     }
 
     async fn get(&self, url: &str) -> Result<Vec<u8>, RestError> {
+        Ok(self.get_dated(url).await?.0)
+    }
+
+    /// An answer, and when the venue gave it by its own clock.
+    async fn get_dated(&self, url: &str) -> Result<(Vec<u8>, Option<Timestamp>), RestError> {
         let unreachable = |source: reqwest::Error| RestError::Unreachable { url: url.to_owned(), source: source.without_url() };
         let mut response = self.http.get(url).send().await.map_err(unreachable)?;
         let status = response.status().as_u16();
+        let date = response.headers().get(reqwest::header::DATE).and_then(|date| date_of(date.to_str().ok()?));
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if body.len() + chunk.len() > BODY_BYTES_MAX {
@@ -111,8 +124,14 @@ impl MarketRest {
             }
             body.extend_from_slice(&chunk);
         }
-        if status == 200 { Ok(body) } else { Err(refusal(url, status, &body)) }
+        if status == 200 { Ok((body, date)) } else { Err(refusal(url, status, &body)) }
     }
+}
+
+/// `Fri, 20 Nov 2026 10:17:47 GMT`
+fn date_of(text: &str) -> Option<Timestamp> {
+    let date = jiff::fmt::rfc2822::parse(text).ok()?;
+    Some(Timestamp::from_millis(date.timestamp().as_millisecond()))
 }
 
 /// Binance's refusal.
@@ -211,6 +230,12 @@ mod tests {
         assert_eq!(candles[0].quote_volume.to_string(), "2434.19055334");
         assert_eq!(candles[0].trades, 308);
         assert_eq!(read(&[]).unwrap(), Vec::new());
+    }
+
+    #[test]
+    fn the_date_of_an_answer_is_read() {
+        assert_eq!(date_of("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Timestamp::from_millis(784_111_777_000)));
+        assert_eq!(date_of("yesterday"), None);
     }
 
     #[test]

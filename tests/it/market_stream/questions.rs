@@ -10,7 +10,7 @@ async fn books_and_candles_come_back_as_they_were() {
     assert_eq!(within(rest.depth(&instrument(), 1_000)).await.unwrap(), served.floor.book);
     for interval in [MINUTE, Duration::from_secs(5)] {
         let candles = within(rest.klines(btc(), interval, 3)).await.unwrap();
-        // The newest is the one that is open.
+        // The newest is the one that is open at the floor; by the date of the answer it has closed long ago.
         assert_eq!(candles[..2], [candle(interval, 1), candle(interval, 0)]);
         assert_eq!(candles[2].open_time, candle(interval, 0).open_time + interval);
     }

@@ -3,6 +3,7 @@
 //! touches and trades agree with each other, and diffs chain by USD-M's rule (`pu` is the diff before).
 
 mod history;
+mod named;
 mod process;
 mod symbol;
 #[cfg(test)]
@@ -13,7 +14,6 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use rust_decimal::Decimal;
 
 use crate::domain::ids::Symbol;
 use crate::domain::instrument::{Instrument, InstrumentKind, Ticks};
@@ -22,7 +22,6 @@ use crate::domain::money::{Price, Quantity};
 use crate::domain::time::Timestamp;
 
 use super::MarketSource;
-use crate::exchange::instruments;
 use process::Dice;
 use symbol::SyntheticMarket;
 
@@ -56,46 +55,10 @@ impl SyntheticConfig {
     /// BTCUSDT, ETHUSDT and SOLUSDT perpetuals.
     #[must_use]
     pub fn standard(seed: u64) -> Self {
-        Self { seed, symbols: vec![btc(), eth(), sol()] }
-    }
-}
-
-/// Invariant: called with the three names below, which the bundled table has.
-fn perpetual(symbol: &str) -> Instrument {
-    let symbol = Symbol::new(symbol).expect("a bundled symbol is a valid name");
-    instruments::bundled(InstrumentKind::Perpetual, symbol).expect("the table of instruments has the synthetic market's symbols")
-}
-
-fn btc() -> SyntheticSymbol {
-    SyntheticSymbol {
-        instrument: perpetual("BTCUSDT"),
-        opens_at: Price(Decimal::new(61_800, 0)),
-        volatility_millionths: 100,
-        touch: Quantity(Decimal::new(45, 1)),
-        trade: Quantity(Decimal::new(12, 3)),
-        trades_per_second: 18,
-    }
-}
-
-fn eth() -> SyntheticSymbol {
-    SyntheticSymbol {
-        instrument: perpetual("ETHUSDT"),
-        opens_at: Price(Decimal::new(2_640, 0)),
-        volatility_millionths: 130,
-        touch: Quantity(Decimal::new(60, 0)),
-        trade: Quantity(Decimal::new(2, 1)),
-        trades_per_second: 16,
-    }
-}
-
-fn sol() -> SyntheticSymbol {
-    SyntheticSymbol {
-        instrument: perpetual("SOLUSDT"),
-        opens_at: Price(Decimal::new(154, 0)),
-        volatility_millionths: 180,
-        touch: Quantity(Decimal::new(400, 0)),
-        trade: Quantity(Decimal::new(25, 1)),
-        trades_per_second: 14,
+        // Invariant: three valid names.
+        let symbol = |name| Symbol::new(name).expect("invariant: a bundled symbol is a valid name");
+        let symbols = ["BTCUSDT", "ETHUSDT", "SOLUSDT"];
+        Self { seed, symbols: symbols.map(|name| SyntheticSymbol::named(InstrumentKind::Perpetual, symbol(name))).to_vec() }
     }
 }
 

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::domain::book::Book;
-use crate::domain::instrument::{Instrument, Lots, Ticks};
+use crate::domain::instrument::{Instrument, InstrumentKind, Lots, Ticks};
 use crate::domain::market_data::{BookTicker, Candle, DepthSnapshot, DepthUpdate, Level, MarketEvent, MarketFrame, TradePrint};
 use crate::domain::money::Price;
 use crate::domain::order::Side;
@@ -140,7 +140,9 @@ impl SyntheticMarket {
         if self.steps.is_multiple_of(STEPS_PER_DIFF) {
             self.show_diff(at, out);
         }
+        // Spot has no mark.
         if self.steps.is_multiple_of(STEPS_PER_MARK)
+            && self.instrument.kind == InstrumentKind::Perpetual
             && let Some((bid, ask)) = self.book.top()
         {
             let sum = self.instrument.price(bid.price).0 + self.instrument.price(ask.price).0;

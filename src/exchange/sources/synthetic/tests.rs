@@ -1,3 +1,5 @@
+use rust_decimal::Decimal;
+
 use super::*;
 use crate::domain::book::Book;
 use crate::domain::market_data::MarketEvent;

@@ -74,6 +74,8 @@ pub(super) struct Board {
     pub(super) bars: Bars,
     pub(super) ticker: Option<BookTicker>,
     pub(super) premium: Option<Premium>,
+    /// The market itself shows marks.
+    pub(super) shows_marks: bool,
     /// Counts what statistics are made of: trades and touches.
     pub(super) version: u64,
     traded_at: i64,
@@ -94,6 +96,7 @@ impl Board {
             bars: Bars::default(),
             ticker: None,
             premium: None,
+            shows_marks: false,
             version: 0,
             traded_at: 0,
             depth_at: 0,

@@ -52,6 +52,8 @@ pub struct Funding {
     pub symbol: Symbol,
     pub rate: Ratio,
     pub next: Timestamp,
+    /// The exchange's own mark, for markets that show none.
+    pub mark: Option<Price>,
     /// The index price, where it is another than the mark.
     pub index: Option<Price>,
 }
@@ -142,6 +144,7 @@ impl Tape {
         let Some(index) = self.index.get(&frame.symbol).copied() else { return };
         if let MarketEvent::Mark(mark) = &frame.event {
             let premium = self.premium_of(frame.symbol, *mark);
+            self.boards[index].shows_marks = true;
             return self.boards[index].mark(premium);
         }
         let board = &mut self.boards[index];
@@ -175,8 +178,9 @@ impl Tape {
     /// What the exchange says of funding.
     pub fn fund(&mut self, funding: Funding) {
         self.fundings.insert(funding.symbol, funding);
-        if let Some(premium) = self.premium(funding.symbol) {
-            let premium = self.premium_of(funding.symbol, premium.mark);
+        let shown = self.board(funding.symbol).filter(|board| board.shows_marks).and_then(|board| board.premium);
+        if let Some(mark) = shown.map(|premium| premium.mark).or(funding.mark) {
+            let premium = self.premium_of(funding.symbol, mark);
             if let Some(board) = self.board_mut(funding.symbol).filter(|board| board.premium != Some(premium)) {
                 board.mark(premium);
             }

@@ -237,7 +237,7 @@ fn marks_and_liquidations_are_told() {
     let names = ["btcusdt@markPrice@1s", "!markPrice@arr@1s", "btcusdt@forceOrder", "!forceOrder@arr"];
     let [mark, marks, force, forces] = names.map(|name| world.listen(name));
     let rate = "0.0001".parse().unwrap();
-    world.tape.fund(Funding { symbol: symbol(), rate, next: Timestamp::from_millis(START + HOUR_MS), index: None });
+    world.tape.fund(Funding { symbol: symbol(), rate, next: Timestamp::from_millis(START + HOUR_MS), mark: None, index: None });
     world.show(0, MarketEvent::Mark("60000.12345678".parse().unwrap()));
     world.tick(1_000);
     let said = &world.on(mark)[0];

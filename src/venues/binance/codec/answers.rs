@@ -4,7 +4,7 @@
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
-use super::product::{Product, Unsupported};
+use super::product::Product;
 use super::read::{MaybeId, MaybeNumber, Number, Text, client_order_id};
 use crate::domain::ids::{Asset, ClientOrderId, Symbol};
 use crate::domain::money::{Price, Quantity, Ratio};
@@ -511,15 +511,11 @@ impl From<SpotCommissionAnswer> for Commission {
     }
 }
 
-/// Why a snapshot cannot be put together.
+/// Why an account's instruments cannot be kept apart.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AnswerError {
-    #[error(transparent)]
-    Word(#[from] UnknownWord),
-    #[error(transparent)]
-    Unsupported(#[from] Unsupported),
-    #[error("the wallet expected a balance of {settlement}, found none")]
-    NoWallet { settlement: Asset },
+    #[error("an asset expected 1 to 16 of A-Z, 0-9, '_' and '-', found {found:?}")]
+    Asset { found: String },
     #[error(
         "{first} and {second} are both positions in {base}: an account's holding of {base} cannot be told apart; configure one of them"
     )]

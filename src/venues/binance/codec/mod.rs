@@ -5,10 +5,13 @@
 pub mod account;
 pub mod answers;
 pub mod events;
+pub mod exchange_info;
+pub mod frames;
 pub mod names;
 pub mod outcome;
 pub mod product;
 pub mod read;
 pub mod request;
+pub mod snapshot;
 pub mod trading;
 pub mod translate;

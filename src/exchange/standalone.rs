@@ -1,0 +1,161 @@
+//! One product of the exchange with everything around it, from a few wishes: its market, its engine on a thread, its accounts
+//! with their keys and money, its server. `ringfence exchange` and the tests start it; it binds no port itself.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::domain::ids::{AccountId, Asset, Symbol};
+use crate::domain::instrument::{Instrument, InstrumentKind};
+use crate::domain::money::Money;
+use crate::venues::grid::StepError;
+
+use super::core::{AccountSetup, ExchangeConfig};
+use super::shell::{Clock, ExchangeHandle, ExchangeStopped, OpenMarket, RunningExchange, ShellConfig, ShellError};
+use super::sources::MarketSource;
+use super::sources::replay::{ReplayError, ReplayMarket};
+use super::sources::synthetic::{Synthetic, SyntheticConfig, SyntheticSymbol};
+use super::stream::{ExchangeFloor, MarketWire, MarketWireConfig};
+use super::wire::limits::LimitRules;
+use super::wire::{Dialect, EncodeEvent, Key, KeyError, Keys, Product, Routes, Venue, VenueConfig, WireServer, market, spot};
+
+/// Which market is shown.
+#[derive(Debug, Clone)]
+pub enum Show {
+    /// Out of a seed.
+    Synthetic { seed: u64, symbols: Vec<Symbol> },
+    /// Files, round after round.
+    Recording { files: Vec<PathBuf> },
+}
+
+/// What one product is to be.
+pub struct Wishes {
+    pub product: Product,
+    pub show: Show,
+    pub keys: Vec<Key>,
+    /// What every account begins with, in each of its wallets.
+    pub funds: Vec<(Asset, Money)>,
+    /// Where it remembers; without it nothing outlives it.
+    pub record: Option<PathBuf>,
+    pub clock: Clock,
+    /// Whether limits are enforced, or only counted.
+    pub limits: bool,
+    /// Whether `/faults` is there.
+    pub faults: bool,
+    /// What listen keys and order ids are drawn from.
+    pub seed: [u8; 32],
+}
+
+/// A product that runs, and its server that does not listen yet.
+pub struct Standalone {
+    pub running: RunningExchange,
+    pub instruments: Vec<Instrument>,
+    pub server: WireServer,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    #[error("the recording expected symbols of {expected:?}, found none; give files of that market, or leave the product out")]
+    NoSymbols { expected: InstrumentKind },
+    #[error(transparent)]
+    Shell(#[from] ShellError),
+    #[error(transparent)]
+    Stopped(#[from] ExchangeStopped),
+    #[error(transparent)]
+    Step(#[from] StepError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error("an account's funds expected an amount above zero of an asset, found {0}")]
+    Funds(String),
+}
+
+impl Standalone {
+    /// # Errors
+    /// When the market cannot be opened, the record cannot be read, or two keys are the same.
+    pub async fn open(wishes: Wishes) -> Result<Self, OpenError> {
+        let keys = Keys::new(wishes.keys)?;
+        let (open, instruments) = open_market(&wishes.show, wishes.product.kind, &wishes.clock)?;
+        let exchange = ExchangeConfig { log_reports: true, ..ExchangeConfig::default() };
+        let config = ShellConfig { exchange, accounts: Vec::new(), record: wishes.record, clock: Arc::clone(&wishes.clock) };
+        let running = RunningExchange::start(config, open)?;
+        let accounts = keys.accounts();
+        open_accounts(&running.handle(), wishes.product.kind, &accounts, &wishes.funds).await?;
+        let floor = ExchangeFloor { handle: running.handle(), instruments: instruments.clone(), clock: Arc::clone(&wishes.clock) };
+        let market = MarketWire::new(Arc::new(floor), market_config(wishes.product))?;
+        let routes = routes(wishes.product, &market);
+        let rules = wishes.product.limits();
+        let venue = Venue::new(VenueConfig {
+            product: wishes.product,
+            exchange: running.handle(),
+            clock: wishes.clock,
+            keys,
+            limits: LimitRules { enforced: wishes.limits, ..rules },
+            routes,
+        });
+        let server = WireServer { venue: Arc::new(venue), market, encode: encode(), faults: wishes.faults };
+        Ok(Self { running, instruments, server })
+    }
+}
+
+fn routes(product: Product, market: &MarketWire) -> Routes {
+    let rows = market::routes(product, &market.router());
+    if product.is_spot() { Routes::new(rows.into_iter().chain(spot::routes())) } else { Routes::new(rows) }
+}
+
+fn encode() -> EncodeEvent {
+    |_, _| Vec::new()
+}
+
+fn market_config(product: Product) -> MarketWireConfig {
+    match product.dialect {
+        Dialect::Aster => MarketWireConfig::aster(),
+        Dialect::Binance => MarketWireConfig::of(product.kind),
+    }
+}
+
+fn open_market(show: &Show, kind: InstrumentKind, clock: &Clock) -> Result<(OpenMarket, Vec<Instrument>), OpenError> {
+    match show {
+        Show::Synthetic { seed, symbols } => {
+            let symbols: Vec<SyntheticSymbol> = symbols.iter().map(|symbol| SyntheticSymbol::named(kind, *symbol)).collect();
+            let listed = symbols.iter().map(|symbol| symbol.instrument.clone()).collect();
+            let config = SyntheticConfig { seed: *seed, symbols };
+            let open: OpenMarket = Box::new(move |start, resume: &BTreeMap<_, _>| Box::new(Synthetic::new(&config, start, resume)));
+            Ok((open, listed))
+        }
+        Show::Recording { files } => {
+            let market = ReplayMarket::open(files, clock())?;
+            for warning in market.warnings() {
+                tracing::warn!(target: "ringfence::market", warning, "recording");
+            }
+            let mut listed = market.instruments();
+            listed.retain(|instrument| instrument.kind == kind);
+            if listed.is_empty() {
+                return Err(OpenError::NoSymbols { expected: kind });
+            }
+            Ok((Box::new(move |_, _| Box::new(market)), listed))
+        }
+    }
+}
+
+/// Opens accounts that the record does not have, with their money.
+async fn open_accounts(
+    handle: &ExchangeHandle,
+    kind: InstrumentKind,
+    accounts: &[AccountId],
+    funds: &[(Asset, Money)],
+) -> Result<(), OpenError> {
+    for (owner, account) in accounts.iter().copied().enumerate() {
+        let known = handle.call(move |desk| desk.exchange.equity(account).is_some()).await?;
+        if known {
+            continue;
+        }
+        let usdm = kind == InstrumentKind::Perpetual;
+        let margin = funds.iter().filter(|(asset, _)| usdm && asset.as_str() == "USDT").map(|(_, amount)| amount.0).sum();
+        // Each account is a person of its own: they may trade with each other.
+        let setup = AccountSetup { deposit: Money(margin), owner: owner as u32 + 1, hedge: false };
+        handle.open_account(account, setup)?;
+    }
+    Ok(())
+}

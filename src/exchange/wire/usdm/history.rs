@@ -1,0 +1,89 @@
+//! What happened to an account's money.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::exchange::core::margin::{IncomeKind, IncomeRow};
+use crate::exchange::wire::{Answer, Context, Json, Parameters, Problem, Route, Security};
+
+use super::orders::{WINDOW_MAX, Window, limit, scales};
+use super::text::money;
+
+const INCOME_LIMIT: usize = 100;
+const INCOME_LIMIT_MAX: usize = 1_000;
+/// Income is kept for three months, and a question may be about all of them.
+const INCOME_WINDOW_MAX: Duration = Duration::from_secs(92 * 86_400);
+/// Kinds of income that the venue has and that nobody earns here.
+const UNEARNED: [&str; 14] = [
+    "WELCOME_BONUS",
+    "REFERRAL_KICKBACK",
+    "COMMISSION_REBATE",
+    "API_REBATE",
+    "CONTEST_REWARD",
+    "CROSS_COLLATERAL_TRANSFER",
+    "OPTIONS_PREMIUM_FEE",
+    "OPTIONS_SETTLE_PROFIT",
+    "INTERNAL_TRANSFER",
+    "AUTO_EXCHANGE",
+    "DELIVERED_SETTELMENT",
+    "COIN_SWAP_DEPOSIT",
+    "COIN_SWAP_WITHDRAW",
+    "STRATEGY_UMFUTURES_TRANSFER",
+];
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![Route::get("/fapi/v1/income", Security::Signed, income).weight(30)]
+}
+
+async fn income(context: Context, parameters: Parameters) -> Answer {
+    let symbol = parameters.optional_symbol()?;
+    let word = parameters.text("incomeType")?.map(str::to_owned);
+    let kind: Option<IncomeKind> = word.as_deref().and_then(|word| word.parse().ok());
+    let unearned = match (&word, kind) {
+        (Some(word), None) if UNEARNED.contains(&word.as_str()) => true,
+        (Some(_), None) => return Err(Problem::invalid("incomeType")),
+        _ => false,
+    };
+    let page: usize = parameters.integer::<u32>("page")?.map_or(1, |page| page.max(1) as usize);
+    let timed = parameters.has("startTime") || parameters.has("endTime");
+    let window = Window::read(&parameters, context.now, if timed { INCOME_WINDOW_MAX } else { WINDOW_MAX })?;
+    let limit = limit(&parameters, INCOME_LIMIT, INCOME_LIMIT_MAX)?;
+    parameters.finish()?;
+    if unearned {
+        return Ok(Json::raw("[]".to_owned()));
+    }
+    let account = context.account()?;
+    let rows = context.read(move |desk| {
+        if let Some(symbol) = symbol {
+            scales(desk.exchange, symbol)?;
+        }
+        let meant = |row: &&IncomeRow| {
+            kind.is_none_or(|kind| kind == row.kind) && symbol.is_none_or(|symbol| row.symbol == Some(symbol)) && window.has(row.at)
+        };
+        let rows: Vec<Value> = desk.exchange.income(account).filter(meant).map(row_of).collect();
+        Ok::<_, Problem>(paged(&window, rows, page, limit))
+    });
+    Json::of(&rows.await??)
+}
+
+/// Without a page the newest rows, or the first after a start that was asked for; with one, pages from the oldest.
+fn paged(window: &Window, rows: Vec<Value>, page: usize, limit: usize) -> Vec<Value> {
+    if page > 1 {
+        return rows.into_iter().skip((page - 1).saturating_mul(limit)).take(limit).collect();
+    }
+    window.page(rows, limit)
+}
+
+fn row_of(row: &IncomeRow) -> Value {
+    json!({
+        "symbol": row.symbol.map_or_else(String::new, |symbol| symbol.to_string()),
+        "incomeType": row.kind.to_string(),
+        "income": money(row.amount.0),
+        "asset": row.asset,
+        "info": row.kind.to_string(),
+        "time": row.at.as_millis(),
+        "tranId": row.transaction_id,
+        "tradeId": row.trade_id.map_or_else(String::new, |id| id.to_string()),
+    })
+}
