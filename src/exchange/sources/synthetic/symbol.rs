@@ -18,8 +18,11 @@ use super::process::{Dice, Process};
 use super::{STEP, SyntheticSymbol};
 use crate::exchange::sources::history::History;
 
-/// Levels that market makers hold on each side; close ones a tick apart, far ones wider.
+/// Levels that market makers hold on each side; close ones a grain apart, far ones wider.
 const DEPTH: usize = 26;
+/// A price of more ticks than twice this is quoted behind the touch on a coarser grid: a market moves by a share of its price,
+/// and quotes a tick apart would be gone with each move (BTCUSDT has ten times finer ticks on spot).
+const TICKS_PER_GRAIN: i64 = 400_000;
 /// Diffs come every fifth step (100 ms), the mark every fiftieth (1 s).
 const STEPS_PER_DIFF: u64 = 5;
 const STEPS_PER_MARK: u64 = 50;
@@ -49,6 +52,8 @@ pub(super) struct SyntheticMarket {
     book: Book,
     changed_bids: BTreeSet<i64>,
     changed_asks: BTreeSet<i64>,
+    /// Ticks between the makers' levels behind the touch.
+    grain: i64,
     touch_lots: f64,
     trade_lots: f64,
     trades_per_step: f64,
@@ -60,7 +65,7 @@ pub(super) struct SyntheticMarket {
     shown: (Level, Level),
 }
 
-/// How far level `n` is from the touch, in ticks.
+/// How far level `n` is from the touch, in grains.
 const fn offset(n: usize) -> i64 {
     (n + n * n / 12) as i64
 }
@@ -89,6 +94,7 @@ impl SyntheticMarket {
             book: Book::new(),
             changed_bids: BTreeSet::new(),
             changed_asks: BTreeSet::new(),
+            grain: (opens_at as i64 / TICKS_PER_GRAIN).max(1),
             touch_lots: steps_of(symbol.touch.0, instrument.quantity_step.0),
             trade_lots,
             trades_per_step: f64::from(symbol.trades_per_second) * STEP.as_secs_f64(),
@@ -108,8 +114,8 @@ impl SyntheticMarket {
         let (bid, ask) = self.fair_touch();
         for n in 0..DEPTH {
             for (side, touch) in [(Side::Buy, bid), (Side::Sell, ask)] {
-                let lots = self.quote(n);
-                self.set(side, level_price(side, touch, n), lots);
+                let (price, lots) = (self.level_price(side, touch, n), self.quote(n));
+                self.set(side, price, lots);
             }
         }
         self.diff_id = self.update_id;
@@ -183,7 +189,7 @@ impl SyntheticMarket {
         for (side, touch) in [(Side::Buy, bid), (Side::Sell, ask)] {
             let turn = (self.steps % TURNS as u64) as usize;
             for n in (0..DEPTH).filter(|n| *n < WATCHED || n % TURNS == turn) {
-                let price = level_price(side, touch, n);
+                let price = self.level_price(side, touch, n);
                 let standing = self.book.quantity_at(side, Ticks(price)).0;
                 let chance = if standing > 0 { CHANGE } else { REQUOTE };
                 // The touch itself is always quoted, so that there is one.
@@ -201,7 +207,7 @@ impl SyntheticMarket {
 
     /// Quotes far behind the touch are taken back, the rest of the depth stays.
     fn leave_far(&mut self, side: Side, touch: i64) {
-        let farthest = level_price(side, touch, DEPTH + 4);
+        let farthest = self.level_price(side, touch, DEPTH + 4);
         let far = |price: i64| if side == Side::Buy { price < farthest } else { price > farthest };
         let gone: Vec<i64> = self.book.levels(side).skip(DEPTH).map(|level| level.price.0).filter(|price| far(*price)).collect();
         for price in gone {
@@ -300,11 +306,15 @@ impl SyntheticMarket {
         let size = self.trade_lots * self.dice.heavy(LARGEST_TRADE) * (0.5 + self.dice.unit());
         (size as i64).max(1)
     }
-}
 
-fn level_price(side: Side, touch: i64, n: usize) -> i64 {
-    match side {
-        Side::Buy => (touch - offset(n)).max(1),
-        Side::Sell => touch + offset(n),
+    /// Where makers quote level `n`. The touch stands anywhere; what is behind it, on the grid of grains, so that quotes stay where
+    /// they are while the touch moves within one.
+    fn level_price(&self, side: Side, touch: i64, n: usize) -> i64 {
+        let on_grid = |price: i64| price.div_euclid(self.grain) * self.grain;
+        match (side, n) {
+            (_, 0) => touch,
+            (Side::Buy, n) => (on_grid(touch) - offset(n) * self.grain).max(1),
+            (Side::Sell, n) => on_grid(touch + self.grain - 1) + offset(n) * self.grain,
+        }
     }
 }
