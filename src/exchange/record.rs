@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::core::margin::IncomeRow;
 use super::core::report::TradeView;
-use super::state::{AccountRow, Changes, ClosedRow, Counters, MarketRow, OrderRow, SavedState};
+use super::state::{AccountRow, Changes, ClosedRow, Counters, EndedAlgoRow, MarketRow, OrderRow, SavedState};
 use crate::domain::ids::AccountId;
 use crate::domain::order::TradesWanted;
 
@@ -23,6 +23,8 @@ const TRADES_KEPT: u32 = 100_000;
 const CLOSED_KEPT: u32 = 1_000;
 /// Rows of the income ledger: two a trade.
 const INCOME_KEPT: u32 = 2 * TRADES_KEPT;
+/// Fundings of a symbol, as many as the engine lists.
+const FUNDINGS_KEPT: u32 = 1_000;
 /// As many as the engine lists.
 const INCOME_LOADED: usize = 10_000;
 const SCHEMA_VERSION: i64 = 1;
@@ -43,6 +45,13 @@ CREATE TABLE counters (only INTEGER PRIMARY KEY CHECK (only = 1), body TEXT NOT 
 const LATER_SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS income (account TEXT NOT NULL, id INTEGER NOT NULL, body TEXT NOT NULL,
     PRIMARY KEY (account, id)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS funding (symbol TEXT NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (symbol, at)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS algo (id INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS ended_algo (account TEXT NOT NULL, id INTEGER NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (account, id)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS order_list (id INTEGER PRIMARY KEY, account TEXT NOT NULL, done INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS order_list_account ON order_list (account, done, id);
 ";
 
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +91,7 @@ impl ExchangeRecord {
         connection.pragma_update(None, "journal_mode", "WAL").map_err(opening)?;
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(opening)?;
         // As many as there are statements below.
-        connection.set_prepared_statement_cache_capacity(24);
+        connection.set_prepared_statement_cache_capacity(32);
         let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(opening)?;
         match found {
             SCHEMA_VERSION => {}
@@ -107,10 +116,11 @@ impl ExchangeRecord {
         let counters: Option<String> = self.connection.query_row("SELECT body FROM counters", [], |row| row.get(0)).optional()?;
         let accounts: Vec<AccountRow> = self.rows("account", "SELECT body FROM account ORDER BY rowid")?;
         let (mut trades, mut closed): (Vec<TradeView>, Vec<ClosedRow>) = (Vec::new(), Vec::new());
-        let mut income: Vec<IncomeRow> = Vec::new();
+        let (mut income, mut algos_ended): (Vec<IncomeRow>, Vec<EndedAlgoRow>) = (Vec::new(), Vec::new());
         for row in &accounts {
             self.newest("trade", NEWEST_TRADES, row.account, trades_kept, &mut trades)?;
             self.newest("closed_order", NEWEST_CLOSED, row.account, CLOSED_KEPT as usize, &mut closed)?;
+            self.newest("ended_algo", NEWEST_ALGOS, row.account, CLOSED_KEPT as usize, &mut algos_ended)?;
             self.newest("income", NEWEST_INCOME, row.account, INCOME_LOADED, &mut income)?;
         }
         Ok(SavedState {
@@ -118,7 +128,11 @@ impl ExchangeRecord {
             open: self.rows("open_order", "SELECT body FROM open_order ORDER BY id")?,
             closed,
             trades,
+            lists: self.rows("order_list", "SELECT body FROM order_list ORDER BY id")?,
             income,
+            fundings: self.rows("funding", "SELECT body FROM funding ORDER BY symbol, at")?,
+            algos: self.rows("algo", "SELECT body FROM algo ORDER BY id")?,
+            algos_ended,
             markets: self.rows("market", "SELECT body FROM market ORDER BY symbol")?,
             counters: match counters {
                 Some(body) => decode("counters", &body)?,
@@ -185,6 +199,27 @@ impl ExchangeRecord {
             let (trade_id, order_id) = (fill.trade_id.cast_signed(), fill.venue_order_id.cast_signed());
             insert.execute(params![fill.account.as_str(), trade_id, order_id, encode(trade)?])?;
         }
+        for row in &changes.algos {
+            put(&transaction, ALGO, row.order.id.cast_signed(), row)?;
+        }
+        for id in &changes.algos_gone {
+            transaction.prepare_cached("DELETE FROM algo WHERE id = ?1")?.execute([id.cast_signed()])?;
+        }
+        for row in &changes.algos_ended {
+            let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO ended_algo (account, id, body) VALUES (?1, ?2, ?3)")?;
+            insert.execute(params![row.account.as_str(), row.algo.algo_id().cast_signed(), encode(row)?])?;
+        }
+        for row in &changes.lists {
+            let mut put = transaction.prepare_cached(ORDER_LIST)?;
+            put.execute(params![row.view.id.cast_signed(), row.account.as_str(), row.is_done(), encode(row)?])?;
+        }
+        for point in &changes.fundings {
+            let symbol = point.symbol.as_str();
+            let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO funding (symbol, at, body) VALUES (?1, ?2, ?3)")?;
+            insert.execute(params![symbol, point.at.0, encode(point)?])?;
+            // A few a day: what is beyond the bound goes at once.
+            transaction.prepare_cached(OLD_FUNDINGS)?.execute(params![symbol, FUNDINGS_KEPT])?;
+        }
         for row in &changes.income {
             let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO income (account, id, body) VALUES (?1, ?2, ?3)")?;
             insert.execute(params![row.account.as_str(), row.transaction_id.cast_signed(), encode(row)?])?;
@@ -230,10 +265,22 @@ impl ExchangeRecord {
                 .execute(params![account.as_str(), CLOSED_KEPT])?;
             transaction
                 .prepare_cached(
+                    "DELETE FROM order_list WHERE account = ?1 AND done = 1 AND id <= (SELECT id FROM order_list
+                     WHERE account = ?1 AND done = 1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                )?
+                .execute(params![account.as_str(), CLOSED_KEPT])?;
+            transaction
+                .prepare_cached(
                     "DELETE FROM income WHERE account = ?1 AND id <= (SELECT id FROM income WHERE account = ?1
                      ORDER BY id DESC LIMIT 1 OFFSET ?2)",
                 )?
                 .execute(params![account.as_str(), INCOME_KEPT])?;
+            transaction
+                .prepare_cached(
+                    "DELETE FROM ended_algo WHERE account = ?1 AND id <= (SELECT id FROM ended_algo WHERE account = ?1
+                     ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                )?
+                .execute(params![account.as_str(), CLOSED_KEPT])?;
         }
         Ok(transaction.commit()?)
     }
@@ -266,10 +313,16 @@ const NEWEST_TRADES: &str = "SELECT body FROM trade WHERE account = ?1 ORDER BY 
 const TRADES_BEFORE: &str = "SELECT body FROM trade WHERE account = ?1 AND trade_id < ?2 ORDER BY trade_id DESC, order_id DESC";
 const NEWEST_CLOSED: &str = "SELECT body FROM closed_order WHERE account = ?1 ORDER BY sequence DESC LIMIT ?2";
 const NEWEST_INCOME: &str = "SELECT body FROM income WHERE account = ?1 ORDER BY id DESC LIMIT ?2";
+const OLD_FUNDINGS: &str = "DELETE FROM funding WHERE symbol = ?1 AND at <= (SELECT at FROM funding WHERE symbol = ?1
+     ORDER BY at DESC LIMIT 1 OFFSET ?2)";
+const NEWEST_ALGOS: &str = "SELECT body FROM ended_algo WHERE account = ?1 ORDER BY id DESC LIMIT ?2";
 
 const ACCOUNT: &str = "INSERT INTO account (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body";
 const OPEN_ORDER: &str = "INSERT INTO open_order (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body";
+const ALGO: &str = "INSERT INTO algo (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body";
 const MARKET: &str = "INSERT INTO market (symbol, body) VALUES (?1, ?2) ON CONFLICT (symbol) DO UPDATE SET body = excluded.body";
+const ORDER_LIST: &str = "INSERT INTO order_list (id, account, done, body) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT (id) DO UPDATE SET done = excluded.done, body = excluded.body";
 const COUNTERS: &str = "INSERT INTO counters (only, body) VALUES (?1, ?2) ON CONFLICT (only) DO UPDATE SET body = excluded.body";
 
 fn put(transaction: &Transaction<'_>, sql: &'static str, key: impl rusqlite::ToSql, row: &impl Serialize) -> Result<(), RecordError> {
@@ -288,10 +341,11 @@ fn decode<T: DeserializeOwned>(table: &'static str, body: &str) -> Result<T, Rec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::{ClientOrderId, Symbol};
-    use crate::domain::money::{Money, Price, Quantity};
+    use crate::domain::ids::{Asset, ClientOrderId, Symbol};
+    use crate::domain::money::{Money, Price, Quantity, Ratio};
     use crate::domain::order::{Fill, OrderKind, OrderStatus, PositionSide, Side, VenueOrder};
     use crate::domain::time::Timestamp;
+    use crate::exchange::core::margin::{AlgoStatus, AlgoView, FundingPoint, IncomeKind};
 
     const NAMES: [&str; 2] = ["a", "b"];
 
@@ -337,8 +391,15 @@ mod tests {
     /// Two accounts that traded in turns: `trades` each, and as many ended orders.
     fn filled(path: &Path, trades: u64) -> ExchangeRecord {
         let accounts = NAMES.map(|name| AccountId::new(name).unwrap());
-        let row =
-            |account| AccountRow { account, owner: 0, hedge: false, wallet: 0.into(), symbols: Vec::new(), margin: Default::default() };
+        let row = |account| AccountRow {
+            account,
+            owner: 0,
+            hedge: false,
+            wallet: 0.into(),
+            symbols: Vec::new(),
+            balances: Vec::new(),
+            margin: Default::default(),
+        };
         let in_turns = || (0..trades * 2).map(|id| (accounts[(id % 2) as usize], id));
         let mut record = ExchangeRecord::open(path).unwrap();
         let changes = Changes {
@@ -377,11 +438,81 @@ mod tests {
     fn the_newest_rows_are_found_without_sorting() {
         let folder = tempfile::tempdir().unwrap();
         let record = filled(&folder.path().join("exchange.db"), 1);
-        for sql in [NEWEST_TRADES, NEWEST_CLOSED, NEWEST_INCOME] {
+        for sql in [NEWEST_TRADES, NEWEST_CLOSED, NEWEST_INCOME, NEWEST_ALGOS] {
             let mut statement = record.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let steps = statement.query_map(params!["a", 10], |row| row.get::<_, String>(3)).unwrap();
             let plan: Vec<String> = steps.map(Result::unwrap).collect();
             assert!(plan.len() == 1 && plan[0].starts_with("SEARCH"), "{plan:?}");
         }
+    }
+
+    /// A file of the first version: no tables but its own, rows without what came later.
+    #[test]
+    fn an_older_file_is_read_and_gets_what_it_lacks() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("exchange.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(SCHEMA).unwrap();
+        old.pragma_update(None, "user_version", SCHEMA_VERSION).unwrap();
+        let leg = r#"{"lots":5,"cost":"300"}"#;
+        let none = r#"{"lots":0,"cost":"0"}"#;
+        let slot = format!(r#"{{"symbol":"BTCUSDT","leverage":20,"net":{leg},"long":{none},"short":{none}}}"#);
+        let account = format!(r#"{{"account":"a","owner":0,"hedge":false,"wallet":"1000","symbols":[{slot}]}}"#);
+        old.execute("INSERT INTO account (id, body) VALUES ('a', ?1)", [account]).unwrap();
+        let order = r#"{"account":"a","symbol":"BTCUSDT","order":{"id":7,"client_order_id":"x","side":"BUY","position_side":"BOTH",
+            "kind":{"stop_market":{"trigger":"60000"}},"time_in_force":"GTC","self_trade_prevention":"NONE","reduce_only":false,
+            "limit":null,"trigger":{"at":600000,"rising":true},"quantity":5,"filled":0,"queue_ahead":0,"updated_at":1}}"#;
+        old.execute("INSERT INTO open_order (id, body) VALUES (7, ?1)", [order]).unwrap();
+        old.execute("INSERT INTO counters (only, body) VALUES (1, '{\"next_order_id\":8,\"next_trade_id\":3}')", []).unwrap();
+        drop(old);
+        let saved = ExchangeRecord::open(&path).unwrap().load(10).unwrap();
+        assert_eq!((saved.accounts[0].symbols[0].net.lots, saved.open[0].order.id, saved.counters.next_order_id), (5, 7, 8));
+        assert!(saved.income.is_empty() && saved.algos.is_empty() && saved.counters.fund.is_none());
+    }
+
+    #[test]
+    fn what_only_perpetuals_have_comes_back_as_it_went() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("exchange.db");
+        let account = AccountId::new("a").unwrap();
+        let income = |id: u64| IncomeRow {
+            account,
+            symbol: Some(symbol()),
+            kind: IncomeKind::FundingFee,
+            amount: Money((-1).into()),
+            asset: Asset::new("USDT").unwrap(),
+            at: Timestamp(id.cast_signed()),
+            transaction_id: id,
+            trade_id: None,
+        };
+        let ended = |status| EndedAlgoRow {
+            account,
+            algo: AlgoView { order: closed(account, 4).order, status, triggered_at: None, actual: None, reason: Some("no".to_owned()) },
+        };
+        let point = |at| FundingPoint { symbol: symbol(), at: Timestamp(at), rate: Ratio::ZERO, mark: Price(1.into()) };
+        let row = AccountRow {
+            account,
+            owner: 0,
+            hedge: true,
+            wallet: 0.into(),
+            symbols: Vec::new(),
+            balances: Vec::new(),
+            margin: Default::default(),
+        };
+        let mut record = ExchangeRecord::open(&path).unwrap();
+        let first = Changes {
+            accounts: vec![row],
+            income: vec![income(1), income(2)],
+            fundings: (0..i64::from(FUNDINGS_KEPT) + 5).map(point).collect(),
+            algos_ended: vec![ended(AlgoStatus::Triggered)],
+            ..Changes::default()
+        };
+        record.commit(&first).unwrap();
+        let second = Changes { algos_ended: vec![ended(AlgoStatus::Finished)], ..Changes::default() };
+        record.commit(&second).unwrap();
+        record.prune(&[account]).unwrap();
+        let saved = record.load(10).unwrap();
+        assert_eq!((&saved.income, &saved.algos_ended), (&first.income, &second.algos_ended));
+        assert_eq!((saved.fundings.len(), saved.fundings[0].at), (FUNDINGS_KEPT as usize, Timestamp(5)));
     }
 }

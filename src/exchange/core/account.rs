@@ -15,6 +15,7 @@ use crate::domain::time::Timestamp;
 
 use super::margin::MarginState;
 use super::report::{OrderView, TradeView};
+use super::spot::SpotAccount;
 
 /// Binance books balances to eight places.
 const MONEY_PLACES: u32 = 8;
@@ -248,6 +249,8 @@ pub struct Account {
     /// Orders that ended, newest last, for queries.
     pub closed: VecDeque<OrderView>,
     pub trades: VecDeque<TradeView>,
+    /// What only spot has.
+    pub spot: SpotAccount,
     /// What only perpetuals have.
     pub margin: MarginState,
 }
@@ -264,6 +267,7 @@ impl Account {
             open: BTreeMap::new(),
             closed: VecDeque::new(),
             trades: VecDeque::new(),
+            spot: SpotAccount::default(),
             margin: MarginState::default(),
         }
     }

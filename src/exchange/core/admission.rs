@@ -4,17 +4,18 @@
 use rust_decimal::Decimal;
 
 use crate::domain::ids::Symbol;
-use crate::domain::instrument::{Instrument, Lots, Ticks};
+use crate::domain::instrument::{Lots, Ticks};
 use crate::domain::money::{Money, Price};
-use crate::domain::order::{EndReason, NewOrder, OrderKind, OrderStatus, PositionSide, Side, TimeInForce, VenueEvent};
+use crate::domain::order::{NewOrder, OrderKind, OrderStatus, PositionSide, Side, TimeInForce, VenueEvent};
 use crate::domain::time::Timestamp;
 
 use super::account::Slot;
-use super::orders::{OnGrid, Order, QUEUE_UNKNOWN, Trigger, is_better};
+use super::margin::{TriggerPrices, UsdmReject, check_price_range, check_quantity_given, check_size, closes_leg};
+use super::orders::{OnGrid, Order, QUEUE_UNKNOWN, is_better};
 use super::reject::Reject;
 use super::report::ExecutionType;
 use super::request::OrderRequest;
-use super::{Exchange, ExchangeOutput, Market, TriggerPrice};
+use super::{Exchange, ExchangeOutput, Market};
 
 impl Exchange {
     /// Takes an order or refuses it; its id. What it did is told in `out` and in the reports.
@@ -26,22 +27,16 @@ impl Exchange {
         out: &mut Vec<ExchangeOutput>,
     ) -> Result<u64, Reject> {
         let symbol = self.symbol_index(request.order.symbol).ok_or(Reject::UnknownSymbol)?;
-        let spot = self.markets[symbol].unit.spot;
-        let grid = self.check_request(symbol, account, &request.order)?;
-        let effective = OrderRequest { order: self.effective(symbol, account, &request.order), extras: request.extras.clone() };
-        let order = Order::new(self.next_order_id, account, &effective, grid, now);
-        let viable = if order.trigger.is_some() { self.check_trigger(symbol, &order) } else { self.check_viable(symbol, &order) };
-        let viable = match viable {
-            // Spot accepts a fill-or-kill order and expires it.
-            Err(Reject::CannotFillWhole) if spot => false,
-            other => other.map(|()| true)?,
-        };
+        if self.markets[symbol].unit.spot {
+            return self.place_spot(now, account, request, out);
+        }
+        let order = self.admit(now, symbol, account, request)?;
         let id = order.id;
-        self.accept(now, symbol, order, viable, out);
+        self.accept(now, symbol, order, out);
         Ok(id)
     }
 
-    fn accept(&mut self, now: Timestamp, symbol: usize, order: Order, viable: bool, out: &mut Vec<ExchangeOutput>) {
+    fn accept(&mut self, now: Timestamp, symbol: usize, order: Order, out: &mut Vec<ExchangeOutput>) {
         self.next_order_id += 1;
         let event = VenueEvent::Accepted { client_order_id: order.client_order_id, venue_order_id: order.id, at: now };
         out.push(ExchangeOutput { account: self.accounts[order.account].id, event });
@@ -50,9 +45,8 @@ impl Exchange {
             let account = self.accounts[order.account].id;
             self.report_order(now, ExecutionType::New, || (account, view));
         }
-        if !viable {
-            self.finish(now, symbol, order, Some(EndReason::Expired), out);
-        } else if order.trigger.is_some() {
+        self.note_triggered(now, &order);
+        if order.trigger.is_some() {
             self.open(symbol, order);
         } else {
             self.execute(now, symbol, order, out);
@@ -60,56 +54,29 @@ impl Exchange {
         }
     }
 
-    /// In hedge mode an order against its own leg can only close it. On spot a sale can only reduce: it is an order like any
-    /// other, bounded by what is held and not promised yet.
-    fn effective(&self, symbol: usize, account: usize, request: &NewOrder) -> NewOrder {
-        let closes = self.accounts[account].hedge && closes_leg(request);
-        let reduce_only = !self.markets[symbol].unit.spot && (request.reduce_only || closes);
-        NewOrder { reduce_only, ..request.clone() }
-    }
-
-    /// The checks that need no liquidity: names, grid, sizes, bands, caps.
-    fn check_request(&self, symbol: usize, account: usize, request: &NewOrder) -> Result<OnGrid, Reject> {
+    /// The checks that need no liquidity: names, grid, sizes, bands.
+    pub(super) fn check_request(&self, symbol: usize, account: usize, request: &OrderRequest) -> Result<OnGrid, Reject> {
         let market = &self.markets[symbol];
         let holder = &self.accounts[account];
-        if holder.open.contains_key(&request.client_order_id) {
-            return Err(Reject::DuplicateClientOrderId);
-        }
-        let hedged = request.position_side != PositionSide::Both;
-        if hedged != (holder.hedge && !market.unit.spot) {
+        let order = &request.order;
+        if (order.position_side != PositionSide::Both) != holder.hedge {
             return Err(Reject::PositionSideMismatch);
         }
-        // The venue's wire has no such parameter where it goes without saying (spot, a hedged leg), and an adapter leaves it
-        // out there. Asked for of an order that could only open, it is a promise that cannot be kept.
-        if request.reduce_only && ((holder.hedge && !closes_leg(request)) || (market.unit.spot && request.side == Side::Buy)) {
+        // The venue's wire has no such parameter where it goes without saying (a hedged leg), and an adapter leaves it out there.
+        // Asked for of an order that could only open, it is a promise that cannot be kept.
+        if order.reduce_only && holder.hedge && !closes_leg(order) {
             return Err(Reject::ReduceOnly);
         }
-        let grid = on_grid(&market.instrument, request)?;
-        check_band(market, request)?;
-        check_notional(market, &self.effective(symbol, account, request))?;
-        if let Some(slot) = holder.slots.get(&symbol) {
-            if grid.trigger.is_none() && slot.open_orders - slot.waiting_orders >= self.config.open_orders_max {
-                return Err(Reject::TooManyOrders);
-            }
-            if grid.trigger.is_some() && slot.waiting_orders >= self.config.waiting_orders_max {
-                return Err(Reject::TooManyStops);
-            }
-        }
+        let grid = on_grid(market, request)?;
+        check_band(market, order)?;
+        check_notional(market, order)?;
         Ok(grid)
     }
 
     /// A stop is taken without margin, unless it would fire at once.
-    fn check_trigger(&self, symbol: usize, order: &Order) -> Result<(), Reject> {
-        let reached = |trigger: Trigger| self.trigger_price(symbol).is_some_and(|price| trigger.is_reached(price));
-        if order.trigger.is_some_and(reached) { Err(Reject::WouldTrigger) } else { Ok(()) }
-    }
-
-    pub(super) fn trigger_price(&self, symbol: usize) -> Option<Ticks> {
-        let market = &self.markets[symbol];
-        match self.config.trigger_price {
-            TriggerPrice::Last => market.last,
-            TriggerPrice::Mark => market.mark.or(market.last),
-        }
+    pub(super) fn check_trigger(&self, symbol: usize, order: &Order) -> Result<(), Reject> {
+        let fires = TriggerPrices { apart: false, ..self.markets[symbol].trigger_prices() }.fire(order);
+        if fires { Err(Reject::WouldTrigger) } else { Ok(()) }
     }
 
     /// What must hold at the moment when the order goes to the book: on arrival, or when its trigger fires.
@@ -141,19 +108,13 @@ impl Exchange {
 
     /// Initial margin, open orders included. What makes nothing larger always passes.
     fn check_margin(&self, symbol: usize, order: &Order) -> Result<(), Reject> {
-        let market = &self.markets[symbol];
-        let account = &self.accounts[order.account];
-        let leverage = self.starting_leverage(symbol);
-        let slot = account.slots.get(&symbol);
-        if market.unit.spot && order.side == Side::Sell {
-            let free = slot.map_or(0, |slot| slot.net.lots - slot.selling);
-            return if order.quantity > free { Err(Reject::Margin) } else { Ok(()) };
-        }
         if order.reduce_only {
             return Ok(());
         }
-        let empty = Slot::new(leverage, account.hedge);
-        let slot = slot.unwrap_or(&empty);
+        let market = &self.markets[symbol];
+        let account = &self.accounts[order.account];
+        let empty = Slot::new(self.starting_leverage(symbol), account.hedge);
+        let slot = account.slots.get(&symbol).unwrap_or(&empty);
         let Some(reference) = market.reference().or(order.limit) else { return Err(Reject::NoMarket) };
         let worst = match (order.limit, self.best_opposite(symbol, order.side)) {
             (Some(limit), _) => limit,
@@ -162,10 +123,16 @@ impl Exchange {
         };
         // A sell fills at its limit or better, and better is a larger short.
         let price = if order.side == Side::Sell { worst.max(reference) } else { worst };
-        let value = i128::from(order.quantity) * i128::from(price.0);
+        let value = i128::from(order.remaining()) * i128::from(price.0);
         let (buys, sells) = if order.side == Side::Buy { (value, 0) } else { (0, value) };
         let needs = slot.margin(&market.unit, reference, buys, sells) - slot.margin(&market.unit, reference, 0, 0);
-        if needs > Decimal::ZERO && needs > self.available(order.account) { Err(Reject::Margin) } else { Ok(()) }
+        if needs <= Decimal::ZERO {
+            return Ok(());
+        }
+        if slot.exposure(&market.unit, reference, buys, sells) > market.perpetual.rules.notional_max(slot.leverage).0 {
+            return Err(UsdmReject::MaxNotional.into());
+        }
+        if needs > self.available(order.account) { Err(Reject::Margin) } else { Ok(()) }
     }
 
     /// What an account can still put up as margin. An isolated position's margin is spent, and its profit is its own.
@@ -211,28 +178,19 @@ impl Exchange {
     }
 }
 
-fn closes_leg(request: &NewOrder) -> bool {
-    matches!((request.position_side, request.side), (PositionSide::Long, Side::Sell) | (PositionSide::Short, Side::Buy))
-}
-
-fn on_grid(instrument: &Instrument, request: &NewOrder) -> Result<OnGrid, Reject> {
+fn on_grid(market: &Market, request: &OrderRequest) -> Result<OnGrid, Reject> {
+    let (instrument, rules) = (&market.instrument, &market.perpetual.rules);
     let price = |price: Price, not_positive: Reject| match instrument.ticks(price) {
         _ if !price.is_positive() => Err(not_positive),
-        Some(ticks) => Ok(ticks),
+        Some(ticks) => check_price_range(rules, price).map(|()| ticks),
         None => Err(Reject::PriceOffGrid),
     };
-    if !request.quantity.is_positive() {
-        return Err(Reject::QuantityNotPositive);
-    }
-    let limit = request.kind.limit_price().map(|limit| price(limit, Reject::PriceNotPositive)).transpose()?;
-    let trigger = request.kind.trigger().map(|trigger| price(trigger, Reject::TriggerNotPositive)).transpose()?;
-    if request.quantity < instrument.min_quantity {
-        return Err(Reject::QuantityTooSmall);
-    }
-    if request.quantity > instrument.max_quantity {
-        return Err(Reject::QuantityTooLarge);
-    }
-    let Lots(quantity) = instrument.lots(request.quantity).ok_or(Reject::QuantityOffGrid)?;
+    let order = &request.order;
+    check_quantity_given(request)?;
+    let limit = order.kind.limit_price().map(|limit| price(limit, Reject::PriceNotPositive)).transpose()?;
+    let trigger = order.kind.trigger().map(|trigger| price(trigger, Reject::TriggerNotPositive)).transpose()?;
+    check_size(instrument, rules, request)?;
+    let Lots(quantity) = instrument.lots(order.quantity).ok_or(Reject::QuantityOffGrid)?;
     Ok(OnGrid { limit, trigger, quantity })
 }
 

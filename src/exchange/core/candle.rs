@@ -31,7 +31,7 @@ impl Exchange {
     /// Stops on the way to `point`, one after another, each with the touch at its trigger.
     fn walk_to(&mut self, now: Timestamp, symbol: usize, point: Ticks, displayed: i64, out: &mut Vec<ExchangeOutput>) {
         let mut at = self.markets[symbol].last.unwrap_or(point);
-        while let Some(trigger) = self.markets[symbol].orders.trigger_between(at, point) {
+        while let Some(trigger) = self.markets[symbol].trigger_between(at, point) {
             self.arrive(now, symbol, trigger, displayed, 0, out);
             at = trigger;
         }

@@ -44,15 +44,22 @@ impl Exchange {
                 // Marks are off the grid by less than a tick; positions are valued at the tick below.
                 market.mark = market.instrument.ticks(market.instrument.price_down(mark)).or(market.mark);
                 market.perpetual.shown = true;
+                self.check_margins(now, symbol, out);
                 self.fire_triggers(now, symbol, out);
             }
             MarketEventRef::Candle(candle) => self.apply_candle(now, symbol, candle, out),
+        }
+        if !self.spot.is_quiet() {
+            self.settle_spot(now, out);
         }
     }
 
     fn apply_print(&mut self, now: Timestamp, symbol: usize, print: &TradePrint, out: &mut Vec<ExchangeOutput>) {
         let market = &mut self.markets[symbol];
         market.last = Some(print.price);
+        if market.unit.spot {
+            market.spot.average.add(now, print.price, print.quantity);
+        }
         let hit = if print.buyer_is_maker { Side::Buy } else { Side::Sell };
         let mut left = print.quantity.0;
         if market.orders.best(hit).is_some_and(|(_, price)| !is_better(hit, print.price, price)) {
@@ -60,7 +67,7 @@ impl Exchange {
         }
         let market = &mut self.markets[symbol];
         market.external.infer_touch(now, print, left);
-        if market.orders.fires(print.price) {
+        if market.wakes(print.price) || self.is_followed(symbol) {
             self.fire_triggers(now, symbol, out);
         }
     }
@@ -136,20 +143,17 @@ impl Exchange {
         }
     }
 
-    /// Lets every stop go whose trigger the price has reached, the oldest first; their own trades may fire more. It ends,
-    /// as each round takes one stop away.
+    /// What a trigger that names no price is held against.
+    pub(super) fn trigger_price(&self, symbol: usize) -> Option<Ticks> {
+        self.markets[symbol].trigger_prices().of(self.config.trigger_price)
+    }
+
+    /// Lets every stop go whose trigger the price has reached.
     pub(super) fn fire_triggers(&mut self, now: Timestamp, symbol: usize, out: &mut Vec<ExchangeOutput>) {
-        while let Some(price) = self.trigger_price(symbol)
-            && let Some(slot) = self.markets[symbol].orders.first_fired(price)
-            && let Some(mut order) = self.withdraw(symbol, slot)
-        {
-            order.trigger = None;
-            order.updated_at = now;
-            match self.check_viable(symbol, &order) {
-                Ok(()) => self.execute(now, symbol, order, out),
-                Err(_) => self.finish(now, symbol, order, Some(EndReason::Expired), out),
-            }
+        if self.markets[symbol].unit.spot {
+            return self.fire_spot(now, symbol, out);
         }
+        self.fire_conditionals(now, symbol, out);
     }
 }
 

@@ -13,13 +13,13 @@ use super::report::{AccountReason, TradeView};
 use super::{Exchange, ExchangeOutput};
 
 /// Who is next on the opposite side.
-enum Counterparty {
+pub(super) enum Counterparty {
     External { price: Ticks, quantity: i64 },
     Ours { price: Ticks, slot: u32 },
 }
 
 impl Counterparty {
-    const fn price(&self) -> Ticks {
+    pub(super) const fn price(&self) -> Ticks {
         match self {
             Self::External { price, .. } | Self::Ours { price, .. } => *price,
         }
@@ -36,7 +36,7 @@ pub(super) struct Execution {
 }
 
 impl Order {
-    fn execute(&mut self, now: Timestamp, execution: Execution) {
+    pub(super) fn execute(&mut self, now: Timestamp, execution: Execution) {
         self.filled += execution.lots;
         self.value += i128::from(execution.lots) * i128::from(execution.price.0);
         self.updated_at = now;
@@ -75,6 +75,9 @@ impl Slot {
 impl Exchange {
     /// Sends a checked order to the book: it takes what it may, and the rest rests or expires.
     pub(super) fn execute(&mut self, now: Timestamp, symbol: usize, mut order: Order, out: &mut Vec<ExchangeOutput>) {
+        if self.markets[symbol].unit.spot {
+            return self.execute_spot(now, symbol, order, out);
+        }
         let stopped = self.take(now, symbol, &mut order, out);
         let rests = order.limit.is_some() && matches!(order.time_in_force, TimeInForce::GoodTilCanceled | TimeInForce::PostOnly);
         if order.remaining() == 0 {
@@ -90,7 +93,7 @@ impl Exchange {
     }
 
     /// Trades with the opposite side while price and quantity allow. Returns why the order must not go on, if it must not.
-    fn take(&mut self, now: Timestamp, symbol: usize, taker: &mut Order, out: &mut Vec<ExchangeOutput>) -> Option<EndReason> {
+    pub(super) fn take(&mut self, now: Timestamp, symbol: usize, taker: &mut Order, out: &mut Vec<ExchangeOutput>) -> Option<EndReason> {
         let bound = if taker.limit.is_some() { taker.limit } else { self.market_bound(symbol, taker.side) };
         loop {
             let wanted = self.can_fill(symbol, taker);
@@ -147,13 +150,13 @@ impl Exchange {
         None
     }
 
-    fn is_prevented(&self, taker: &Order, maker: &Order) -> bool {
+    pub(super) fn is_prevented(&self, taker: &Order, maker: &Order) -> bool {
         taker.self_trade_prevention != SelfTradePrevention::None && self.accounts[taker.account].owner == self.accounts[maker.account].owner
     }
 
     /// The next to trade with an order of `side`: best price first; at one price the external queue ahead of our order, then
     /// our order, then the external quantity behind it.
-    fn counterparty(&self, symbol: usize, side: Side) -> Option<Counterparty> {
+    pub(super) fn counterparty(&self, symbol: usize, side: Side) -> Option<Counterparty> {
         let market = &self.markets[symbol];
         let opposite = side.opposite();
         let external = market.external.best_available(opposite);
@@ -226,7 +229,7 @@ impl Exchange {
     }
 
     /// Takes external quantity; our orders at that price move up by as much.
-    fn take_external(&mut self, symbol: usize, side: Side, price: Ticks, lots: i64) {
+    pub(super) fn take_external(&mut self, symbol: usize, side: Side, price: Ticks, lots: i64) {
         let market = &mut self.markets[symbol];
         market.external.consume(side, price, lots);
         market.orders.each_at(side, price, |order| advance(order, lots));
@@ -234,6 +237,9 @@ impl Exchange {
 
     /// A resting order trades; filled whole, it leaves.
     pub(super) fn fill_resting(&mut self, now: Timestamp, symbol: usize, slot: u32, execution: Execution, out: &mut Vec<ExchangeOutput>) {
+        if self.markets[symbol].unit.spot {
+            return self.fill_resting_spot(now, symbol, slot, execution, out);
+        }
         let Some(mut order) = self.markets[symbol].orders.get(slot).cloned() else { return };
         let leverage = self.starting_leverage(symbol);
         self.accounts[order.account].slot_mut(symbol, leverage).expose(&order, -execution.lots);
@@ -253,7 +259,7 @@ impl Exchange {
     }
 
     /// An order that is not in the book trades.
-    fn fill(&mut self, now: Timestamp, symbol: usize, order: &mut Order, execution: Execution, out: &mut Vec<ExchangeOutput>) {
+    pub(super) fn fill(&mut self, now: Timestamp, symbol: usize, order: &mut Order, execution: Execution, out: &mut Vec<ExchangeOutput>) {
         order.execute(now, execution);
         self.report_fill(now, symbol, order, execution, out);
         self.expire_useless(now, symbol, order.account, out);
@@ -264,7 +270,8 @@ impl Exchange {
         let market = &self.markets[symbol];
         let value = market.unit.money(i128::from(execution.lots) * i128::from(execution.price.0));
         let rate = if execution.maker { market.instrument.maker_fee } else { market.instrument.taker_fee };
-        let fee = fee_of(value, rate.0);
+        // The exchange's own orders cost a liquidation fee instead, if anything.
+        let fee = if order.force.is_some() { Decimal::ZERO } else { fee_of(value, rate.0) };
         let fill = Fill {
             account: self.accounts[order.account].id,
             symbol: market.instrument.symbol,

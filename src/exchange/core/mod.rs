@@ -41,10 +41,11 @@ mod trading;
 
 use std::collections::BTreeMap;
 
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{AccountId, ClientOrderId, Symbol};
-use crate::domain::instrument::{Instrument, Ticks};
+use crate::domain::instrument::{Instrument, Lots, Ticks};
 use crate::domain::market_data::Level;
 use crate::domain::money::{Money, Quantity};
 use crate::domain::order::{EndReason, OrderStatus, Side, VenueCommand, VenueEvent, VenueOrder};
@@ -53,11 +54,11 @@ use crate::domain::time::Timestamp;
 pub use account::AccountSetup;
 use account::{Account, Unit};
 use external::External;
-use margin::Perpetual;
+use margin::{ForcedOrder, Perpetual};
 use orders::{OpenOrders, Order};
 pub use reject::Reject;
 use report::{ExecutionType, OrderView, ReportLog};
-use spot::SpotView;
+use spot::{Ending, SpotDesk, SpotMarket};
 use state::ChangeLog;
 pub use trading::{OrderName, Placed};
 
@@ -81,6 +82,8 @@ pub struct ExchangeConfig {
     pub waiting_orders_max: u32,
     /// What an account trades with before it says otherwise; USD-M starts at 20.
     pub default_leverage: u8,
+    /// What the insurance fund begins with: enough for the accounts of one daemon, and small enough to be used up in a test.
+    pub insurance_fund: Money,
     /// Ended orders that an account can still query. A reconciliation asks within minutes; 1,000 are ~200 kB.
     pub closed_kept: usize,
     /// Trades of an account that a snapshot can list. 5,000 are ~1 MB; older ones are in the durable record.
@@ -98,6 +101,7 @@ impl Default for ExchangeConfig {
             open_orders_max: 200,
             waiting_orders_max: 200,
             default_leverage: 20,
+            insurance_fund: Money(Decimal::from_parts(1_000_000, 0, 0, false, 0)),
             closed_kept: 1_000,
             trades_kept: 5_000,
             log_changes: false,
@@ -120,8 +124,12 @@ struct Market {
     unit: Unit,
     external: External,
     orders: OpenOrders,
+    /// The algo service's orders that wait (perpetuals).
+    algos: OpenOrders,
     last: Option<Ticks>,
     mark: Option<Ticks>,
+    /// What only spot needs.
+    spot: SpotMarket,
     /// What only a perpetual has.
     perpetual: Perpetual,
 }
@@ -145,10 +153,16 @@ pub struct Exchange {
     next_order_id: u64,
     next_trade_id: u64,
     next_transaction_id: u64,
+    next_algo_id: u64,
+    /// The insurance fund, which takes liquidation fees and what a liquidation leaves.
+    fund: Decimal,
+    forced_orders: Vec<(Symbol, ForcedOrder)>,
     /// When `tick` has something to do again.
     next_second: Timestamp,
+    next_deadline: Timestamp,
     changes: ChangeLog,
     reports: ReportLog,
+    spot: SpotDesk,
 }
 
 impl Exchange {
@@ -157,6 +171,7 @@ impl Exchange {
         Self {
             changes: ChangeLog::new(config.log_changes),
             reports: ReportLog::new(config.log_reports),
+            fund: config.insurance_fund.0,
             config,
             markets: Vec::new(),
             symbol_indices: BTreeMap::new(),
@@ -164,8 +179,12 @@ impl Exchange {
             account_indices: BTreeMap::new(),
             next_order_id: 1,
             next_trade_id: 1,
+            spot: SpotDesk::default(),
             next_transaction_id: 1,
+            next_algo_id: 1,
+            forced_orders: Vec::new(),
             next_second: Timestamp::ZERO,
+            next_deadline: Timestamp(i64::MAX),
         }
     }
 
@@ -176,15 +195,21 @@ impl Exchange {
         }
         let index = self.markets.len();
         self.symbol_indices.insert(instrument.symbol, index);
+        let spot = SpotMarket::of(&instrument, &mut self.spot);
         self.markets.push(Market {
             unit: Unit::of(&instrument),
             perpetual: Perpetual::of(&instrument),
             instrument,
             external: External::default(),
             orders: OpenOrders::default(),
+            algos: OpenOrders::default(),
             last: None,
             mark: None,
+            spot,
         });
+        if index == 0 {
+            (0..self.accounts.len()).for_each(|account| self.fund_spot(account));
+        }
         index
     }
 
@@ -205,6 +230,7 @@ impl Exchange {
         }
         self.account_indices.insert(id, self.accounts.len());
         self.accounts.push(Account::new(id, setup));
+        self.fund_spot(self.accounts.len() - 1);
         self.changes.account(self.accounts.len() - 1);
         true
     }
@@ -227,11 +253,14 @@ impl Exchange {
     #[must_use]
     pub fn equity(&self, account: AccountId) -> Option<Money> {
         let account = &self.accounts[*self.account_indices.get(&account)?];
+        if self.is_spot_engine() {
+            return Some(self.spot_equity(account));
+        }
         let open = account.slots.iter().map(|(index, slot)| {
             let market = &self.markets[*index];
             market.reference().map(|mark| slot.unrealized(&market.unit, mark)).unwrap_or_default()
         });
-        Some(Money(account.wallet + open.sum::<rust_decimal::Decimal>()))
+        Some(Money(account.wallet + open.sum::<Decimal>()))
     }
 
     /// Answers one command of an account.
@@ -262,6 +291,9 @@ impl Exchange {
                 let event = self.set_leverage(now, index, *symbol, *leverage);
                 out.push(ExchangeOutput { account, event });
             }
+        }
+        if !self.spot.is_quiet() {
+            self.settle_spot(now, out);
         }
     }
 
@@ -297,7 +329,11 @@ impl Exchange {
 
     /// Puts an accepted order among the open ones, with what it may still cost.
     fn open(&mut self, symbol: usize, order: Order) {
+        if self.markets[symbol].unit.spot {
+            return self.open_spot(symbol, order);
+        }
         let (account, id, client_order_id) = (order.account, order.id, order.client_order_id);
+        self.note_date(order.extras.as_ref().and_then(|extras| extras.good_till));
         let leverage = self.starting_leverage(symbol);
         self.accounts[account].slot_mut(symbol, leverage).count(&order, 1);
         let slot = self.markets[symbol].orders.insert(order);
@@ -307,6 +343,9 @@ impl Exchange {
 
     /// The opposite of `open`.
     fn withdraw(&mut self, symbol: usize, slot: u32) -> Option<Order> {
+        if self.markets[symbol].unit.spot {
+            return self.withdraw_spot(symbol, slot);
+        }
         let order = self.markets[symbol].orders.remove(slot)?;
         let leverage = self.starting_leverage(symbol);
         let account = &mut self.accounts[order.account];
@@ -318,6 +357,9 @@ impl Exchange {
 
     /// An order is over: filled whole (`None`), or ended for a reason that its account is told.
     fn finish(&mut self, now: Timestamp, symbol: usize, mut order: Order, reason: Option<EndReason>, out: &mut Vec<ExchangeOutput>) {
+        if self.markets[symbol].unit.spot {
+            return self.finish_spot(now, symbol, order, Ending::of(reason), out);
+        }
         order.updated_at = now;
         let status = match reason {
             None => OrderStatus::Filled,
@@ -334,6 +376,8 @@ impl Exchange {
             out.push(ExchangeOutput { account: account.id, event });
         }
         self.changes.closed(account.id, &shown);
+        self.note_finished(now, order.account, &shown);
+        let account = &mut self.accounts[order.account];
         if account.closed.len() >= self.config.closed_kept {
             account.closed.pop_front();
         }
@@ -342,7 +386,7 @@ impl Exchange {
 
     fn shown(&self, symbol: usize, order: &Order, status: OrderStatus) -> VenueOrder {
         let instrument = &self.markets[symbol].instrument;
-        let quantity = |lots| Quantity(instrument.quantity(crate::domain::instrument::Lots(lots)).0);
+        let quantity = |lots| Quantity(instrument.quantity(Lots(lots)).0);
         VenueOrder {
             client_order_id: order.client_order_id,
             venue_order_id: order.id,
@@ -366,13 +410,13 @@ impl Exchange {
             time_in_force: order.time_in_force,
             self_trade_prevention: order.self_trade_prevention,
             value: Money(market.unit.money(order.value)),
-            prevented: Quantity::ZERO,
+            prevented: market.instrument.quantity(Lots(order.spot.prevented)),
             created_at: order.created_at,
-            working_at: order.trigger.is_none().then_some(order.created_at),
+            working_at: if market.unit.spot { order.spot.working_at } else { order.trigger.is_none().then_some(order.created_at) },
             extras: order.extras.as_deref().cloned().unwrap_or_default(),
             list_id: order.list_id,
             end: None,
-            spot: SpotView::default(),
+            spot: Self::spot_view(order),
         }
     }
 

@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::ClientOrderId;
 use crate::domain::instrument::Ticks;
-use crate::domain::order::{OrderKind, PositionSide, SelfTradePrevention, Side, TimeInForce};
+use crate::domain::order::{OrderKind, OrderStatus, PositionSide, SelfTradePrevention, Side, TimeInForce};
 use crate::domain::time::Timestamp;
 
+use super::TriggerPrice;
+use super::margin::{Follow, TriggerPrices};
 use super::request::{Extras, OrderRequest};
 use super::spot::SpotState;
 
@@ -17,6 +19,9 @@ pub struct Trigger {
     pub at: Ticks,
     /// Fires at or above `at`; else at or below.
     pub rising: bool,
+    /// What it is held against. Not in the record: the order says it, or else the exchange.
+    #[serde(skip)]
+    pub by: TriggerPrice,
 }
 
 impl Trigger {
@@ -33,7 +38,7 @@ impl Trigger {
             OrderKind::TakeProfitMarket { .. } | OrderKind::TakeProfitLimit { .. } => side == Side::Sell,
             OrderKind::Market | OrderKind::Limit { .. } => return None,
         };
-        Some(Self { at, rising })
+        Some(Self { at, rising, by: TriggerPrice::Last })
     }
 }
 
@@ -71,9 +76,25 @@ pub struct Order {
     /// The order list that it belongs to (spot).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list_id: Option<u64>,
+    /// Of a perpetual's trailing stop: how far it has followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow: Option<Follow>,
+    /// How often it was modified (perpetuals).
+    #[serde(default)]
+    pub modified: u32,
+    /// The exchange's own: it never rests, so that no record has one.
+    #[serde(skip)]
+    pub force: Option<Force>,
     /// What only a spot order has; idle on a perpetual.
     #[serde(default, skip_serializing_if = "SpotState::is_idle")]
     pub spot: SpotState,
+}
+
+/// Why the exchange itself closes a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Force {
+    Liquidation,
+    Deleverage,
 }
 
 /// The order joined a level behind the touch that the market data never showed: everything that may be there is ahead.
@@ -83,6 +104,12 @@ impl Order {
     #[must_use]
     pub const fn remaining(&self) -> i64 {
         self.quantity - self.filled - self.spot.prevented
+    }
+
+    /// How it stands while it is open: parked ones are pending still.
+    #[must_use]
+    pub const fn open_status(&self) -> OrderStatus {
+        if self.spot.parked { OrderStatus::Persisting } else { OrderStatus::Working }
     }
 
     /// Whether it may trade at `price`.
@@ -119,6 +146,9 @@ impl Order {
             updated_at: now,
             extras: (*extras != Extras::default()).then(|| Box::new(extras.clone())),
             list_id: None,
+            follow: None,
+            modified: 0,
+            force: None,
             spot: SpotState::default(),
         }
     }
@@ -154,9 +184,31 @@ pub struct OpenOrders {
     bids: RestingSide,
     asks: RestingSide,
     waiting: Vec<u32>,
-    /// The lowest rising and the highest falling trigger: one comparison each tells a trade that nothing fires.
+    by_last: Bounds,
+    by_mark: Bounds,
+}
+
+/// The lowest rising and the highest falling trigger: one comparison each tells a price that nothing fires.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
     rising_from: Ticks,
     falling_from: Ticks,
+}
+
+impl Bounds {
+    const NONE: Self = Self { rising_from: Ticks(i64::MAX), falling_from: Ticks(i64::MIN) };
+
+    const fn reach(&self, price: Ticks) -> bool {
+        price.0 >= self.rising_from.0 || price.0 <= self.falling_from.0
+    }
+
+    fn add(&mut self, at: Ticks, rising: bool) {
+        if rising {
+            self.rising_from = self.rising_from.min(at);
+        } else {
+            self.falling_from = self.falling_from.max(at);
+        }
+    }
 }
 
 impl Default for OpenOrders {
@@ -167,8 +219,8 @@ impl Default for OpenOrders {
             bids: RestingSide::default(),
             asks: RestingSide::default(),
             waiting: Vec::new(),
-            rising_from: Ticks(i64::MAX),
-            falling_from: Ticks(i64::MIN),
+            by_last: Bounds::NONE,
+            by_mark: Bounds::NONE,
         }
     }
 }
@@ -315,20 +367,36 @@ impl OpenOrders {
         self.slots.iter().enumerate().filter_map(|(slot, order)| order.as_ref().map(|order| (slot as u32, order)))
     }
 
-    /// Whether a trigger price of `price` fires anything.
+    /// Whether that price may fire anything, or move a trailing stop.
     #[must_use]
-    pub fn fires(&self, price: Ticks) -> bool {
-        price >= self.rising_from || price <= self.falling_from
+    pub const fn wakes(&self, by: TriggerPrice, price: Ticks) -> bool {
+        match by {
+            TriggerPrice::Last => self.by_last.reach(price),
+            TriggerPrice::Mark => self.by_mark.reach(price),
+        }
     }
 
-    /// The oldest waiting order that `price` fires.
+    /// The oldest waiting order that these prices fire.
     #[must_use]
-    pub fn first_fired(&self, price: Ticks) -> Option<u32> {
-        if !self.fires(price) {
-            return None;
+    pub fn first_fired(&self, prices: &TriggerPrices) -> Option<u32> {
+        let fired = |slot: &&u32| self.get(**slot).is_some_and(|order| prices.fire(order));
+        self.waiting.iter().filter(fired).min_by_key(|slot| self.get(**slot).map(|order| order.id)).copied()
+    }
+
+    /// Moves trailing stops after the prices, and names those that moved.
+    pub fn follow(&mut self, prices: &TriggerPrices, mut moved: impl FnMut(u32, u64)) {
+        let mut any = false;
+        for slot in &self.waiting {
+            // Invariant: `waiting` holds slots of open orders.
+            let Some(order) = self.slots[*slot as usize].as_mut() else { continue };
+            if order.follow_price(prices) {
+                any = true;
+                moved(*slot, order.id);
+            }
         }
-        let reached = |slot: &&u32| self.get(**slot).and_then(|order| order.trigger).is_some_and(|trigger| trigger.is_reached(price));
-        self.waiting.iter().filter(reached).min_by_key(|slot| self.get(**slot).map(|order| order.id)).copied()
+        if any {
+            self.find_next_triggers();
+        }
     }
 
     /// The waiting trigger that a move from `from` to `to` meets first, strictly between the two.
@@ -341,15 +409,19 @@ impl OpenOrders {
     }
 
     fn find_next_triggers(&mut self) {
-        self.rising_from = Ticks(i64::MAX);
-        self.falling_from = Ticks(i64::MIN);
+        (self.by_last, self.by_mark) = (Bounds::NONE, Bounds::NONE);
         for slot in &self.waiting {
             // Invariant: `waiting` holds slots of open orders with a trigger.
-            let Some(trigger) = self.slots[*slot as usize].as_ref().and_then(|order| order.trigger) else { continue };
-            if trigger.rising {
-                self.rising_from = self.rising_from.min(trigger.at);
-            } else {
-                self.falling_from = self.falling_from.max(trigger.at);
+            let Some((order, trigger)) = self.slots[*slot as usize].as_ref().and_then(|order| Some((order, order.trigger?))) else {
+                continue;
+            };
+            let bounds = match trigger.by {
+                TriggerPrice::Last => &mut self.by_last,
+                TriggerPrice::Mark => &mut self.by_mark,
+            };
+            bounds.add(trigger.at, trigger.rising);
+            if let Some((at, rising)) = order.moves_at() {
+                bounds.add(at, rising);
             }
         }
     }

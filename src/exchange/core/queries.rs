@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 
 use crate::domain::ids::{ClientOrderId, Symbol};
 use crate::domain::money::{Money, Price, Quantity};
-use crate::domain::order::{Fill, OrderStatus, TradesWanted, VenueOrder, VenuePosition, VenueSnapshot};
+use crate::domain::order::{Fill, TradesWanted, VenueOrder, VenuePosition, VenueSnapshot};
 
 use super::Exchange;
 use super::account::Account;
@@ -15,7 +15,7 @@ impl Exchange {
         let holder = &self.accounts[account];
         if let Some((index, slot)) = holder.open.get(&id) {
             let order = self.markets[*index].orders.get(*slot)?;
-            return Some(self.shown(*index, order, OrderStatus::Working)).filter(|order| order.symbol == symbol);
+            return Some(self.shown(*index, order, order.open_status())).filter(|order| order.symbol == symbol);
         }
         holder
             .closed
@@ -29,15 +29,17 @@ impl Exchange {
         let holder = &self.accounts[account];
         let open = holder.open.values().filter_map(|(index, slot)| {
             let order = self.markets[*index].orders.get(*slot)?;
-            Some(self.shown(*index, order, OrderStatus::Working))
+            Some(self.shown(*index, order, order.open_status()))
         });
         let mut open_orders: Vec<VenueOrder> = open.collect();
         open_orders.sort_unstable_by_key(|order| order.venue_order_id);
+        let beside_holdings = self.is_spot_engine();
+        let (wallet, positions) = if beside_holdings { self.holdings(holder) } else { (Money(holder.wallet), self.positions(holder)) };
         VenueSnapshot {
             open_orders,
-            positions: self.positions(holder),
-            wallet: Money(holder.wallet),
-            beside_holdings: false,
+            positions,
+            wallet,
+            beside_holdings,
             trades: wanted_of(holder, trades),
             funds: Vec::new(),
             on_their_way: 0,

@@ -11,6 +11,7 @@ use crate::domain::money::{Money, Price, Quantity};
 use crate::domain::order::{EndReason, Fill, OrderStatus, PositionSide, SelfTradePrevention, TimeInForce, VenueOrder};
 use crate::domain::time::Timestamp;
 
+use super::margin::{AlgoView, PositionRisk};
 use super::request::Extras;
 use super::spot::{ListView, SpotExecution, SpotView};
 
@@ -222,6 +223,13 @@ pub enum UserEvent {
     },
     MultiAssets {
         on: bool,
+    },
+    /// USD-M: an algo order began, went off or ended.
+    Algo(Arc<AlgoView>),
+    /// USD-M: margin runs out.
+    MarginCall {
+        cross_wallet: Money,
+        positions: Vec<PositionRisk>,
     },
 }
 

@@ -1,7 +1,7 @@
 //! The engine's state as plain rows: what changed since the last look, for a durable record, and the way back from the rows
 //! after a restart. It knows the rows' content, not where they are kept.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -11,9 +11,10 @@ use crate::domain::instrument::Ticks;
 use crate::domain::money::Money;
 
 use super::account::{Account, AccountSetup, Leg, Slot};
-use super::margin::{IncomeRow, MarginRow};
-use super::orders::Order;
+use super::margin::{AlgoView, FundingPoint, IncomeRow, MarginRow};
+use super::orders::{Order, Trigger};
 use super::report::{OrderView, TradeView};
+use super::spot::{BalanceRow, ListRow, SpotCounters};
 use super::{Exchange, Market};
 
 /// An account without its orders and trades.
@@ -25,6 +26,9 @@ pub struct AccountRow {
     #[serde(with = "rust_decimal::serde::str")]
     pub wallet: Decimal,
     pub symbols: Vec<SlotRow>,
+    /// Spot's; an older record has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub balances: Vec<BalanceRow>,
     /// What only perpetuals have; an older record has none.
     #[serde(default, skip_serializing_if = "MarginRow::is_empty")]
     pub margin: MarginRow,
@@ -55,6 +59,13 @@ pub struct ClosedRow {
     pub order: OrderView,
 }
 
+/// An algo order that went off or ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EndedAlgoRow {
+    pub account: AccountId,
+    pub algo: AlgoView,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MarketRow {
     pub symbol: Symbol,
@@ -68,6 +79,13 @@ pub struct Counters {
     pub next_trade_id: u64,
     #[serde(default)]
     pub next_transaction_id: u64,
+    #[serde(default)]
+    pub next_algo_id: u64,
+    /// What the insurance fund has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fund: Option<Money>,
+    #[serde(default)]
+    pub spot: SpotCounters,
 }
 
 /// What changed, complete for each thing named.
@@ -79,19 +97,31 @@ pub struct Changes {
     pub gone: Vec<u64>,
     pub closed: Vec<ClosedRow>,
     pub trades: Vec<TradeView>,
+    pub lists: Vec<ListRow>,
     pub income: Vec<IncomeRow>,
+    pub fundings: Vec<FundingPoint>,
+    /// Algo orders that wait, and the ids of those that wait no more.
+    pub algos: Vec<OrderRow>,
+    pub algos_gone: Vec<u64>,
+    /// The newest standing of each.
+    pub algos_ended: Vec<EndedAlgoRow>,
     pub counters: Counters,
 }
 
 impl Changes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.accounts.is_empty()
+        self.lists.is_empty()
+            && self.accounts.is_empty()
             && self.open.is_empty()
             && self.gone.is_empty()
             && self.closed.is_empty()
             && self.trades.is_empty()
             && self.income.is_empty()
+            && self.fundings.is_empty()
+            && self.algos.is_empty()
+            && self.algos_gone.is_empty()
+            && self.algos_ended.is_empty()
     }
 }
 
@@ -104,8 +134,16 @@ pub struct SavedState {
     pub closed: Vec<ClosedRow>,
     /// Ascending by trade id.
     pub trades: Vec<TradeView>,
+    /// Order lists, ascending.
+    pub lists: Vec<ListRow>,
     /// Of each account oldest first.
     pub income: Vec<IncomeRow>,
+    /// Of each symbol oldest first.
+    pub fundings: Vec<FundingPoint>,
+    /// Algo orders that wait.
+    pub algos: Vec<OrderRow>,
+    /// Oldest first.
+    pub algos_ended: Vec<EndedAlgoRow>,
     pub markets: Vec<MarketRow>,
     pub counters: Counters,
 }
@@ -129,12 +167,45 @@ pub(super) struct ChangeLog {
     orders: BTreeSet<(u64, usize, u32)>,
     closed: Vec<ClosedRow>,
     trades: Vec<TradeView>,
+    lists: BTreeMap<u64, ListRow>,
     income: Vec<IncomeRow>,
+    fundings: Vec<FundingPoint>,
+    algos: BTreeSet<(u64, usize, u32)>,
+    algos_ended: Vec<EndedAlgoRow>,
 }
 
 impl ChangeLog {
     pub(super) fn new(on: bool) -> Self {
-        Self { on, accounts: BTreeSet::new(), orders: BTreeSet::new(), closed: Vec::new(), trades: Vec::new(), income: Vec::new() }
+        Self {
+            on,
+            accounts: BTreeSet::new(),
+            orders: BTreeSet::new(),
+            closed: Vec::new(),
+            trades: Vec::new(),
+            lists: BTreeMap::new(),
+            income: Vec::new(),
+            fundings: Vec::new(),
+            algos: BTreeSet::new(),
+            algos_ended: Vec::new(),
+        }
+    }
+
+    pub(super) fn algo(&mut self, symbol: usize, slot: u32, id: u64) {
+        if self.on {
+            self.algos.insert((id, symbol, slot));
+        }
+    }
+
+    pub(super) fn funding(&mut self, point: &FundingPoint) {
+        if self.on {
+            self.fundings.push(*point);
+        }
+    }
+
+    pub(super) fn ended_algo(&mut self, account: AccountId, algo: &AlgoView) {
+        if self.on {
+            self.algos_ended.push(EndedAlgoRow { account, algo: algo.clone() });
+        }
     }
 
     pub(super) fn income(&mut self, row: &IncomeRow) {
@@ -161,6 +232,12 @@ impl ChangeLog {
         }
     }
 
+    pub(super) fn list(&mut self, row: ListRow) {
+        if self.on {
+            self.lists.insert(row.view.id, row);
+        }
+    }
+
     pub(super) fn trade(&mut self, trade: &TradeView) {
         if self.on {
             self.trades.push(trade.clone());
@@ -177,7 +254,10 @@ impl Exchange {
             accounts: accounts.into_iter().map(|index| self.account_row(&self.accounts[index])).collect(),
             closed: std::mem::take(&mut self.changes.closed),
             trades: std::mem::take(&mut self.changes.trades),
+            lists: std::mem::take(&mut self.changes.lists).into_values().collect(),
             income: std::mem::take(&mut self.changes.income),
+            fundings: std::mem::take(&mut self.changes.fundings),
+            algos_ended: std::mem::take(&mut self.changes.algos_ended),
             counters: self.counters(),
             ..Changes::default()
         };
@@ -185,6 +265,12 @@ impl Exchange {
             match self.markets[symbol].orders.get(slot).filter(|order| order.id == id) {
                 Some(order) => changes.open.push(self.order_row(&self.markets[symbol], order)),
                 None => changes.gone.push(id),
+            }
+        }
+        for (id, symbol, slot) in std::mem::take(&mut self.changes.algos) {
+            match self.markets[symbol].algos.get(slot).filter(|order| order.id == id) {
+                Some(order) => changes.algos.push(self.order_row(&self.markets[symbol], order)),
+                None => changes.algos_gone.push(id),
             }
         }
         changes
@@ -209,14 +295,40 @@ impl Exchange {
             open,
             closed: closed.collect(),
             trades,
+            fundings: self.markets.iter().flat_map(|market| market.perpetual.history.iter().copied()).collect(),
+            algos: self.algo_rows(),
+            algos_ended: self.ended_algo_rows(),
+            lists: self.list_rows(),
             income: self.accounts.iter().flat_map(|account| account.margin.income.iter().copied()).collect(),
             markets: self.market_rows(),
             counters: self.counters(),
         }
     }
 
+    fn algo_rows(&self) -> Vec<OrderRow> {
+        let rows = self.markets.iter().flat_map(|market| market.algos.iter().map(|(_, order)| self.order_row(market, order)));
+        let mut rows: Vec<OrderRow> = rows.collect();
+        rows.sort_by_key(|row| row.order.id);
+        rows
+    }
+
+    fn ended_algo_rows(&self) -> Vec<EndedAlgoRow> {
+        let of = |account: &Account| {
+            let id = account.id;
+            account.margin.ended_algos.iter().map(move |algo| EndedAlgoRow { account: id, algo: algo.clone() }).collect::<Vec<_>>()
+        };
+        self.accounts.iter().flat_map(of).collect()
+    }
+
     const fn counters(&self) -> Counters {
-        Counters { next_order_id: self.next_order_id, next_trade_id: self.next_trade_id, next_transaction_id: self.next_transaction_id }
+        Counters {
+            next_order_id: self.next_order_id,
+            next_trade_id: self.next_trade_id,
+            next_transaction_id: self.next_transaction_id,
+            next_algo_id: self.next_algo_id,
+            fund: Some(Money(self.fund)),
+            spot: self.spot.counters,
+        }
     }
 
     #[must_use]
@@ -247,12 +359,26 @@ impl Exchange {
                 self.markets[index].mark = row.mark;
             }
         }
+        self.restore_lists(saved.lists)?;
         let mut open = saved.open;
         open.sort_by_key(|row| row.order.id);
         for row in open {
             let symbol = self.listed(row.symbol)?;
             let account = self.known(row.account)?;
-            self.open(symbol, Order { account, ..row.order });
+            let order = self.resumed(account, row.order);
+            if self.markets[symbol].unit.spot {
+                self.restore_spot_order(symbol, order);
+            } else {
+                self.open(symbol, order);
+            }
+        }
+        for row in saved.algos {
+            let (symbol, account) = (self.listed(row.symbol)?, self.known(row.account)?);
+            self.insert_algo(symbol, self.resumed(account, row.order));
+        }
+        for row in saved.algos_ended {
+            let account = self.known(row.account)?;
+            self.accounts[account].margin.ended_algos.push_back(row.algo);
         }
         for row in saved.closed {
             let account = self.known(row.account)?;
@@ -264,11 +390,20 @@ impl Exchange {
         }
         self.next_order_id = saved.counters.next_order_id.max(1);
         self.next_trade_id = saved.counters.next_trade_id.max(1);
+        self.spot.resume(saved.counters.spot);
         self.next_transaction_id = saved.counters.next_transaction_id.max(1);
+        self.next_algo_id = saved.counters.next_algo_id.max(1);
+        self.fund = saved.counters.fund.map_or(self.fund, |fund| fund.0);
+        for point in saved.fundings {
+            if let Some(index) = self.symbol_index(point.symbol) {
+                self.markets[index].perpetual.remember(point);
+            }
+        }
         for row in saved.income {
             let account = self.known(row.account)?;
             self.accounts[account].margin.income.push_back(row);
         }
+        self.next_deadline = self.earliest_deadline();
         self.drain_changes();
         Ok(())
     }
@@ -286,7 +421,14 @@ impl Exchange {
             let restored = Slot { net, long, short, isolated, ..Slot::new(slot.leverage, row.hedge) };
             self.accounts[account].slots.insert(index, restored);
         }
+        self.restore_balances(account, row);
         Ok(())
+    }
+
+    /// A saved order as it was: its trigger is held against what the order says, or else the exchange.
+    fn resumed(&self, account: usize, order: Order) -> Order {
+        let by = order.extras.as_ref().and_then(|extras| extras.trigger_by).unwrap_or(self.config.trigger_price);
+        Order { account, trigger: order.trigger.map(|trigger| Trigger { by, ..trigger }), ..order }
     }
 
     fn listed(&self, symbol: Symbol) -> Result<usize, RestoreError> {
@@ -315,6 +457,7 @@ impl Exchange {
             hedge: account.hedge,
             wallet: account.wallet,
             symbols: account.slots.iter().filter(says_something).map(slot).collect(),
+            balances: self.balance_rows(account),
             margin: account.margin.row(),
         }
     }

@@ -49,7 +49,11 @@ impl Exchange {
             }
             _ => None,
         });
-        Ok(Placed { trades: trades.collect(), order })
+        let placed = Placed { trades: trades.collect(), order };
+        if !self.spot.is_quiet() {
+            self.settle_spot(now, out);
+        }
+        Ok(placed)
     }
 
     /// Cancels an open order and shows how it ended.
@@ -68,6 +72,9 @@ impl Exchange {
         let (market, slot) = self.find_open(index, symbol, name).ok_or(Reject::UnknownOrder)?;
         let id = self.markets[market].orders.get(slot).map(|order| order.id).ok_or(Reject::UnknownOrder)?;
         self.end_open(now, market, slot, EndReason::Canceled, out);
+        if !self.spot.is_quiet() {
+            self.settle_spot(now, out);
+        }
         self.order(account, symbol, OrderName::Id(id)).ok_or(Reject::UnknownOrder)
     }
 
@@ -76,7 +83,8 @@ impl Exchange {
     pub fn order(&self, account: AccountId, symbol: Symbol, name: OrderName) -> Option<OrderView> {
         let index = self.account_index(account).ok()?;
         if let Some((market, slot)) = self.find_open(index, symbol, name) {
-            return Some(self.view(market, self.markets[market].orders.get(slot)?, OrderStatus::Working));
+            let order = self.markets[market].orders.get(slot)?;
+            return Some(self.view(market, order, order.open_status()));
         }
         let is_meant = |view: &&OrderView| view.order.symbol == symbol && name.is_of(view.order.venue_order_id, view.order.client_order_id);
         self.accounts[index].closed.iter().rev().find(is_meant).cloned()
@@ -88,7 +96,7 @@ impl Exchange {
         let Ok(index) = self.account_index(account) else { return Vec::new() };
         let shown = self.accounts[index].open.values().filter_map(|(market, slot)| {
             let order = self.markets[*market].orders.get(*slot)?;
-            Some(self.view(*market, order, OrderStatus::Working))
+            Some(self.view(*market, order, order.open_status()))
         });
         let mut orders: Vec<OrderView> = shown.filter(|view| symbol.is_none_or(|symbol| view.order.symbol == symbol)).collect();
         orders.sort_unstable_by_key(|view| view.order.venue_order_id);
@@ -151,13 +159,8 @@ impl Exchange {
         if self.reports.is_on() {
             let status = if order.remaining() == 0 { OrderStatus::Filled } else { OrderStatus::Working };
             let shown = Arc::new(self.view(symbol, order, status));
-            let event = UserEvent::Order {
-                execution: ExecutionType::Trade,
-                order: shown,
-                trade: Some(Box::new(trade.clone())),
-                request_id: None,
-                spot: None,
-            };
+            let execution = if order.force.is_some() { ExecutionType::Calculated } else { ExecutionType::Trade };
+            let event = UserEvent::Order { execution, order: shown, trade: Some(Box::new(trade.clone())), request_id: None, spot: None };
             self.reports.add(now, trade.fill.account, || event);
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::super::core::margin::ForcedOrder;
 use super::super::core::report::UserReport;
 use super::super::core::{Exchange, ExchangeOutput};
 use super::super::record::ExchangeRecord;
@@ -21,6 +22,9 @@ use crate::domain::time::Timestamp;
 /// Frames that a market reader may lag behind: some twenty seconds of the default market. A reader that falls further is cut off
 /// and must begin anew with a snapshot.
 pub const MARKET_BACKLOG_MAX: usize = 8_192;
+
+/// Liquidations that a listener may lag behind: more than all accounts have positions.
+pub const FORCED_BACKLOG_MAX: usize = 1_024;
 
 /// A fault to test with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +50,7 @@ pub(super) enum Request {
     Open { account: AccountId, setup: AccountSetup },
     Inject(Fault),
     Call(Call),
+    Forced { sender: mpsc::Sender<(Symbol, ForcedOrder)> },
     Users { accounts: Vec<AccountId>, sender: mpsc::Sender<Arc<UserReport>> },
     Stop,
 }
@@ -238,6 +243,16 @@ impl ExchangeHandle {
     pub fn subscribe_users(&self, accounts: Vec<AccountId>) -> Result<mpsc::Receiver<Arc<UserReport>>, ExchangeStopped> {
         let (sender, receiver) = mpsc::channel(USER_BACKLOG_MAX);
         self.post(Request::Users { accounts, sender })?;
+        Ok(receiver)
+    }
+
+    /// Listens to liquidations, of whomever. A listener that lags more than `FORCED_BACKLOG_MAX` of them is cut off.
+    ///
+    /// # Errors
+    /// When the exchange has stopped.
+    pub fn subscribe_forced_orders(&self) -> Result<mpsc::Receiver<(Symbol, ForcedOrder)>, ExchangeStopped> {
+        let (sender, receiver) = mpsc::channel(FORCED_BACKLOG_MAX);
+        self.post(Request::Forced { sender })?;
         Ok(receiver)
     }
 

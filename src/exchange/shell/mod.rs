@@ -20,6 +20,7 @@ use crate::domain::market_data::{DepthSnapshot, MarketEvent, MarketFrame};
 use crate::domain::order::{VenueCommand, VenueEvent};
 use crate::domain::time::Timestamp;
 
+use super::core::margin::ForcedOrder;
 use super::core::report::UserReport;
 use super::core::{AccountSetup, Exchange, ExchangeConfig, ExchangeOutput};
 use super::record::{ExchangeRecord, RecordError};
@@ -161,6 +162,8 @@ struct Shell {
     outputs: Vec<ExchangeOutput>,
     waiters: Vec<Waiter>,
     user_readers: Vec<UserReader>,
+    /// Those who listen to liquidations.
+    forced_readers: Vec<tokio::sync::mpsc::Sender<(Symbol, ForcedOrder)>>,
     /// Answers that wait for the batch to be durable.
     answers: Vec<Answer>,
 }
@@ -202,6 +205,7 @@ impl Shell {
             outputs: Vec::new(),
             waiters: Vec::new(),
             user_readers: Vec::new(),
+            forced_readers: Vec::new(),
             answers: Vec::new(),
         };
         shell.move_market(now);
@@ -268,6 +272,7 @@ impl Shell {
                 let answer = call(&mut Desk { exchange: &mut self.exchange, now, outputs: &mut self.outputs, record });
                 self.answers.push(answer);
             }
+            Request::Forced { sender } => self.forced_readers.push(sender),
             Request::Users { accounts, sender } => self.user_readers.push(UserReader { accounts, sender }),
             Request::Stop => {}
         }
@@ -377,6 +382,7 @@ impl Shell {
         // The answer to a request before what happened because of it, as far as one thread can say.
         self.answers.drain(..).for_each(|answer| answer());
         self.tell_users();
+        self.tell_forced();
         for output in std::mem::take(&mut self.outputs) {
             self.tell(output);
         }
@@ -394,6 +400,12 @@ impl Shell {
         }
         for index in answered.into_iter().rev() {
             self.outputs.remove(index);
+        }
+    }
+
+    fn tell_forced(&mut self) {
+        for forced in self.exchange.drain_forced_orders() {
+            self.forced_readers.retain(|reader| reader.try_send(forced).is_ok());
         }
     }
 

@@ -15,7 +15,7 @@ use crate::domain::time::Timestamp;
 use crate::exchange::core::margin::{FundingPoint, PremiumIndex};
 use crate::exchange::shell::{Clock, ExchangeHandle, ExchangeStopped};
 
-use super::tape::Funding;
+use super::tape::{ForcedOrder, Funding};
 use super::{FloorGone, MarketFloor, PaidFunding};
 
 pub struct ExchangeFloor {
@@ -76,6 +76,11 @@ impl MarketFloor for ExchangeFloor {
     fn open_interest(&self, symbol: Symbol) -> BoxFuture<'_, Result<Quantity, FloorGone>> {
         let asked = self.handle.call(move |desk| desk.exchange.open_interest(symbol).unwrap_or_default());
         asked.map(|answer| Ok(answer?)).boxed()
+    }
+
+    fn forced_orders(&self) -> Option<mpsc::Receiver<(Symbol, ForcedOrder)>> {
+        // An exchange that has stopped says so on its other answers.
+        self.handle.subscribe_forced_orders().ok()
     }
 }
 

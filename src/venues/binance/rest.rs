@@ -178,7 +178,11 @@ struct Kline<'a>(
     IgnoredAny,
 );
 
-fn read_klines(body: &[u8], interval: Duration) -> Result<Vec<Candle>, String> {
+/// Reads an answer to a kline request: candles of the interval, oldest first.
+///
+/// # Errors
+/// What was found instead.
+pub fn read_klines(body: &[u8], interval: Duration) -> Result<Vec<Candle>, String> {
     let rows: Vec<Kline<'_>> = serde_json::from_slice(body).map_err(|error| format!("{error} in {}", excerpt(body)))?;
     let mut candles: Vec<Candle> = Vec::with_capacity(rows.len());
     for row in &rows {

@@ -1,16 +1,18 @@
 //! The perpetual side of an account: what it has beyond wallet, positions and orders, and how much margin everything holds.
 //! Isolated margin is a part of the wallet that one position may lose; the rest of the wallet is cross margin.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 
 use super::super::account::{Account, BookedTrade, Leg, Slot, share};
 use super::super::{Exchange, Market};
+use super::algo::AlgoView;
 use super::income::IncomeRow;
+use super::modify::OrderAmendment;
 use super::settings::MarginAdjustment;
-use crate::domain::ids::{Asset, ClientOrderId};
+use crate::domain::ids::{Asset, ClientOrderId, Symbol};
 use crate::domain::money::Money;
 use crate::domain::time::Timestamp;
 
@@ -26,8 +28,16 @@ pub struct MarginState {
     pub others: BTreeMap<Asset, Decimal>,
     /// When the wallet last changed.
     pub updated_at: Timestamp,
+    /// What the account was warned of and has not recovered from: cross margin (`None`), or an isolated symbol.
+    pub warned: BTreeSet<Option<usize>>,
+    /// When all orders on a symbol are cancelled, unless the account says something before.
+    pub countdowns: BTreeMap<Symbol, Timestamp>,
+    /// Newest last.
+    pub amendments: VecDeque<OrderAmendment>,
     /// Algo orders that wait, by client algo id: index of the symbol, slot.
     pub algos: BTreeMap<ClientOrderId, (usize, u32)>,
+    /// Algo orders that went off or ended, newest last.
+    pub ended_algos: VecDeque<AlgoView>,
     /// Newest last.
     pub income: VecDeque<IncomeRow>,
     /// By hand: `POST /fapi/v1/positionMargin`, newest last.
@@ -42,6 +52,7 @@ pub struct MarginRow {
     pub others: BTreeMap<Asset, Money>,
     pub updated_at: Timestamp,
     pub adjustments: Vec<MarginAdjustment>,
+    pub countdowns: BTreeMap<Symbol, Timestamp>,
 }
 
 impl MarginRow {
@@ -59,6 +70,7 @@ impl MarginState {
             others: self.others.iter().map(|(asset, amount)| (*asset, Money(*amount))).collect(),
             updated_at: self.updated_at,
             adjustments: self.adjustments.iter().copied().collect(),
+            countdowns: self.countdowns.clone(),
         }
     }
 
@@ -67,6 +79,7 @@ impl MarginState {
         self.others = row.others.iter().map(|(asset, amount)| (*asset, amount.0)).collect();
         self.updated_at = row.updated_at;
         self.adjustments = row.adjustments.iter().copied().collect();
+        self.countdowns.clone_from(&row.countdowns);
     }
 }
 

@@ -2,10 +2,17 @@
 
 use rust_decimal::Decimal;
 
-use super::super::Exchange;
 use super::super::account::Account;
-use crate::domain::ids::AccountId;
-use crate::domain::order::PositionSide;
+use super::super::matching::Execution;
+use super::super::orders::{Force, Order};
+use super::super::{Exchange, ExchangeOutput, Reject};
+use super::UsdmReject;
+use super::liquidation::Holding;
+use crate::domain::ids::{AccountId, ClientOrderId, Symbol};
+use crate::domain::instrument::Ticks;
+use crate::domain::money::Quantity;
+use crate::domain::order::{PositionSide, Side};
+use crate::domain::time::Timestamp;
 
 /// The queue is shown in fifths.
 const QUANTILES: usize = 5;
@@ -17,6 +24,72 @@ impl Exchange {
         let queue = self.adl_queue(symbol, long);
         let Some(place) = queue.iter().position(|(holder, held)| self.accounts[*holder].id == account && *held == side) else { return 0 };
         ((queue.len() - place - 1) * QUANTILES / queue.len()) as u8
+    }
+
+    /// Auto-deleverages a position, or so much of it, at the mark.
+    ///
+    /// # Errors
+    /// When there is no such position.
+    pub fn deleverage(
+        &mut self,
+        now: Timestamp,
+        account: AccountId,
+        symbol: Symbol,
+        side: PositionSide,
+        quantity: Option<Quantity>,
+        out: &mut Vec<ExchangeOutput>,
+    ) -> Result<(), Reject> {
+        let (account, symbol) = (self.account_index(account)?, self.symbol_index(symbol).ok_or(Reject::UnknownSymbol)?);
+        let holding = Holding { account, symbol, side };
+        let mark = self.markets[symbol].reference().ok_or(Reject::NoMarket)?;
+        let held = self.lots_of(holding).abs();
+        let lots = match quantity {
+            Some(quantity) => self.markets[symbol].instrument.lots(quantity).ok_or(Reject::QuantityOffGrid)?.0.min(held),
+            None => held,
+        };
+        if lots <= 0 {
+            return Err(UsdmReject::MarginWithoutPosition.into());
+        }
+        let trade_id = self.next_trade();
+        self.deleverage_holding(now, holding, Execution { price: mark, lots, trade_id, maker: false }, out);
+        Ok(())
+    }
+
+    /// Closes what is left of a liquidated position with those who stand first in the queue of the other side. Where nobody here
+    /// does, it was somebody of the wide world.
+    pub(super) fn close_with_holders(
+        &mut self,
+        now: Timestamp,
+        holding: Holding,
+        order: &mut Order,
+        price: Ticks,
+        out: &mut Vec<ExchangeOutput>,
+    ) {
+        let symbol = holding.symbol;
+        for (account, side) in self.adl_queue(symbol, order.side == Side::Buy) {
+            let opposite = Holding { account, symbol, side };
+            let lots = order.remaining().min(self.lots_of(opposite).abs());
+            if lots <= 0 || account == holding.account {
+                continue;
+            }
+            let execution = Execution { price, lots, trade_id: self.next_trade(), maker: false };
+            self.deleverage_holding(now, opposite, execution, out);
+            self.fill(now, symbol, order, execution, out);
+        }
+        if order.remaining() > 0 {
+            let execution = Execution { price, lots: order.remaining(), trade_id: self.next_trade(), maker: false };
+            self.fill(now, symbol, order, execution, out);
+        }
+    }
+
+    fn deleverage_holding(&mut self, now: Timestamp, holding: Holding, execution: Execution, out: &mut Vec<ExchangeOutput>) {
+        // Invariant: within the name's length and characters.
+        let name = ClientOrderId::new("adl_autoclose").expect("a short name");
+        let mut order = self.force_order(now, holding, execution.price, Force::Deleverage, name);
+        order.quantity = execution.lots;
+        self.report_forced(now, &order, holding.symbol);
+        self.fill(now, holding.symbol, &mut order, execution, out);
+        self.finish(now, holding.symbol, order, None, out);
     }
 
     fn leg_is_long(&self, account: AccountId, symbol: usize, side: PositionSide) -> Option<bool> {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::super::report::AccountReason;
-use super::super::{Exchange, Reject};
+use super::super::{Exchange, ExchangeOutput, Reject};
 use super::account::MONEY_PLACES;
-use super::income::IncomeKind;
+use super::income::{Booking, IncomeKind};
 use super::mark::FundingPoint;
 use crate::domain::ids::Symbol;
 use crate::domain::money::Ratio;
@@ -21,10 +21,17 @@ impl Exchange {
     ///
     /// # Errors
     /// When the symbol is not listed.
-    pub fn charge_funding_now(&mut self, now: Timestamp, symbol: Symbol, rate: Option<Ratio>) -> Result<(), Reject> {
+    pub fn charge_funding_now(
+        &mut self,
+        now: Timestamp,
+        symbol: Symbol,
+        rate: Option<Ratio>,
+        out: &mut Vec<ExchangeOutput>,
+    ) -> Result<(), Reject> {
         let index = self.symbol_index(symbol).ok_or(Reject::UnknownSymbol)?;
         let rate = rate.unwrap_or_else(|| self.markets[index].perpetual.funding_rate());
         self.charge_funding(now, index, rate);
+        self.check_margins(now, index, out);
         Ok(())
     }
 
@@ -61,7 +68,8 @@ impl Exchange {
         let Some(mark) = market.reference() else { return };
         let point = FundingPoint { symbol: market.instrument.symbol, at: now, rate, mark: market.instrument.price(mark) };
         market.perpetual.remember(point);
-        let unit = market.unit;
+        self.changes.funding(&point);
+        let unit = self.markets[symbol].unit;
         for account in 0..self.accounts.len() {
             let Some(slot) = self.accounts[account].slots.get_mut(&symbol) else { continue };
             let (mut paid, isolated) = (Decimal::ZERO, slot.isolated);
@@ -86,9 +94,8 @@ impl Exchange {
             self.accounts[account].wallet += paid;
             self.accounts[account].margin.updated_at = now;
             self.changes.account(account);
-            let asset = self.margin_asset();
             for amount in rows {
-                self.note_income(now, account, Some(symbol), IncomeKind::FundingFee, amount, asset, None);
+                self.note_income(now, account, Booking::of(symbol, IncomeKind::FundingFee, amount));
             }
             // Of a cross position the venue tells the balance alone.
             self.report_account(now, account, AccountReason::FundingFee, isolated.then_some(symbol), paid);

@@ -42,6 +42,24 @@ pub struct IncomeRow {
     pub trade_id: Option<u64>,
 }
 
+/// A change of a wallet on its way into the ledger.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Booking {
+    pub symbol: Option<usize>,
+    pub kind: IncomeKind,
+    pub amount: Decimal,
+    /// `None`: the margin asset.
+    pub asset: Option<Asset>,
+    pub trade_id: Option<u64>,
+}
+
+impl Booking {
+    /// Of a symbol, in the margin asset, by no trade.
+    pub const fn of(symbol: usize, kind: IncomeKind, amount: Decimal) -> Self {
+        Self { symbol: Some(symbol), kind, amount, asset: None, trade_id: None }
+    }
+}
+
 impl Exchange {
     /// The income of an account that is still remembered, oldest first.
     pub fn income(&self, account: AccountId) -> impl Iterator<Item = &IncomeRow> {
@@ -72,7 +90,8 @@ impl Exchange {
             *holder.margin.others.entry(asset).or_default() += amount.0;
         }
         self.changes.account(index);
-        self.note_income(now, index, None, IncomeKind::Transfer, amount.0, asset, None);
+        let booking = Booking { symbol: None, kind: IncomeKind::Transfer, amount: amount.0, asset: Some(asset), trade_id: None };
+        self.note_income(now, index, booking);
         let reason = if amount.is_positive() { AccountReason::Deposit } else { AccountReason::Withdraw };
         self.report_transfer(now, index, reason, asset, amount.0);
         Ok(())
@@ -80,34 +99,23 @@ impl Exchange {
 
     /// What a trade did to the wallet, in the venue's two rows.
     pub(in super::super) fn note_trade_income(&mut self, now: Timestamp, account: usize, symbol: usize, trade: &TradeView) {
-        let (realized, fee, id) = (trade.realized.0, trade.fill.fee.0, trade.fill.trade_id);
-        let asset = self.margin_asset();
-        if !realized.is_zero() {
-            self.note_income(now, account, Some(symbol), IncomeKind::RealizedPnl, realized, asset, Some(id));
-        }
-        if !fee.is_zero() {
-            self.note_income(now, account, Some(symbol), IncomeKind::Commission, -fee, asset, Some(id));
+        let rows = [(IncomeKind::RealizedPnl, trade.realized.0), (IncomeKind::Commission, -trade.fill.fee.0)];
+        for (kind, amount) in rows.into_iter().filter(|(_, amount)| !amount.is_zero()) {
+            let booking = Booking { trade_id: Some(trade.fill.trade_id), ..Booking::of(symbol, kind, amount) };
+            self.note_income(now, account, booking);
         }
     }
 
     /// Writes one row.
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn note_income(
-        &mut self,
-        now: Timestamp,
-        account: usize,
-        symbol: Option<usize>,
-        kind: IncomeKind,
-        amount: Decimal,
-        asset: Asset,
-        trade_id: Option<u64>,
-    ) {
+    pub(super) fn note_income(&mut self, now: Timestamp, account: usize, booking: Booking) {
         if !self.reports.is_on() {
             return;
         }
         let transaction_id = self.next_transaction_id;
         self.next_transaction_id += 1;
+        let Booking { symbol, kind, amount, asset, trade_id } = booking;
         let symbol = symbol.map(|symbol| self.markets[symbol].instrument.symbol);
+        let asset = asset.unwrap_or_else(|| self.margin_asset());
         let holder = &mut self.accounts[account];
         let row = IncomeRow { account: holder.id, symbol, kind, amount: Money(amount), asset, at: now, transaction_id, trade_id };
         if holder.margin.income.len() >= INCOME_KEPT {

@@ -70,7 +70,7 @@ impl Perpetual {
         }
     }
 
-    pub(super) fn remember(&mut self, point: FundingPoint) {
+    pub(in super::super) fn remember(&mut self, point: FundingPoint) {
         if self.history.len() >= FUNDING_KEPT {
             self.history.pop_front();
         }
@@ -132,14 +132,13 @@ impl Exchange {
         market.reference().map(|mark| market.instrument.price(mark)).unwrap_or_default()
     }
 
-    /// Once a second: a mark for a source that shows none, the index, the premium. Says whether the mark moved.
-    pub(super) fn sample_mark(&mut self, symbol: usize) -> bool {
+    /// Once a second: a mark for a source that shows none, the index, the premium.
+    pub(super) fn sample_mark(&mut self, symbol: usize) {
         let market = &mut self.markets[symbol];
-        let before = market.mark;
         if !market.perpetual.shown {
             market.mark = market.median_price().or(market.mark);
         }
-        let Some(mark) = market.mark else { return false };
+        let Some(mark) = market.mark else { return };
         let price = market.instrument.price(mark);
         let index = market.perpetual.index.unwrap_or(price);
         let moved = index.0 + (price.0 - index.0) / Decimal::from(INDEX_WEIGHT);
@@ -149,7 +148,6 @@ impl Exchange {
             *sum += ((price.0 - moved) / moved).round_dp(INDEX_PLACES);
             *count += 1;
         }
-        before != market.mark
     }
 }
 

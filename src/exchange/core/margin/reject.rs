@@ -21,23 +21,17 @@ pub enum UsdmReject {
     SamePositionMode,
     PositionModeWithOrders,
     PositionModeWithPosition,
-    ReduceOnlyConflict,
-    ConditionalMovedToAlgo,
     ActivationPrice,
-    CallbackRate,
     QuantityWithClosePosition,
     IsolatedLeverageReduction,
     MultiAssetsWithIsolated,
     IsolatedWithMultiAssets,
     MultiAssetsWithOrders,
     SameMultiAssets,
+    ModifySide,
     ModifyNotLimit,
     ModifyTooOften,
     ModifySame,
-    PriceMatch,
-    PriceMatchType,
-    GoodTillDate,
-    NoDepthForMatch,
     BalanceTooSmall,
 }
 
@@ -62,12 +56,7 @@ impl UsdmReject {
             Self::SamePositionMode => (-4059, "No need to change position side."),
             Self::PositionModeWithOrders => (-4067, "Position side cannot be changed if there exists open orders."),
             Self::PositionModeWithPosition => (-4068, "Position side cannot be changed if there exists position."),
-            Self::ReduceOnlyConflict => (-4062, "Invalid or improper reduceOnly value."),
-            Self::ConditionalMovedToAlgo => {
-                (-4120, "Order type not supported for this endpoint. Please use the Algo Order API endpoints instead.")
-            }
             Self::ActivationPrice => (-4135, "Invalid activation price"),
-            Self::CallbackRate => (-2007, "Invalid callBack rate"),
             Self::QuantityWithClosePosition => (-4137, "Quantity must be zero with closePosition equals true"),
             Self::IsolatedLeverageReduction => (-4161, "Leverage reduction is not supported in Isolated Margin Mode with open positions"),
             Self::MultiAssetsWithIsolated => {
@@ -76,16 +65,10 @@ impl UsdmReject {
             Self::IsolatedWithMultiAssets => (-4168, "Unable to adjust to isolated-margin mode under the Multi-Assets mode."),
             Self::MultiAssetsWithOrders => (-4170, "Unable to adjust Multi-Assets Mode with open orders in USDⓈ-M Futures."),
             Self::SameMultiAssets => (-4171, "Adjusted asset mode is currently set and does not need to be adjusted repeatedly."),
+            Self::ModifySide => (-1117, "Invalid side."),
             Self::ModifyNotLimit => (-5025, "Only limit order is supported."),
             Self::ModifyTooOften => (-5026, "Exceed maximum modify order limit."),
             Self::ModifySame => (-5027, "No need to modify the order."),
-            Self::PriceMatch => (-5037, "Invalid price match"),
-            Self::PriceMatchType => (-5038, "Price match only supports order type: LIMIT, STOP AND TAKE_PROFIT"),
-            Self::GoodTillDate => (
-                -5040,
-                "The goodTillDate timestamp must be greater than the current time plus 600 seconds and smaller than 253402300799000 (UTC 9999-12-31 23:59:59)",
-            ),
-            Self::NoDepthForMatch => (-5041, "No depth matches this BBO order"),
             Self::BalanceTooSmall => (-2018, "Balance is insufficient."),
         }
     }

@@ -13,8 +13,9 @@ use crate::domain::money::Money;
 use crate::domain::order::PositionSide;
 use crate::domain::time::Timestamp;
 
-/// Changes of isolated margin that an account can still list; the venue's page limit.
-const ADJUSTMENTS_KEPT: usize = 500;
+/// Changes of isolated margin that an account can still list. They are a part of its row in the record, which is written with
+/// each trade: so they are few.
+const ADJUSTMENTS_KEPT: usize = 50;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumString)]
 #[strum(serialize_all = "UPPERCASE")]
@@ -134,6 +135,7 @@ impl Exchange {
     /// The venue's no: it is so already, orders stand, or a symbol is isolated.
     pub fn change_multi_assets(&mut self, now: Timestamp, account: AccountId, on: bool) -> Result<(), Reject> {
         let index = self.account_index(account)?;
+        let waiting = self.has_algos(index, None);
         let holder = &mut self.accounts[index];
         if holder.margin.multi_assets == on {
             return Err(UsdmReject::SameMultiAssets.into());
@@ -141,7 +143,7 @@ impl Exchange {
         if on && holder.slots.values().any(|slot| slot.isolated) {
             return Err(UsdmReject::MultiAssetsWithIsolated.into());
         }
-        if !holder.open.is_empty() {
+        if !holder.open.is_empty() || waiting {
             return Err(UsdmReject::MultiAssetsWithOrders.into());
         }
         holder.margin.multi_assets = on;

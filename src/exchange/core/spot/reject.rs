@@ -12,6 +12,7 @@ pub enum SpotReject {
     /// `newQty` is not below the quantity.
     AmendIncrease,
     AmendNothing,
+    AmendUnknown,
     /// `newQty` leaves nothing to trade.
     AmendTooFar,
     PreventionNotAllowed,
@@ -43,6 +44,7 @@ impl SpotReject {
             Self::MaxAmends => (-2038, "Filter failure: MAX_NUM_ORDER_AMENDS"),
             Self::AmendIncrease => (-2038, "Order amend (quantity increase) is not supported."),
             Self::AmendNothing => (-2038, "The requested action would change no state; rejecting."),
+            Self::AmendUnknown => (-2038, "Unknown order sent."),
             Self::AmendTooFar => (-2038, "Unsupported order combination"),
             Self::PreventionNotAllowed => (-1013, "This symbol does not allow the specified self-trade prevention mode."),
             Self::UnsupportedCombination => (-1014, "Unsupported order combination."),

@@ -134,8 +134,8 @@ fn a_reduce_only_sale_on_spot_sells_what_is_held_and_no_more() {
     assert_eq!(rejection(&desk.place("a", order).1), None);
     let order = reducing(desk.at_market(Side::Sell, 5_000));
     assert_eq!(rejection(&desk.place("a", order).1), Some(-2010));
-    let order = reducing(desk.at_market(Side::Sell, 4_000));
-    assert_eq!(trades(&desk.place("a", order).1), [(MID - 10, 4_000)]);
+    let order = reducing(desk.at_market(Side::Sell, 3_900));
+    assert_eq!(trades(&desk.place("a", order).1), [(MID - 10, 3_900)]);
 }
 
 #[test]
@@ -152,13 +152,15 @@ fn spot_is_long_only_and_pays_in_full() {
     // What an open order has promised cannot be sold again.
     let order = desk.at_market(Side::Sell, 5_000);
     assert_eq!(rejection(&desk.place("a", order).1), Some(-2010));
-    filled(&mut desk, "a", Side::Sell, 4_000);
+    // The fee came out of what was bought.
+    filled(&mut desk, "a", Side::Sell, 3_995);
 }
 
 #[test]
 fn a_stop_whose_margin_is_gone_when_it_fires_expires() {
     let mut desk = wide();
-    let order = desk.order(Side::Buy, OrderKind::StopMarket { trigger: price(MID + 20) }, 400_000);
+    let kind = OrderKind::StopLimit { trigger: price(MID + 20), price: price(MID + 30) };
+    let order = desk.order(Side::Buy, kind, 400_000);
     let (id, events) = desk.place("a", order);
     assert_eq!(rejection(&events), None);
     assert_eq!(end(&desk.print(MID + 20, 1, false)), Some((id, EndReason::Expired)));

@@ -1,6 +1,7 @@
 //! What an account notices of the engine. `Desk` is the one fixture: a symbol, some accounts, and verbs to move the market.
 
 mod accounts;
+mod margin;
 mod orders;
 mod properties;
 mod queue;

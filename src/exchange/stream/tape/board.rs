@@ -7,11 +7,11 @@ use super::interval::{DAY_MS, HOUR_MS, Interval, MINUTE_MS};
 use super::trades::{Aggregate, Trades};
 use super::{Sink, Statistics};
 use crate::domain::book::{BookSync, SequenceRule, SyncOutcome, SyncState};
-use crate::domain::instrument::{Instrument, InstrumentKind, Lots, Ticks};
+use crate::domain::instrument::{Instrument, InstrumentKind, Ticks};
 use crate::domain::market_data::{BookTicker, Candle, DepthSnapshot, DepthUpdate, Level, TradePrint};
 use crate::domain::money::Price;
-use crate::domain::order::Side;
 use crate::domain::time::Timestamp;
+use crate::exchange::core::margin::ForcedOrder;
 use crate::exchange::stream::names::{Naming, StreamKind, Topic};
 use crate::exchange::stream::payload::{self, Kline};
 use crate::venues::binance::interval::candle_interval;
@@ -19,18 +19,6 @@ use crate::venues::binance::market::{Encoder, Premium};
 
 /// Flat bars that a silence is filled with; what is longer begins anew.
 const FLAT_BARS_MAX: i64 = 120;
-
-/// A liquidation as the public hears of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ForcedOrder {
-    pub side: Side,
-    pub quantity: Lots,
-    pub price: Ticks,
-    pub average_price: Ticks,
-    pub last_filled: Lots,
-    pub filled: Lots,
-    pub at: Timestamp,
-}
 
 /// Rolling statistics, ready to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

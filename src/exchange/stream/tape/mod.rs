@@ -22,9 +22,10 @@ use crate::domain::time::Timestamp;
 use crate::venues::binance::market::{Encoder, Premium};
 use crate::venues::grid::StepError;
 
+pub use crate::exchange::core::margin::ForcedOrder;
 pub use bars::{Bar, HOURS_KEPT, MINUTES_KEPT, SECONDS_KEPT, Window};
+pub use board::Ticker;
 use board::{Board, next_due};
-pub use board::{ForcedOrder, Ticker};
 pub use interval::{DAY_MS, HOUR_MS, Interval, MINUTE_MS};
 pub use trades::{Aggregate, Trade};
 

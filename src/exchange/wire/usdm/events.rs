@@ -78,6 +78,7 @@ pub fn write(report: &UserReport, told_at: Timestamp, dialect: Dialect, digits: 
             when.event(EventKind::AccountConfigUpdate, &ConfigUpdate::Ac { s: *symbol, l: *leverage })
         }
         UserEvent::MultiAssets { on } => when.event(EventKind::AccountConfigUpdate, &ConfigUpdate::Ai { j: *on }),
+        UserEvent::Algo(_) | UserEvent::MarginCall { .. } => Vec::new(),
         // Spot's.
         UserEvent::Account { .. } | UserEvent::Balance { .. } | UserEvent::OrderList(_) => Vec::new(),
     }

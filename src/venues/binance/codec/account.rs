@@ -86,6 +86,22 @@ impl Product {
         Ok(Request::to(self.endpoint(Route::Income)?, parameters))
     }
 
+    /// How much leverage a symbol allows at which value.
+    ///
+    /// # Errors
+    /// On spot.
+    pub fn leverage_brackets(self, symbol: Symbol) -> Result<Request, Unsupported> {
+        Ok(Request::to(self.endpoint(Route::LeverageBrackets)?, Parameters::default().with("symbol", symbol)))
+    }
+
+    /// What a symbol was traded at last.
+    ///
+    /// # Errors
+    /// Never for the products that are known.
+    pub fn price(self, symbol: Symbol) -> Result<Request, Unsupported> {
+        Ok(Request::to(self.endpoint(Route::Price)?, Parameters::default().with("symbol", symbol)))
+    }
+
     /// # Errors
     /// On spot.
     pub fn set_leverage(self, symbol: Symbol, leverage: u8) -> Result<Request, Unsupported> {

@@ -421,6 +421,36 @@ pub struct PositionModeAnswer {
     pub dual_side_position: bool,
 }
 
+/// What a symbol was traded at last.
+#[derive(Debug, Clone, Deserialize)]
+pub struct PriceAnswer<'a> {
+    #[serde(borrow)]
+    pub symbol: Text<'a>,
+    pub price: Number,
+}
+
+/// A symbol's leverage brackets; the first is for the smallest positions and allows the most.
+#[derive(Debug, Clone, Deserialize)]
+pub struct BracketsAnswer<'a> {
+    #[serde(borrow)]
+    pub symbol: Text<'a>,
+    #[serde(default)]
+    pub brackets: Vec<BracketAnswer>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BracketAnswer {
+    pub initial_leverage: u8,
+}
+
+impl BracketsAnswer<'_> {
+    #[must_use]
+    pub fn max_leverage(&self) -> Option<u8> {
+        self.brackets.iter().map(|bracket| bracket.initial_leverage).max()
+    }
+}
+
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub struct LeverageAnswer {
     pub leverage: u8,

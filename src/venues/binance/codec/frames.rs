@@ -38,6 +38,7 @@ pub fn method_of(product: Product, route: Route) -> Option<&'static str> {
         (_, Route::ExchangeInfo) => "exchangeInfo",
         (_, Route::Depth) => "depth",
         (_, Route::Klines) => "klines",
+        (_, Route::Price) => "ticker.price",
         _ => return None,
     })
 }
