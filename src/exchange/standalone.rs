@@ -10,14 +10,15 @@ use crate::domain::instrument::{Instrument, InstrumentKind};
 use crate::domain::money::Money;
 use crate::venues::grid::StepError;
 
-use super::core::{AccountSetup, ExchangeConfig};
+use super::core::{AccountSetup, ExchangeConfig, Reject};
 use super::shell::{Clock, ExchangeHandle, ExchangeStopped, OpenMarket, RunningExchange, ShellConfig, ShellError};
 use super::sources::MarketSource;
 use super::sources::replay::{ReplayError, ReplayMarket};
 use super::sources::synthetic::{Synthetic, SyntheticConfig, SyntheticSymbol};
-use super::stream::{ExchangeFloor, MarketWire, MarketWireConfig};
+use super::stream::{ExchangeFloor, MarketWire, MarketWireConfig, PrivateStreams};
 use super::wire::limits::LimitRules;
-use super::wire::{Dialect, EncodeEvent, Key, KeyError, Keys, Product, Routes, Venue, VenueConfig, WireServer, market, spot};
+use super::wire::usdm::{self, Usdm, UserSockets};
+use super::wire::{Dialect, Key, KeyError, Keys, Product, Routes, Venue, VenueConfig, WireServer, market, spot};
 
 /// Which market is shown.
 #[derive(Debug, Clone)]
@@ -82,37 +83,76 @@ impl Standalone {
         let running = RunningExchange::start(config, open)?;
         let accounts = keys.accounts();
         open_accounts(&running.handle(), wishes.product.kind, &accounts, &wishes.funds).await?;
-        let floor = ExchangeFloor { handle: running.handle(), instruments: instruments.clone(), clock: Arc::clone(&wishes.clock) };
-        let market = MarketWire::new(Arc::new(floor), market_config(wishes.product))?;
-        let routes = routes(wishes.product, &market);
-        let rules = wishes.product.limits();
-        let venue = Venue::new(VenueConfig {
+        let server = server_of(ServerWishes {
             product: wishes.product,
             exchange: running.handle(),
-            clock: wishes.clock,
+            instruments: instruments.clone(),
             keys,
-            limits: LimitRules { enforced: wishes.limits, ..rules },
-            routes,
-        });
-        let server = WireServer { venue: Arc::new(venue), market, encode: encode(), faults: wishes.faults };
+            clock: wishes.clock,
+            limits: wishes.limits,
+            faults: wishes.faults,
+            extended: false,
+            seed: wishes.seed,
+        })?;
         Ok(Self { running, instruments, server })
     }
 }
 
-fn routes(product: Product, market: &MarketWire) -> Routes {
-    let rows = market::routes(product, &market.router());
-    if product.is_spot() { Routes::new(rows.into_iter().chain(spot::routes())) } else { Routes::new(rows) }
+/// What the doors of a running product are to be.
+pub struct ServerWishes {
+    pub product: Product,
+    pub exchange: ExchangeHandle,
+    pub instruments: Vec<Instrument>,
+    pub keys: Keys,
+    pub clock: Clock,
+    /// Whether limits are enforced, or only counted.
+    pub limits: bool,
+    /// Whether `/faults` is there.
+    pub faults: bool,
+    /// Whether intervals are served that Binance does not have, for the daemon's own bars.
+    pub extended: bool,
+    /// What listen keys and order ids are drawn from.
+    pub seed: [u8; 32],
 }
 
-fn encode() -> EncodeEvent {
-    |_, _| Vec::new()
+/// The server of a product whose engine runs already. May be made anew when one has ended.
+///
+/// # Errors
+/// When an instrument has no grid.
+pub fn server_of(wishes: ServerWishes) -> Result<WireServer, OpenError> {
+    let ServerWishes { product, exchange, instruments, keys, clock, limits, faults, extended, seed } = wishes;
+    let floor = ExchangeFloor { handle: exchange.clone(), instruments: instruments.clone(), clock: Arc::clone(&clock) };
+    let usdm = (!product.is_spot()).then(|| Arc::new(Usdm::new(product.dialect, seed)));
+    let users = usdm.as_ref().map(|usdm| Arc::new(UserSockets::new(Arc::clone(usdm), &instruments)));
+    let mut config = market_config(product, users.as_ref());
+    config.naming.extended = extended;
+    let market = MarketWire::new(Arc::new(floor), config)?;
+    // Clients ask spot's own routes about keys and coins, also where they trade USD-M alone.
+    let private = match &usdm {
+        Some(usdm) => usdm::routes(usdm).into_iter().chain(spot::sapi::routes()).collect(),
+        None => spot::routes(),
+    };
+    let venue = Arc::new(Venue::new(VenueConfig {
+        product,
+        exchange,
+        clock,
+        keys,
+        limits: LimitRules { enforced: limits, ..product.limits() },
+        routes: Routes::new(market::routes(product, &market.router()).into_iter().chain(private)),
+    }));
+    if let Some(users) = &users {
+        users.attach(&venue);
+    }
+    Ok(WireServer { venue, market, users, encode: spot::encode, faults })
 }
 
-fn market_config(product: Product) -> MarketWireConfig {
-    match product.dialect {
+fn market_config(product: Product, users: Option<&Arc<UserSockets>>) -> MarketWireConfig {
+    let config = match product.dialect {
         Dialect::Aster => MarketWireConfig::aster(),
         Dialect::Binance => MarketWireConfig::of(product.kind),
-    }
+    };
+    let private = users.map(|users| Arc::clone(users) as Arc<dyn PrivateStreams>);
+    MarketWireConfig { private, ..config }
 }
 
 fn open_market(show: &Show, kind: InstrumentKind, clock: &Clock) -> Result<(OpenMarket, Vec<Instrument>), OpenError> {
@@ -151,11 +191,17 @@ async fn open_accounts(
         if known {
             continue;
         }
-        let usdm = kind == InstrumentKind::Perpetual;
-        let margin = funds.iter().filter(|(asset, _)| usdm && asset.as_str() == "USDT").map(|(_, amount)| amount.0).sum();
         // Each account is a person of its own: they may trade with each other.
-        let setup = AccountSetup { deposit: Money(margin), owner: owner as u32 + 1, hedge: false };
+        let setup = AccountSetup { deposit: Money::ZERO, owner: owner as u32 + 1, hedge: false };
         handle.open_account(account, setup)?;
+        for (asset, amount) in funds.iter().copied() {
+            let funded = handle.call(move |desk| match kind {
+                InstrumentKind::Spot => desk.exchange.deposit(desk.now, account, asset, amount),
+                InstrumentKind::Perpetual => desk.exchange.transfer(desk.now, account, asset, amount),
+            });
+            let refused = |reject: Reject| OpenError::Funds(format!("{amount} {asset}: {}", reject.words(false).1));
+            funded.await?.map_err(refused)?;
+        }
     }
     Ok(())
 }

@@ -26,3 +26,8 @@ mod support;
 mod tidy;
 mod traces;
 mod venue_payloads;
+mod wire_faults_on_demand;
+mod wire_http;
+mod wire_spot;
+mod wire_usdm;
+mod wire_ws_api;

@@ -112,7 +112,7 @@ pub struct Route {
     pub orders: Amount,
     /// Orders stay counted even when the request is refused (`cancelReplace`).
     pub counts_refused: bool,
-    handler: Handler,
+    pub(super) handler: Handler,
 }
 
 impl fmt::Debug for Route {

@@ -19,6 +19,7 @@ use super::faults::{FaultDesk, Kind, Sockets};
 use super::http::{self, Door};
 use super::listener::{BoundedListener, Peer};
 use super::problem::Problem;
+use super::usdm::UserSockets;
 use super::users::UserHub;
 use super::venue::Venue;
 use super::ws_api::{EncodeEvent, Sessions};
@@ -43,6 +44,9 @@ pub struct WireServer {
     pub venue: Arc<Venue>,
     /// Market streams, and the answers to the table's rows of public data.
     pub market: MarketWire,
+    /// USD-M's user streams, which come on the market's sockets.
+    pub users: Option<Arc<UserSockets>>,
+    /// How spot's user events are written.
     pub encode: EncodeEvent,
     /// Whether `/faults` is there.
     pub faults: bool,
@@ -75,7 +79,8 @@ impl WireServer {
             stopped = UserHub::run(&venue) => Err(ServeError::Stopped(stopped)),
             () = FaultDesk::run(&venue) => Err(ServeError::Stopped(ExchangeStopped)),
             _ = self.market.publish() => Err(ServeError::Stopped(ExchangeStopped)),
-            () = spoil(&venue, &self.market) => Err(ServeError::Stopped(ExchangeStopped)),
+            () = watch(self.users.as_deref()) => Err(ServeError::Stopped(ExchangeStopped)),
+            () = spoil(&venue, &self.market, self.users.as_deref()) => Err(ServeError::Stopped(ExchangeStopped)),
         };
         stopping.cancel();
         self.market.end();
@@ -90,8 +95,15 @@ impl WireServer {
     }
 }
 
+async fn watch(users: Option<&UserSockets>) {
+    match users {
+        Some(users) => users.watch().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Carries faults to the market's sockets, for ever.
-async fn spoil(venue: &Venue, market: &MarketWire) {
+async fn spoil(venue: &Venue, market: &MarketWire, users: Option<&UserSockets>) {
     let mut actions = venue.faults().actions();
     loop {
         let action = match actions.recv().await {
@@ -111,6 +123,11 @@ async fn spoil(venue: &Venue, market: &MarketWire) {
             Kind::Shutdown => {
                 market.inject(StreamFault::AnnounceShutdown);
                 market.inject(StreamFault::Cut);
+            }
+            Kind::ExpireListenKeys { told } => {
+                let Some(users) = users else { continue };
+                let accounts = action.account.map_or_else(|| venue.keys().accounts(), |account| vec![account]);
+                accounts.into_iter().for_each(|account| users.expire_early(account, told));
             }
             Kind::DropDiffs { diffs } => market.inject(StreamFault::DropDiffs(diffs)),
             _ => {}

@@ -14,7 +14,7 @@ use crate::domain::ids::AccountId;
 use crate::exchange::core::report::{UserEvent, UserReport};
 use crate::exchange::shell::ExchangeStopped;
 
-use super::faults::EventFate;
+use super::faults::{EventFate, Sockets};
 use super::venue::Venue;
 
 /// Events that a socket may be behind by: all orders of a busy account cancelled at once, several times over.
@@ -106,6 +106,10 @@ impl UserHub {
         let account = report.account;
         if venue.product().is_spot() && begins_to_fill(&report) {
             venue.limits().give_back(venue.now(), account, 1);
+        }
+        // USD-M's user streams share their sockets with the market's, which go on.
+        if !venue.product().is_spot() && venue.faults().is_zombie(venue.true_now(), Sockets::User, Some(account)) {
+            return;
         }
         let heard = Heard::Report(Arc::clone(&report));
         match venue.faults().event(venue.true_now(), account) {

@@ -1,6 +1,7 @@
 //! What several integration tests need.
 
 pub mod daemon;
+pub mod exchange;
 pub mod ledger;
 pub mod otlp;
 pub mod skip;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::ids::ClientOrderId;
-use crate::domain::money::{Price, Quantity};
+use crate::domain::ids::{AccountId, Asset, ClientOrderId, Symbol};
+use crate::domain::money::{Money, Price, Quantity};
 use crate::domain::order::{NewOrder, OrderKind, PositionSide, SelfTradePrevention, Side, TimeInForce};
+use crate::exchange::core::Reject;
 use crate::exchange::core::request::OrderRequest;
-use crate::exchange::shell::Fault;
+use crate::exchange::shell::{Desk, Fault};
 
 use super::super::venue::Venue;
 use super::{Action, FaultError, Kind};
@@ -21,6 +22,24 @@ pub(super) async fn carry_out(venue: &Arc<Venue>, action: Action) -> Result<(), 
         }
         Kind::Freeze { millis } => Ok(venue.exchange().inject(Fault::Freeze(Duration::from_millis(millis)))?),
         Kind::Trade { side, quantity, price } => trade(venue, &action, side, quantity, price).await,
+        Kind::Transfer { asset, amount } => transfer(venue, &action, asset, amount).await,
+        Kind::Liquidate | Kind::Deleverage { .. } | Kind::Funding { .. } if venue.product().is_spot() => {
+            Err(FaultError::Unfit { expected: "a product with positions", found: "spot".to_owned() })
+        }
+        Kind::Liquidate => {
+            let (account, symbol) = (action.account()?, action.symbol);
+            told(venue.exchange().call(move |desk| desk.exchange.liquidate(desk.now, account, symbol, desk.outputs)).await?, false)
+        }
+        Kind::Deleverage { position_side, quantity } => {
+            let (account, symbol) = (action.account()?, action.symbol()?);
+            let work =
+                move |desk: &mut Desk<'_>| desk.exchange.deleverage(desk.now, account, symbol, position_side, quantity, desk.outputs);
+            told(venue.exchange().call(work).await?, false)
+        }
+        Kind::Funding { rate } => {
+            let symbol = action.symbol()?;
+            told(venue.exchange().call(move |desk| desk.exchange.charge_funding_now(desk.now, symbol, rate, desk.outputs)).await?, false)
+        }
         _ => {
             venue.faults().tell(action);
             Ok(())
@@ -30,8 +49,7 @@ pub(super) async fn carry_out(venue: &Arc<Venue>, action: Action) -> Result<(), 
 
 /// A person's order: it looks as the venue's own website's does.
 async fn trade(venue: &Arc<Venue>, action: &Action, side: Side, quantity: Quantity, price: Option<Price>) -> Result<(), FaultError> {
-    let account = action.account.ok_or(FaultError::Missing { expected: "an account" })?;
-    let symbol = action.symbol.ok_or(FaultError::Missing { expected: "a symbol" })?;
+    let (account, symbol) = (action.account()?, action.symbol()?);
     let name = format!("web_{:x}", venue.true_now().0);
     let client_order_id =
         ClientOrderId::new(&name).map_err(|error| FaultError::Unfit { expected: "an order id", found: error.to_string() })?;
@@ -49,9 +67,32 @@ async fn trade(venue: &Arc<Venue>, action: &Action, side: Side, quantity: Quanti
     let spot = venue.product().is_spot();
     let request = OrderRequest::from(order);
     let placed = venue.exchange().call(move |desk| desk.exchange.place_order(desk.now, account, &request, desk.outputs)).await?;
-    let refused = |reject: crate::exchange::core::Reject| FaultError::Unfit {
-        expected: "an order that the exchange takes",
-        found: reject.words(spot).1.to_owned(),
+    told(placed.map(drop), spot)
+}
+
+/// A person moves money between wallets.
+async fn transfer(venue: &Arc<Venue>, action: &Action, asset: Asset, amount: Money) -> Result<(), FaultError> {
+    let account = action.account()?;
+    let spot = venue.product().is_spot();
+    let work = move |desk: &mut Desk<'_>| match (spot, amount.is_positive()) {
+        (false, _) => desk.exchange.transfer(desk.now, account, asset, amount),
+        (true, true) => desk.exchange.deposit(desk.now, account, asset, amount),
+        (true, false) => desk.exchange.withdraw_money(desk.now, account, asset, -amount),
     };
-    placed.map(|_| ()).map_err(refused)
+    told(venue.exchange().call(work).await?, spot)
+}
+
+/// The engine's no, in its words.
+fn told(done: Result<(), Reject>, spot: bool) -> Result<(), FaultError> {
+    done.map_err(|reject| FaultError::Unfit { expected: "something that the exchange takes", found: reject.words(spot).1.to_owned() })
+}
+
+impl Action {
+    fn account(&self) -> Result<AccountId, FaultError> {
+        self.account.ok_or(FaultError::Missing { expected: "an account" })
+    }
+
+    fn symbol(&self) -> Result<Symbol, FaultError> {
+        self.symbol.ok_or(FaultError::Missing { expected: "a symbol" })
+    }
 }

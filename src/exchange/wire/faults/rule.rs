@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{AccountId, Asset, Symbol};
-use crate::domain::money::{Money, Price, Quantity};
+use crate::domain::money::{Money, Price, Quantity, Ratio};
+use crate::domain::order::{PositionSide, Side};
 
 /// A fault with its conditions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,15 +198,24 @@ pub enum Kind {
     Freeze {
         millis: u64,
     },
-    /// The account's position on the symbol is taken over.
+    /// The account's positions (or the one on the symbol) are taken over.
     Liquidate,
     /// The account's position on the symbol is reduced against a bankrupt one's.
-    Deleverage,
-    /// Funding is paid now.
-    Funding,
+    Deleverage {
+        #[serde(default)]
+        position_side: PositionSide,
+        /// All of it without.
+        #[serde(default)]
+        quantity: Option<Quantity>,
+    },
+    /// Funding of the symbol is paid now, at its rate or at this one.
+    Funding {
+        #[serde(default)]
+        rate: Option<Ratio>,
+    },
     /// A person places an order on the account.
     Trade {
-        side: crate::domain::order::Side,
+        side: Side,
         quantity: Quantity,
         /// MARKET without it.
         #[serde(default)]
@@ -255,8 +265,8 @@ impl Kind {
                 | Self::Ban418 { .. }
                 | Self::Freeze { .. }
                 | Self::Liquidate
-                | Self::Deleverage
-                | Self::Funding
+                | Self::Deleverage { .. }
+                | Self::Funding { .. }
                 | Self::Trade { .. }
                 | Self::Transfer { .. }
                 | Self::Filters { .. }

@@ -1,8 +1,9 @@
 //! Spot's rows of the route table: `/api/v3` for what concerns accounts and orders, and the `/sapi` routes that clients call when
 //! they start. Public market data is `stream`'s.
 
+mod account;
 mod orders;
-mod sapi;
+pub mod sapi;
 
 use super::Route;
 
@@ -11,5 +12,5 @@ pub use orders::encode;
 /// Every row of spot.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    [orders::routes(), sapi::routes()].into_iter().flatten().collect()
+    [orders::routes(), account::routes(), sapi::routes()].into_iter().flatten().collect()
 }

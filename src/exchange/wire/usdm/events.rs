@@ -9,10 +9,11 @@ use serde::Serialize;
 use crate::domain::ids::{Asset, ClientOrderId, Symbol};
 use crate::domain::order::{PositionSide, SelfTradePrevention, Side};
 use crate::domain::time::Timestamp;
+use crate::exchange::core::margin::{AlgoView, PositionRisk};
 use crate::exchange::core::report::{ExecutionType, OrderView, PositionChange, TradeView, UserEvent, UserReport, WalletChange};
 use crate::exchange::wire::Dialect;
 
-use super::text::{Fixed, Plain, Scales, expiry_reason, money, time_in_force, types, working_type};
+use super::text::{Fixed, Plain, Scales, actual_type, expiry_reason, money, percent, time_in_force, types, working_type};
 
 /// What an event is called: clients choose by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
@@ -22,6 +23,8 @@ pub enum EventKind {
     TradeLite,
     AccountUpdate,
     AccountConfigUpdate,
+    AlgoUpdate,
+    MarginCall,
 }
 
 /// One event, written.
@@ -78,7 +81,16 @@ pub fn write(report: &UserReport, told_at: Timestamp, dialect: Dialect, digits: 
             when.event(EventKind::AccountConfigUpdate, &ConfigUpdate::Ac { s: *symbol, l: *leverage })
         }
         UserEvent::MultiAssets { on } => when.event(EventKind::AccountConfigUpdate, &ConfigUpdate::Ai { j: *on }),
-        UserEvent::Algo(_) | UserEvent::MarginCall { .. } => Vec::new(),
+        UserEvent::Algo(algo) if dialect == Dialect::Binance => {
+            let o = AlgoFields::of(algo, digits.of(algo.order.order.symbol).0);
+            when.event(EventKind::AlgoUpdate, &AlgoUpdate { o })
+        }
+        UserEvent::Algo(_) => Vec::new(),
+        UserEvent::MarginCall { cross_wallet, positions } => {
+            let p = positions.iter().map(|position| Called::of(position, digits.of(position.symbol).0)).collect();
+            let call = MarginCall { e: EventKind::MarginCall.into(), told_at: when.told_at, cw: money(cross_wallet.0), p };
+            Event::of(EventKind::MarginCall, &call).into_iter().collect()
+        }
         // Spot's.
         UserEvent::Account { .. } | UserEvent::Balance { .. } | UserEvent::OrderList(_) => Vec::new(),
     }
@@ -234,7 +246,7 @@ impl OrderFields {
             ps: order.position_side,
             cp: view.extras.close_position,
             activation: view.extras.trailing.map(|trailing| price(trailing.activation)),
-            cr: view.extras.trailing.map(|trailing| Plain(trailing.callback.0 * Decimal::ONE_HUNDRED)),
+            cr: view.extras.trailing.map(|trailing| percent(trailing.callback)),
             price_protect: view.extras.price_protect,
             si: 0,
             ss: 0,
@@ -322,6 +334,126 @@ impl Position {
 enum ConfigUpdate {
     Ac { s: Symbol, l: u8 },
     Ai { j: bool },
+}
+
+#[derive(Serialize)]
+struct AlgoUpdate {
+    o: AlgoFields,
+}
+
+#[derive(Serialize)]
+struct AlgoFields {
+    caid: ClientOrderId,
+    aid: u64,
+    at: &'static str,
+    o: &'static str,
+    s: Symbol,
+    #[serde(rename = "S")]
+    side: Side,
+    ps: PositionSide,
+    f: &'static str,
+    q: Fixed,
+    #[serde(rename = "X")]
+    status: String,
+    ai: String,
+    ap: Fixed,
+    aq: Fixed,
+    act: &'static str,
+    tp: Fixed,
+    p: Fixed,
+    #[serde(rename = "V")]
+    prevention: SelfTradePrevention,
+    wt: &'static str,
+    pm: &'static str,
+    cp: bool,
+    #[serde(rename = "pP")]
+    price_protect: bool,
+    #[serde(rename = "R")]
+    reduce_only: bool,
+    #[serde(rename = "AP", skip_serializing_if = "Option::is_none")]
+    activation: Option<Fixed>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cr: Option<Plain>,
+    tt: i64,
+    gtd: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rm: Option<String>,
+}
+
+impl AlgoFields {
+    fn of(view: &AlgoView, scales: Scales) -> Self {
+        let (order, extras) = (&view.order.order, &view.order.extras);
+        let trigger = order.kind.trigger().filter(|_| extras.trailing.is_none()).unwrap_or_default();
+        Self {
+            caid: view.client_algo_id(),
+            aid: view.algo_id(),
+            at: "CONDITIONAL",
+            o: types(&view.order).1,
+            s: order.symbol,
+            side: order.side,
+            ps: order.position_side,
+            f: time_in_force(view.order.time_in_force, extras.good_till.is_some()),
+            q: scales.quantity(order.quantity.0),
+            status: view.status.to_string(),
+            ai: view.actual.map_or_else(String::new, |actual| actual.id.to_string()),
+            ap: scales.average(view.actual.map(|actual| actual.average_price.0).unwrap_or_default()),
+            aq: scales.quantity(view.actual.map(|actual| actual.filled.0).unwrap_or_default()),
+            act: match actual_type(view) {
+                "" => "0",
+                word => word,
+            },
+            tp: scales.price(trigger.0),
+            p: scales.price(order.kind.limit_price().unwrap_or_default().0),
+            prevention: view.order.self_trade_prevention,
+            wt: working_type(extras.trigger_by),
+            pm: extras.price_match.map_or("NONE", Into::into),
+            cp: extras.close_position,
+            price_protect: extras.price_protect,
+            reduce_only: order.reduce_only,
+            activation: extras.trailing.map(|trailing| scales.price(trailing.activation.unwrap_or_default().0)),
+            cr: extras.trailing.map(|trailing| percent(trailing.callback)),
+            tt: view.triggered_at.map_or(0, |at| at.as_millis()),
+            gtd: extras.good_till.map_or(0, |at| at.as_millis()),
+            rm: view.reason.clone(),
+        }
+    }
+}
+
+/// The one event without a time of its own.
+#[derive(Serialize)]
+struct MarginCall {
+    e: &'static str,
+    #[serde(rename = "E")]
+    told_at: i64,
+    cw: Fixed,
+    p: Vec<Called>,
+}
+
+#[derive(Serialize)]
+struct Called {
+    s: Symbol,
+    ps: PositionSide,
+    pa: Fixed,
+    mt: &'static str,
+    iw: Plain,
+    mp: Plain,
+    up: Plain,
+    mm: Plain,
+}
+
+impl Called {
+    fn of(position: &PositionRisk, scales: Scales) -> Self {
+        Self {
+            s: position.symbol,
+            ps: position.position_side,
+            pa: scales.quantity(position.quantity.0),
+            mt: if position.isolated { "ISOLATED" } else { "CROSSED" },
+            iw: Plain(position.isolated_wallet.0),
+            mp: Plain(position.mark_price.0),
+            up: Plain(position.unrealized.0),
+            mm: Plain(position.maintenance.0),
+        }
+    }
 }
 
 impl fmt::Display for EventKind {

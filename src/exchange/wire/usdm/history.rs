@@ -1,4 +1,4 @@
-//! What happened to an account's money.
+//! What happened to an account: its income, and the orders that liquidated or deleveraged it.
 
 use std::time::Duration;
 
@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 use crate::exchange::core::margin::{IncomeKind, IncomeRow};
 use crate::exchange::wire::{Answer, Context, Json, Parameters, Problem, Route, Security};
 
-use super::orders::{WINDOW_MAX, Window, limit, scales};
+use super::orders::{WINDOW_MAX, Window, limit, orders_of, scales, shown};
 use super::text::money;
 
+const FORCED_LIMIT: usize = 50;
+const FORCED_LIMIT_MAX: usize = 100;
 const INCOME_LIMIT: usize = 100;
 const INCOME_LIMIT_MAX: usize = 1_000;
 /// Income is kept for three months, and a question may be about all of them.
@@ -33,7 +35,39 @@ const UNEARNED: [&str; 14] = [
 ];
 
 pub(super) fn routes() -> Vec<Route> {
-    vec![Route::get("/fapi/v1/income", Security::Signed, income).weight(30)]
+    vec![
+        Route::get("/fapi/v1/income", Security::Signed, income).weight(30),
+        Route::get("/fapi/v1/forceOrders", Security::Signed, force_orders)
+            .weight_of(|parameters| if parameters.has("symbol") { 20 } else { 50 }),
+    ]
+}
+
+/// How the venue names the orders that it places for an account.
+const LIQUIDATION: &str = "autoclose-";
+const DELEVERAGING: &str = "adl_autoclose";
+
+async fn force_orders(context: Context, parameters: Parameters) -> Answer {
+    let symbol = parameters.optional_symbol()?;
+    let (liquidation, deleveraging) = match parameters.text("autoCloseType")? {
+        None => (true, true),
+        Some("LIQUIDATION") => (true, false),
+        Some("ADL") => (false, true),
+        Some(_) => return Err(Problem::invalid("autoCloseType")),
+    };
+    let window = Window::read(&parameters, context.now, WINDOW_MAX)?;
+    let limit = limit(&parameters, FORCED_LIMIT, FORCED_LIMIT_MAX)?;
+    parameters.finish()?;
+    let account = context.account()?;
+    let rows = context.read(move |desk| {
+        let mut orders = orders_of(desk.exchange, account, symbol)?;
+        orders.retain(|view| {
+            let name = view.order.client_order_id;
+            let forced = liquidation && name.as_str().starts_with(LIQUIDATION) || deleveraging && name.as_str().starts_with(DELEVERAGING);
+            forced && window.has(view.created_at)
+        });
+        Ok::<_, Problem>(shown(desk.exchange, window.page(orders, limit)))
+    });
+    Json::of(&rows.await??)
 }
 
 async fn income(context: Context, parameters: Parameters) -> Answer {

@@ -4,11 +4,14 @@
 
 mod account;
 mod account_json;
+mod algos;
+mod aster;
 mod batch;
 mod events;
 mod history;
 mod listen_key;
 mod listen_keys;
+mod modify;
 mod names;
 mod order_json;
 mod orders;
@@ -89,16 +92,27 @@ fn held<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Every private request of the product.
 #[must_use]
 pub fn routes(usdm: &Arc<Usdm>) -> Vec<Route> {
+    let algos = match usdm.dialect {
+        Dialect::Binance => algos::routes(usdm),
+        // There is no algo service: conditional orders are orders.
+        Dialect::Aster => Vec::new(),
+    };
     let parts = [
+        algos,
         orders::routes(usdm),
         batch::routes(usdm),
+        modify::routes(),
         trades::routes(),
         account::routes(usdm),
         history::routes(),
         settings::routes(usdm),
         listen_key::routes(usdm),
     ];
-    parts.into_iter().flatten().collect()
+    let rows: Vec<Route> = parts.into_iter().flatten().collect();
+    match usdm.dialect {
+        Dialect::Binance => rows,
+        Dialect::Aster => rows.iter().flat_map(aster::newer).chain(rows.iter().cloned()).collect(),
+    }
 }
 
 /// A handler that shares the product.

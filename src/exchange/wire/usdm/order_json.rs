@@ -9,7 +9,7 @@ use crate::domain::money::Price;
 use crate::domain::order::{PositionSide, SelfTradePrevention, Side};
 use crate::exchange::core::report::{OrderView, TradeView};
 
-use super::text::{Fixed, Plain, Scales, money, time_in_force, types, working_type};
+use super::text::{Fixed, Plain, Scales, money, percent, time_in_force, types, working_type};
 
 /// What an answer shows of the order's fate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +30,6 @@ pub struct OrderJson {
     pair: Option<Symbol>,
     status: &'static str,
     client_order_id: ClientOrderId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    modify_id: Option<u64>,
     price: Fixed,
     avg_price: Fixed,
     orig_qty: Fixed,
@@ -81,8 +79,8 @@ impl OrderJson {
 
     /// The answer to an amendment.
     #[must_use]
-    pub fn modified(view: &OrderView, scales: Scales, modify_id: Option<u64>) -> Self {
-        Self { pair: Some(view.order.symbol), modify_id, ..Self::changed(view, scales, Shows::Standing) }
+    pub fn modified(view: &OrderView, scales: Scales) -> Self {
+        Self { pair: Some(view.order.symbol), ..Self::changed(view, scales, Shows::Standing) }
     }
 
     /// The answer to a question.
@@ -101,7 +99,6 @@ impl OrderJson {
             pair: None,
             status: view.status(),
             client_order_id: order.client_order_id,
-            modify_id: None,
             price: price(order.kind.limit_price()),
             avg_price: scales.average(view.average_price().0),
             orig_qty: scales.quantity(order.quantity.0),
@@ -119,7 +116,7 @@ impl OrderJson {
             price_protect: view.extras.price_protect,
             orig_type,
             activate_price: view.extras.trailing.map(|trailing| price(trailing.activation)),
-            price_rate: view.extras.trailing.map(|trailing| Plain(trailing.callback.0 * Decimal::ONE_HUNDRED)),
+            price_rate: view.extras.trailing.map(|trailing| percent(trailing.callback)),
             price_match: view.extras.price_match.map_or("NONE", Into::into),
             self_trade_prevention_mode: view.self_trade_prevention,
             good_till_date: view.extras.good_till.map_or(0, |at| at.as_millis()),

@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::ids::{AccountId, ClientOrderId, Symbol};
+use crate::domain::money::Quantity;
+use crate::domain::order::{OrderStatus, VenueOrder};
 use crate::domain::time::Timestamp;
 use crate::exchange::core::report::OrderView;
+use crate::exchange::core::request::OrderRequest;
 use crate::exchange::core::{Exchange, OrderName};
 use crate::exchange::shell::Desk;
 use crate::exchange::wire::{Answer, Context, Dialect, Json, Parameters, Problem, Route, Security};
@@ -59,8 +62,18 @@ async fn place(usdm: Arc<Usdm>, context: Context, parameters: Parameters) -> Ans
 /// Places one order at the engine.
 pub(super) fn place_one(desk: &mut Desk<'_>, account: AccountId, wish: &Wish) -> Result<(OrderView, Scales), Problem> {
     let (request, scales) = wish.request(desk.exchange)?;
+    refuse_reduce_only(desk.exchange, account, wish)?;
     let placed = desk.exchange.place_order(desk.now, account, &request, desk.outputs);
     placed.map(|placed| (placed.order, scales)).map_err(|reject| Problem::rejected(reject, false))
+}
+
+/// In hedge mode the position side says what an order does.
+///
+/// # Errors
+/// When the caller says it a second time.
+pub(super) fn refuse_reduce_only(exchange: &Exchange, account: AccountId, wish: &Wish) -> Result<(), Problem> {
+    let hedged = exchange.is_hedged(account).unwrap_or(false);
+    if hedged && wish.reduce_only.is_some() { Err(Problem::not_required("reduceonly")) } else { Ok(()) }
 }
 
 async fn query(context: Context, parameters: Parameters) -> Answer {
@@ -142,13 +155,7 @@ async fn all_orders(context: Context, parameters: Parameters) -> Answer {
     parameters.finish()?;
     let account = context.account()?;
     let orders = context.read(move |desk| {
-        let mut orders = match symbol {
-            Some(symbol) => {
-                scales(desk.exchange, symbol)?;
-                desk.exchange.all_orders(account, symbol)
-            }
-            None => everything(desk.exchange, account),
-        };
+        let mut orders = orders_of(desk.exchange, account, symbol)?;
         match from {
             Some(from) => {
                 orders.retain(|view| view.order.venue_order_id >= from);
@@ -164,15 +171,21 @@ async fn all_orders(context: Context, parameters: Parameters) -> Answer {
     Json::of(&orders.await??)
 }
 
-/// The orders of every symbol, oldest first.
-fn everything(exchange: &Exchange, account: AccountId) -> Vec<OrderView> {
-    let symbols = (0..).map_while(|index| exchange.instrument(index)).map(|instrument| instrument.symbol);
-    let mut orders: Vec<OrderView> = symbols.flat_map(|symbol| exchange.all_orders(account, symbol)).collect();
+/// The orders of one symbol or of all, oldest first.
+///
+/// # Errors
+/// When the symbol is not listed.
+pub(super) fn orders_of(exchange: &Exchange, account: AccountId, symbol: Option<Symbol>) -> Result<Vec<OrderView>, Problem> {
+    if let Some(symbol) = symbol {
+        scales(exchange, symbol)?;
+        return Ok(exchange.all_orders(account, symbol));
+    }
+    let mut orders: Vec<OrderView> = exchange.symbols().flat_map(|symbol| exchange.all_orders(account, symbol)).collect();
     orders.sort_unstable_by_key(|view| view.order.venue_order_id);
-    orders
+    Ok(orders)
 }
 
-fn shown(exchange: &Exchange, orders: Vec<OrderView>) -> Vec<OrderJson> {
+pub(super) fn shown(exchange: &Exchange, orders: Vec<OrderView>) -> Vec<OrderJson> {
     // Invariant: an order's symbol is listed.
     orders.iter().filter_map(|view| Some(OrderJson::asked(view, scales(exchange, view.order.symbol).ok()?))).collect()
 }
@@ -260,9 +273,41 @@ impl Window {
     }
 }
 
+/// Looks at an order as if it were to be placed, and shows it as it would have been taken.
 async fn test(usdm: Arc<Usdm>, context: Context, parameters: Parameters) -> Answer {
     let wish = Wish::read(&parameters, usdm.door(), context.now, &usdm.names)?;
     parameters.finish()?;
-    context.read(move |desk| wish.request(desk.exchange).map(|_| ())).await??;
-    Ok(Json::empty_object())
+    let account = context.account()?;
+    let checked = context.read(move |desk| {
+        let (request, scales) = wish.request(desk.exchange)?;
+        refuse_reduce_only(desk.exchange, account, &wish)?;
+        let checked = desk.exchange.check_order(desk.now, account, &request);
+        checked.map(|()| (request, scales, desk.now)).map_err(|reject| Problem::rejected(reject, false))
+    });
+    let (request, scales, now) = checked.await??;
+    Json::of(&OrderJson::changed(&untaken(&request, now), scales, Shows::Acceptance))
+}
+
+/// An order that nobody has taken.
+fn untaken(request: &OrderRequest, now: Timestamp) -> OrderView {
+    let order = &request.order;
+    OrderView {
+        time_in_force: order.time_in_force,
+        self_trade_prevention: order.self_trade_prevention,
+        created_at: now,
+        extras: request.extras.clone(),
+        ..OrderView::from(VenueOrder {
+            client_order_id: order.client_order_id,
+            venue_order_id: 0,
+            symbol: order.symbol,
+            side: order.side,
+            position_side: order.position_side,
+            kind: order.kind,
+            status: OrderStatus::Working,
+            quantity: order.quantity,
+            filled: Quantity::ZERO,
+            reduce_only: order.reduce_only,
+            updated_at: now,
+        })
+    }
 }

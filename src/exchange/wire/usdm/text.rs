@@ -7,8 +7,10 @@ use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 
 use crate::domain::instrument::Instrument;
+use crate::domain::money::Ratio;
 use crate::domain::order::{EndReason, OrderKind, TimeInForce};
 use crate::exchange::core::TriggerPrice;
+use crate::exchange::core::margin::AlgoView;
 use crate::exchange::core::report::OrderView;
 
 /// Digits behind the point of balances and margins.
@@ -85,6 +87,22 @@ impl Scales {
     #[must_use]
     pub const fn worth(self, value: Decimal) -> Fixed {
         Fixed(value, self.price + self.quantity)
+    }
+}
+
+/// A share as the venue writes callback rates: 1 is one percent.
+#[must_use]
+pub fn percent(share: Ratio) -> Plain {
+    Plain((share.0 * Decimal::ONE_HUNDRED).normalize())
+}
+
+/// What a conditional order becomes when it goes off.
+#[must_use]
+pub const fn actual_type(view: &AlgoView) -> &'static str {
+    match (view.actual.is_some(), view.order.order.kind.limit_price().is_some()) {
+        (false, _) => "",
+        (true, true) => "LIMIT",
+        (true, false) => "MARKET",
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::ids::{Asset, Symbol};
+use crate::domain::ids::{AccountId, Asset, Symbol};
 use crate::domain::instrument::Instrument;
 use crate::domain::time::Timestamp;
 use crate::exchange::stream::{Outlet, PrivateStreams};
@@ -105,6 +105,19 @@ impl UserSockets {
             expiry.tick().await;
             let Some(venue) = self.venue() else { return };
             self.expire(venue.true_now());
+        }
+    }
+
+    /// A fault: the account's listen key is over, and its sockets are told, or hear nothing more.
+    pub fn expire_early(&self, account: AccountId, told: bool) {
+        if told {
+            return self.usdm.expire_listen_key(account);
+        }
+        let Some(venue) = self.venue() else { return };
+        let closed = self.usdm.listen_keys().close(venue.true_now(), account);
+        // Without a key there is nobody to fall silent for.
+        if let Ok(key) = closed {
+            self.usdm.leave(&key);
         }
     }
 

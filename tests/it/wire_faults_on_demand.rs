@@ -1,0 +1,189 @@
+//! Faults that are asked for: each is armed over `/faults`, and a client sees what the real venue would have it see.
+
+use ringfence::exchange::wire::Product;
+use serde_json::json;
+
+use crate::support::exchange::{Client, Socket, Wired, key, signed_frame};
+
+const ORDER: &str = "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.010&price=30000.0";
+
+async fn place(client: &Client, id: &str, now: i64) -> (u16, i64) {
+    let told = client.signed("POST", "/fapi/v1/order", &format!("{ORDER}&newClientOrderId={id}"), now).await;
+    (told.status, told.code())
+}
+
+async fn stands(client: &Client, id: &str, now: i64) -> bool {
+    let told = client.signed("GET", "/fapi/v1/order", &format!("symbol=BTCUSDT&origClientOrderId={id}"), now).await;
+    assert!(told.status == 200 || told.code() == -2013, "{}", told.body);
+    told.status == 200
+}
+
+#[tokio::test]
+async fn an_order_may_be_taken_or_not_whatever_its_answer_says() {
+    let wired = Wired::start(Product::USDM).await;
+    let client = wired.client("a");
+    for (id, fault, status, code, taken) in [
+        ("timeout", r#""timeout""#, 408, -1007, true),
+        ("unknown-before", r#"{"unknown_503":{"when":"before"}}"#, 503, -1000, false),
+        ("unknown-after", r#"{"unknown_503":{"when":"after"}}"#, 503, -1000, true),
+        ("unavailable", r#""unavailable_503""#, 503, -1016, false),
+        ("busy", r#""busy""#, 503, -1008, false),
+        ("gateway", r#"{"gateway":{"status":502,"when":"after"}}"#, 502, 0, true),
+        ("refuse", r#"{"refuse":{"code":-2019,"msg":"Margin is insufficient."}}"#, 400, -2019, false),
+        ("garbage", r#""garbage""#, 200, 0, true),
+    ] {
+        wired.fault(&format!(r#"{{"fault":{fault},"account":"a","route":"/fapi/v1/order","verb":"POST"}}"#)).await;
+        // Another account is not meant.
+        assert_eq!(place(&wired.client("b"), id, wired.now()).await.0, 200);
+        assert_eq!(place(&client, id, wired.now()).await, (status, code), "{id}");
+        assert_eq!(stands(&client, id, wired.now()).await, taken, "{id}");
+    }
+    wired.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_may_be_cut_instead_of_an_answer() {
+    let wired = Wired::start(Product::USDM).await;
+    let client = wired.client("a");
+    wired.fault(r#"{"fault":"hang_up","route":"/fapi/v1/order","verb":"POST"}"#).await;
+    let now = wired.now();
+    let payload = format!("{ORDER}&newClientOrderId=cut&timestamp={now}");
+    let signature = crate::support::exchange::hmac(&client.key.secret, &payload);
+    assert!(client.try_raw("POST", "/fapi/v1/order", &format!("{payload}&signature={signature}")).await.is_err());
+    assert!(stands(&client, "cut", wired.now()).await);
+    wired.stop().await;
+}
+
+#[tokio::test]
+async fn reads_may_be_stale_while_orders_go_on() {
+    let wired = Wired::start(Product::USDM).await;
+    let client = wired.client("a");
+    assert_eq!(place(&client, "before", wired.now()).await.0, 200);
+    wired.fault(r#"{"fault":"stale","verb":"GET","duration_ms":600000}"#).await;
+    assert_eq!(place(&client, "after", wired.now()).await.0, 200);
+    assert!(stands(&client, "before", wired.now()).await);
+    assert!(!stands(&client, "after", wired.now()).await);
+    reqwest::Client::new().delete(format!("{}/faults", wired.rest)).send().await.unwrap();
+    assert!(stands(&client, "after", wired.now()).await);
+    wired.stop().await;
+}
+
+#[tokio::test]
+async fn the_clock_may_be_skewed_and_the_venue_down() {
+    let wired = Wired::start(Product::USDM).await;
+    let client = wired.client("a");
+    let true_now = wired.now();
+    wired.fault(r#"{"fault":{"skew_clock":{"millis":30000}},"duration_ms":600000}"#).await;
+    let told = client.raw("GET", "/fapi/v1/time", "").await;
+    assert!(told.body["serverTime"].as_i64().unwrap() >= true_now + 30_000, "{}", told.body);
+    let refused = client.signed("GET", "/fapi/v3/balance", "", true_now).await;
+    assert_eq!(refused.code(), -1021);
+    reqwest::Client::new().delete(format!("{}/faults", wired.rest)).send().await.unwrap();
+    wired.fault(r#"{"fault":{"maintenance":{"html":true}},"duration_ms":600000}"#).await;
+    let down = client.raw("GET", "/fapi/v1/time", "").await;
+    assert!(down.status == 503 && down.body.as_str().is_some_and(|page| page.starts_with("<html>")), "{}", down.body);
+    reqwest::Client::new().delete(format!("{}/faults", wired.rest)).send().await.unwrap();
+    wired.fault(r#"{"fault":{"ban_418":{"seconds":60}}}"#).await;
+    let banned = client.raw("GET", "/fapi/v1/time", "").await;
+    assert_eq!((banned.status, banned.header("retry-after").is_some()), (418, true));
+    wired.stop().await;
+}
+
+#[tokio::test]
+async fn sockets_may_be_cut_with_or_without_a_word() {
+    let wired = Wired::start(Product::SPOT).await;
+    let (mut api, mut stream) = (Socket::open(&wired.ws_api).await, Socket::open(&format!("{}/ws/btcusdt@trade", wired.ws)).await);
+    assert_eq!(api.ask("ping", json!({})).await["status"], 200);
+    wired.fault(r#"{"fault":{"cut":{"sockets":"ws_api"}}}"#).await;
+    while api.next().await.is_some() {}
+    wired.fault(r#"{"fault":{"cut":{"sockets":"market"}}}"#).await;
+    while stream.next().await.is_some() {}
+    let mut api = Socket::open(&wired.ws_api).await;
+    assert_eq!(api.ask("ping", json!({})).await["status"], 200);
+    wired.fault(r#"{"fault":"shutdown"}"#).await;
+    api.until(|value| value["event"]["e"] == "serverShutdown").await;
+    while api.next().await.is_some() {}
+    wired.stop().await;
+}
+
+#[tokio::test]
+async fn a_person_may_trade_and_move_money_and_positions_may_be_taken() {
+    let wired = Wired::start(Product::USDM).await;
+    let client = wired.client("a");
+    wired.fault(r#"{"fault":{"trade":{"side":"BUY","quantity":"0.5"}},"account":"a","symbol":"BTCUSDT"}"#).await;
+    let amount = async || {
+        let told = client.signed("GET", "/fapi/v3/positionRisk", "symbol=BTCUSDT", wired.now()).await;
+        told.body[0]["positionAmt"].as_str().unwrap_or("0").to_owned()
+    };
+    assert_eq!(amount().await, "0.500");
+    wired.fault(r#"{"fault":{"transfer":{"asset":"USDT","amount":"-1000"}},"account":"a"}"#).await;
+    wired.fault(r#"{"fault":{"funding":{"rate":"0.001"}},"account":"a","symbol":"BTCUSDT"}"#).await;
+    let income = client.signed("GET", "/fapi/v1/income", "", wired.now()).await;
+    let kinds: Vec<&str> = income.body.as_array().unwrap().iter().filter_map(|row| row["incomeType"].as_str()).collect();
+    assert!(kinds.contains(&"TRANSFER") && kinds.contains(&"FUNDING_FEE"), "{kinds:?}");
+    wired.fault(r#"{"fault":"liquidate","account":"a","symbol":"BTCUSDT"}"#).await;
+    assert!(matches!(amount().await.as_str(), "0.000" | "0"));
+    wired.stop().await;
+}
+
+#[tokio::test]
+async fn user_events_may_be_lost_doubled_or_late() {
+    let wired = Wired::start(Product::USDM).await;
+    let client = wired.client("a");
+    let listen_key = client.raw("POST", "/fapi/v1/listenKey", "").await.body["listenKey"].as_str().unwrap().to_owned();
+    let mut socket = Socket::open(&format!("{}/private/ws?listenKey={listen_key}", wired.ws)).await;
+    wired.fault(r#"{"fault":"drop_event","account":"a","count":1}"#).await;
+    assert_eq!(place(&client, "lost", wired.now()).await.0, 200);
+    wired.fault(r#"{"fault":"duplicate_event","account":"a","count":1}"#).await;
+    assert_eq!(place(&client, "twice", wired.now()).await.0, 200);
+    wired.fault(r#"{"fault":"swap_event","account":"a","count":1}"#).await;
+    assert_eq!(place(&client, "second", wired.now()).await.0, 200);
+    assert_eq!(place(&client, "first", wired.now()).await.0, 200);
+    let mut seen = Vec::new();
+    while seen.len() < 4 {
+        let event = socket.until(|value| value["e"] == "ORDER_TRADE_UPDATE").await;
+        seen.push(event["o"]["c"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(seen, ["twice", "twice", "first", "second"]);
+    wired.fault(r#"{"fault":{"expire_listen_keys":{"told":true}},"account":"a"}"#).await;
+    socket.until(|value| value["e"] == "listenKeyExpired").await;
+    wired.stop().await;
+}
+
+#[tokio::test]
+async fn a_zombie_socket_is_open_and_silent() {
+    let wired = Wired::start(Product::SPOT).await;
+    let mut socket = Socket::open(&wired.ws_api).await;
+    let subscribed = socket.ask("userDataStream.subscribe.signature", signed_frame(&key("a"), json!({}), wired.now())).await;
+    assert_eq!(subscribed["status"], 200, "{subscribed}");
+    wired.fault(r#"{"fault":{"zombie":{"sockets":"user"}},"account":"a","duration_ms":400}"#).await;
+    let began = std::time::Instant::now();
+    // Answered when it lives again, and not before.
+    assert_eq!(socket.ask("ping", json!({})).await["status"], 200);
+    assert!(began.elapsed() >= std::time::Duration::from_millis(300), "{:?}", began.elapsed());
+    wired.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_armed_is_refused_in_words() {
+    let wired = Wired::start(Product::SPOT).await;
+    let post = async |body: &str| {
+        let response = reqwest::Client::new().post(format!("{}/faults", wired.rest)).body(body.to_owned()).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    };
+    for (body, word) in [
+        ("nonsense", "cannot be read"),
+        (r#"{"fault":"timeot"}"#, "unknown variant"),
+        (r#"{"fault":{"trade":{"side":"BUY","quantity":"1"}}}"#, "an account"),
+        (r#"{"fault":"liquidate","account":"a"}"#, "positions"),
+        (r#"{"schedule":{"sed":1}}"#, "schedule"),
+    ] {
+        let (status, text) = post(body).await;
+        assert!(status == 400 && text.contains(word), "{body}: {status} {text}");
+    }
+    let (status, _) = post(r#"{"schedule":{"seed":7,"every_ms":1000}}"#).await;
+    assert_eq!(status, 200);
+    let listed: serde_json::Value = reqwest::get(format!("{}/faults", wired.rest)).await.unwrap().json().await.unwrap();
+    assert_eq!(listed["schedule"]["seed"], 7);
+    wired.stop().await;
+}
