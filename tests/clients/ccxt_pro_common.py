@@ -33,6 +33,6 @@ async def collect(watch, wanted, seen):
     """Every order (or trade, …) that `watch` yields, until one is `wanted`."""
     while True:
         for item in await watch():
-            seen.append(item)
+            seen.append(dict(item))  # ccxt changes its own in place with the next update
             if wanted(item):
                 return item

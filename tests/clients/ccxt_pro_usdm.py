@@ -73,7 +73,7 @@ async def main():
         has("balance", await exchange.fetch_balance_ws(), "USDT")
         book = await exchange.fetch_order_book_ws(symbol, 10)
         holds("book", book["bids"] and book["asks"], "levels", book)
-        has("ticker", await exchange.fetch_ticker_ws(symbol), "last")
+        has("ticker", await exchange.fetch_ticker_ws(symbol), "bid", "ask")
 
     async with steps.waiting("refusals over the WS-API"):
         with refused("margin", ccxt.BaseError, "-2019"):

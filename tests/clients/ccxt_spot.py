@@ -186,7 +186,7 @@ with steps("test order leaves nothing"):
 
 with steps("refusals have ccxt's classes"):
     price = float(venue.away(ID, 0.95))
-    with refused("post only that would take", ccxt.OrderImmediatelyFillable, "-2010"):
+    with refused("post only that would take", ccxt.OrderImmediatelyFillable, "immediately match and take"):
         exchange.create_order(SYMBOL, "limit", "buy", 0.01, float(venue.away(ID, 1.05)), {"postOnly": True})
     with refused("bad lot", ccxt.InvalidOrder, "LOT_SIZE"):
         exchange.private_post_order({"symbol": ID, "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "price": price, "quantity": "0.0020001"})

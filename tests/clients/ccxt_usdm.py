@@ -110,7 +110,7 @@ with steps("market buy opens a position and takes exactly its fee"):
     same("side", held["side"], "long")
     exact("contracts", held["contracts"], "0.01")
     exact("entry", held["info"]["entryPrice"], cost / decimal("0.01"))
-    has("position", held, "markPrice", "notional", "unrealizedPnl", "initialMargin", "maintenanceMargin", "liquidationPrice", "collateral")
+    has("position", held, "markPrice", "notional", "unrealizedPnl", "initialMargin", "maintenanceMargin", "collateral")
     leverage = exchange.fetch_positions([SYMBOL], {"useV2": True})[0]["leverage"]
     same("leverage", leverage, 7)
 
@@ -199,6 +199,7 @@ with steps("isolated margin is added"):
     exact("isolated wallet", held["info"]["isolatedWallet"], margin + 10)
     same("side", held["side"], "short")
     same("mode", held["marginMode"], "isolated")
+    holds("liquidation", held["liquidationPrice"] > held["entryPrice"], "a short's above its entry", held["liquidationPrice"])
     exchange.create_order(SYMBOL, "market", "buy", 0.005, None, {"reduceOnly": True})
     same("position", position(), None)
     exchange.set_margin_mode("cross", SYMBOL)

@@ -10,7 +10,7 @@ from binance import Client
 from binance.exceptions import BinanceAPIException
 from binance_common.configuration import ConfigurationWebSocketAPI
 from binance_sdk_spot.spot import Spot
-from sdk_setup import declared_types
+from sdk_setup import declared_types, kind_and_fields
 from support.steps import Steps, exact, has, refused, same
 from support.venue import Venue, plain
 
@@ -53,11 +53,11 @@ async def session():
             same("key", logged_on.api_key, key)
             events = []
             subscription = await api.user_data_stream_subscribe()
-            subscription.stream.on("message", lambda event: events.append(event.actual_instance.to_dict()))
+            subscription.stream.on("message", lambda event: events.append(kind_and_fields(event)))
             price = plain(spot.away(SYMBOL, 0.95))
             order = (await api.order_place(SYMBOL, "BUY", "LIMIT", time_in_force="GTC", quantity="0.002", price=price)).data().result
             same("cancelled", (await api.order_cancel(SYMBOL, order_id=order.order_id)).data().result.status, "CANCELED")
-            while [event["X"] for event in events if event["e"] == "executionReport"] != ["NEW", "CANCELED"]:
+            while [fields["X"] for kind, fields in events if kind == "ExecutionReport"] != ["NEW", "CANCELED"]:
                 await asyncio.sleep(0.02)
             same("session", (await api.session_status()).data().result.api_key, key)
             await api.session_logout()

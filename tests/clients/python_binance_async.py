@@ -115,7 +115,7 @@ async def usdm_streams(sockets):
             (sockets.symbol_mark_price_socket(SYMBOL), "markPriceUpdate"),
             (sockets.kline_futures_socket(SYMBOL, "1m"), "continuous_kline"),
             (sockets.individual_symbol_ticker_futures_socket(SYMBOL), "24hrTicker"),
-            (sockets.symbol_book_ticker_futures_socket(SYMBOL), "bookTicker"),
+            (sockets.symbol_ticker_futures_socket(SYMBOL), "bookTicker"),
             (sockets.futures_depth_socket(SYMBOL, depth="10"), "depthUpdate"),
         ):
             event = (await first(socket))
@@ -173,19 +173,17 @@ def threaded():
     with steps("threaded sockets: a stream and user data in callbacks"):
         traded, reported = threading.Event(), threading.Event()
         manager = ThreadedWebsocketManager(api_key=spot.key, api_secret=spot.secret)
+        # Stopping it, the library closes its connection before it unsubscribes, and would wait for ever.
+        manager.daemon = True
         manager.start()
         try:
             manager.start_trade_socket(callback=lambda event: event.get("e") == "trade" and traded.set(), symbol=SYMBOL)
             manager.start_user_socket(callback=lambda event: event.get("e") == "executionReport" and reported.set())
             holds("a trade", traded.wait(5), "within 5 s", "none")
-            spot_other = spot.away(SYMBOL, 0.95)
-            order = {"symbol": SYMBOL, "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.002", "price": plain(spot_other)}
-            spot.own.order(**order)
+            spot.own.order(symbol=SYMBOL, side="BUY", type="LIMIT", timeInForce="GTC", quantity="0.002", price=plain(spot.away(SYMBOL, 0.95)))
             holds("a report", reported.wait(5), "within 5 s", "none")
         finally:
             spot.own.cancel_all(SYMBOL)
-            manager.stop()
-            manager.join(5)
 
 
 async def main():

@@ -42,3 +42,9 @@ def configurations(venue, key=None, secret=None):
         "config_ws_api": ConfigurationWebSocketAPI(stream_url=venue.ws_api, **keys),
         "config_ws_streams": ConfigurationWebSocketStreams(stream_url=venue.ws),
     }
+
+
+def kind_and_fields(event):
+    """A user event as the SDK found it: the model that it chose (it drops the field `e`) and the fields."""
+    found = event.actual_instance
+    return type(found).__name__, found.to_dict()

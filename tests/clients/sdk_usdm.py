@@ -5,7 +5,7 @@ import time
 
 from binance_common.errors import BadRequestError, UnauthorizedError
 from binance_sdk_derivatives_trading_usds_futures.derivatives_trading_usds_futures import DerivativesTradingUsdsFutures
-from sdk_setup import configurations, declared_types
+from sdk_setup import configurations, declared_types, kind_and_fields
 
 from support.steps import Steps, decimal, exact, has, holds, refused, same, total
 from support.venue import Venue, plain
@@ -126,19 +126,23 @@ async def streams():
     async with steps.waiting("user data: an order's life in typed events", seconds=20):
         with declared_types():
             events = []
+
+            def of(kind, field):
+                return [fields[field] for name, fields in events if name == kind]
+
             key = rest.start_user_data_stream().data().listen_key
             stream = await connection.user_data(key)
-            stream.on("message", lambda event: events.append(event.actual_instance.to_dict()))
+            stream.on("message", lambda event: events.append(kind_and_fields(event)))
             await asyncio.sleep(0.3)
             before = wallet()
             order = (await asyncio.to_thread(rest.new_order, SYMBOL, "SELL", "MARKET", quantity="0.01", reduce_only="true")).data()
-            while not any(event["e"] == "ACCOUNT_UPDATE" for event in events) or not any(event["e"] == "ORDER_TRADE_UPDATE" and event["o"]["X"] == "FILLED" for event in events):
+            while not (updates := of("AccountUpdate", "a")) or not any(report["X"] == "FILLED" for report in of("OrderTradeUpdate", "o")):
                 await asyncio.sleep(0.02)
-            filled = next(event["o"] for event in events if event["e"] == "ORDER_TRADE_UPDATE" and event["o"]["X"] == "FILLED")
+            filled = next(report for report in of("OrderTradeUpdate", "o") if report["X"] == "FILLED")
             same("id", filled["i"], order.order_id)
-            update = [event["a"] for event in events if event["e"] == "ACCOUNT_UPDATE"][-1]
+            update = updates[-1]
             exact("wallet", update["B"][0]["wb"], wallet())
-            reports = [event["o"] for event in events if event["e"] == "ORDER_TRADE_UPDATE" and event["o"]["x"] == "TRADE"]
+            reports = [report for report in of("OrderTradeUpdate", "o") if report["x"] == "TRADE"]
             exact("wallet, by events", before + total(row["rp"] for row in reports) - total(row["n"] for row in reports), wallet())
             exact("position", update["P"][0]["pa"], 0)
             await asyncio.to_thread(rest.keepalive_user_data_stream)
@@ -175,7 +179,9 @@ async def ws_api():
                 await api.order_book(SYMBOL, limit=5), await api.symbol_price_ticker(symbol=SYMBOL), await api.symbol_order_book_ticker(symbol=SYMBOL), await api.account_information_v2(),
                 await api.futures_account_balance_v2(), await api.position_information_v2(), await api.start_user_data_stream(),
             ):
-                holds("result", answer.data().result is not None, "something", answer.data())
+                # A model of several shapes wraps the one that it found.
+                found = getattr(answer.data(), "actual_instance", answer.data())
+                holds("result", found.result is not None, "something", found)
                 holds("limits", answer.rate_limits, "counted", answer.rate_limits)
             refusal = (await api.new_order(SYMBOL, "BUY", "LIMIT", time_in_force="GTC", quantity="90", price=price)).data()
             same("margin", refusal["error"]["code"], -2019)

@@ -1,10 +1,14 @@
 """What a socket's thread hears, to be read in order by the scenario."""
 
 import json
+import logging
 import queue
 import time
 
 from support.steps import Mismatch
+
+# They warn of each close that a scenario asks for.
+logging.getLogger("binance").setLevel(logging.ERROR)
 
 
 class Inbox:

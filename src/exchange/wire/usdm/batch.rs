@@ -97,8 +97,9 @@ enum Id {
 }
 
 fn names(parameters: &Parameters) -> Result<Vec<OrderName>, Problem> {
-    let ids: Option<Vec<Id>> = parameters.json("orderIdList")?;
-    let clients: Option<Vec<String>> = parameters.json("origClientOrderIdList")?;
+    // The venue takes both spellings: its own connectors send the one, ccxt and python-binance the other.
+    let ids: Option<Vec<Id>> = parameters.json("orderIdList")?.or(parameters.json("orderidlist")?);
+    let clients: Option<Vec<String>> = parameters.json("origClientOrderIdList")?.or(parameters.json("origclientorderidlist")?);
     let names: Vec<OrderName> = match (ids, clients) {
         (Some(ids), _) => {
             let number = |id| match id {
