@@ -13,7 +13,8 @@ use super::context::Context;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::route::{Answer, Json, Route, Security};
-use super::venue::Product;
+use super::usdm::with_newer_paths;
+use super::venue::{Dialect, Product};
 
 /// The largest answer is exchangeInfo with some thousand symbols.
 const ANSWER_MAX: usize = 64 << 20;
@@ -86,7 +87,11 @@ pub fn routes(product: Product, market: &Router) -> Vec<Route> {
     };
     let version = if product.is_spot() { ["/api/v3/ping", "/api/v3/time"] } else { ["/fapi/v1/ping", "/fapi/v1/time"] };
     let clock = [Route::get(version[0], Security::None, ping).method("ping"), Route::get(version[1], Security::None, time).method("time")];
-    rows.iter().map(route).chain(clock).collect()
+    let rows: Vec<Route> = rows.iter().map(route).chain(clock).collect();
+    match product.dialect {
+        Dialect::Binance => rows,
+        Dialect::Aster => with_newer_paths(rows),
+    }
 }
 
 async fn ping(_: Context, parameters: Parameters) -> Answer {

@@ -7,6 +7,7 @@ mod aster;
 mod orders;
 mod payloads;
 mod streams;
+mod ws_api;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,10 +1,10 @@
-//! Where Aster's addresses differ: its third version has the same questions under newer paths. The rows themselves are USD-M's; what
-//! an order may be is in `wish`, what is told in `events`.
+//! Where Aster's addresses differ: its third version has the same questions under newer paths, public ones too. The rows themselves
+//! are USD-M's; what an order may be is in `wish`, what is told in `events`.
 
 use crate::exchange::wire::Route;
 
 /// Paths of the first two versions, and of the third.
-const NEWER: [(&str, &str); 21] = [
+const NEWER: [(&str, &str); 36] = [
     ("/fapi/v1/order", "/fapi/v3/order"),
     ("/fapi/v1/order/test", "/fapi/v3/order/test"),
     ("/fapi/v1/batchOrders", "/fapi/v3/batchOrders"),
@@ -26,10 +26,33 @@ const NEWER: [(&str, &str); 21] = [
     ("/fapi/v1/adlQuantile", "/fapi/v3/adlQuantile"),
     ("/fapi/v1/commissionRate", "/fapi/v3/commissionRate"),
     ("/fapi/v1/listenKey", "/fapi/v3/listenKey"),
+    ("/fapi/v2/account", "/fapi/v4/account"),
+    ("/fapi/v3/account", "/fapi/v3/accountWithJoinMargin"),
+    ("/fapi/v1/ping", "/fapi/v3/ping"),
+    ("/fapi/v1/time", "/fapi/v3/time"),
+    ("/fapi/v1/exchangeInfo", "/fapi/v3/exchangeInfo"),
+    ("/fapi/v1/depth", "/fapi/v3/depth"),
+    ("/fapi/v1/trades", "/fapi/v3/trades"),
+    ("/fapi/v1/historicalTrades", "/fapi/v3/historicalTrades"),
+    ("/fapi/v1/aggTrades", "/fapi/v3/aggTrades"),
+    ("/fapi/v1/klines", "/fapi/v3/klines"),
+    ("/fapi/v1/premiumIndex", "/fapi/v3/premiumIndex"),
+    ("/fapi/v1/fundingRate", "/fapi/v3/fundingRate"),
+    ("/fapi/v1/ticker/24hr", "/fapi/v3/ticker/24hr"),
+    ("/fapi/v1/ticker/price", "/fapi/v3/ticker/price"),
+    ("/fapi/v1/ticker/bookTicker", "/fapi/v3/ticker/bookTicker"),
 ];
 
-/// The same row under its newer path, where it has one; it has no name of its own in the WebSocket API.
-pub(super) fn newer(row: &Route) -> Option<Route> {
+/// The rows, and those of them that have a newer path under that as well.
+#[must_use]
+pub fn with_newer_paths(mut rows: Vec<Route>) -> Vec<Route> {
+    let newer: Vec<Route> = rows.iter().filter_map(newer).collect();
+    rows.extend(newer);
+    rows
+}
+
+/// The same row under its newer path; it has no name of its own in the WebSocket API.
+fn newer(row: &Route) -> Option<Route> {
     let (_, path) = NEWER.iter().find(|(older, _)| *older == row.path)?;
     let mut newer = row.clone();
     newer.path = path;

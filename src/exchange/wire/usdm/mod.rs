@@ -29,6 +29,7 @@ use crate::domain::ids::AccountId;
 
 use super::{Answer, Context, Dialect, Parameters, Route};
 
+pub use aster::with_newer_paths;
 use listen_keys::ListenKeys;
 use names::Names;
 use user_sockets::Listeners;
@@ -111,7 +112,7 @@ pub fn routes(usdm: &Arc<Usdm>) -> Vec<Route> {
     let rows: Vec<Route> = parts.into_iter().flatten().collect();
     match usdm.dialect {
         Dialect::Binance => rows,
-        Dialect::Aster => rows.iter().flat_map(aster::newer).chain(rows.iter().cloned()).collect(),
+        Dialect::Aster => with_newer_paths(rows),
     }
 }
 

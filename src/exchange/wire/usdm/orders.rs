@@ -18,6 +18,9 @@ use super::text::Scales;
 use super::wish::{Door, Wish};
 use super::{Usdm, with};
 
+/// Orders that ended without a trade are shown for so long after they were made, and any order for so long.
+const UNFILLED_SHOWN: Duration = Duration::from_secs(3 * 86_400);
+const SHOWN: Duration = Duration::from_secs(90 * 86_400);
 /// Windows of history are at most this long, and this long by default.
 pub const WINDOW_MAX: Duration = Duration::from_secs(7 * 86_400);
 const LIMIT_DEFAULT: usize = 500;
@@ -82,7 +85,8 @@ async fn query(context: Context, parameters: Parameters) -> Answer {
     let account = context.account()?;
     let found = context.read(move |desk| {
         let scales = scales(desk.exchange, symbol)?;
-        desk.exchange.order(account, symbol, name).map(|view| (view, scales)).ok_or(Problem::NO_SUCH_ORDER)
+        let view = desk.exchange.order(account, symbol, name).filter(|view| is_shown(view, desk.now));
+        view.map(|view| (view, scales)).ok_or(Problem::NO_SUCH_ORDER)
     });
     let (view, scales) = found.await??;
     Json::of(&OrderJson::asked(&view, scales))
@@ -156,6 +160,7 @@ async fn all_orders(context: Context, parameters: Parameters) -> Answer {
     let account = context.account()?;
     let orders = context.read(move |desk| {
         let mut orders = orders_of(desk.exchange, account, symbol)?;
+        orders.retain(|view| is_shown(view, desk.now));
         match from {
             Some(from) => {
                 orders.retain(|view| view.order.venue_order_id >= from);
@@ -183,6 +188,13 @@ pub(super) fn orders_of(exchange: &Exchange, account: AccountId, symbol: Option<
     let mut orders: Vec<OrderView> = exchange.symbols().flat_map(|symbol| exchange.all_orders(account, symbol)).collect();
     orders.sort_unstable_by_key(|view| view.order.venue_order_id);
     Ok(orders)
+}
+
+/// Whether the venue still tells of an order.
+pub(super) fn is_shown(view: &OrderView, now: Timestamp) -> bool {
+    let order = &view.order;
+    let unfilled = matches!(order.status, OrderStatus::Canceled | OrderStatus::Expired) && order.filled.is_zero();
+    !order.status.is_terminal() || now.since(view.created_at) <= if unfilled { UNFILLED_SHOWN } else { SHOWN }
 }
 
 pub(super) fn shown(exchange: &Exchange, orders: Vec<OrderView>) -> Vec<OrderJson> {
