@@ -55,7 +55,6 @@ async def main():
         # ccxt parses this answer as a futures account's; what came is under "info".
         shown = {row["asset"]: row["locked"] for row in (await exchange.fetch_balance_ws())["info"]["balances"]}
         exact("balance", shown["USDT"], 0)
-        has("ticker", await exchange.fetch_ticker_ws(symbol), "last")
         has("trade", (await exchange.fetch_trades_ws(symbol, limit=3))[-1], "price")
         same("candles", len(await exchange.fetch_ohlcv_ws(symbol, "1m", limit=3)), 3)
 
