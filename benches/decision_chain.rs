@@ -218,10 +218,13 @@ impl Venue for FakeVenue {
         Ok(())
     }
 
-    fn listen(&self, account: AccountId) -> Result<BoxStream<'static, VenueEvent>, NotTaken> {
+    fn listen(&self, account: AccountId) -> Result<BoxStream<'static, ringfence::venues::port::Heard>, NotTaken> {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.accounts.lock().expect("no panic under it").entry(account).or_default().events = Some(sender);
-        Ok(stream::unfold(receiver, |mut events| async move { events.recv().await.map(|event| (event, events)) }).boxed())
+        Ok(stream::unfold(receiver, |mut events| async move {
+            events.recv().await.map(|event| (ringfence::venues::port::Heard::Event(event), events))
+        })
+        .boxed())
     }
 
     fn ask(&self, _: AccountId, _: VenueCommand) -> BoxFuture<'static, Result<Vec<VenueEvent>, NotTaken>> {

@@ -26,7 +26,7 @@ use crate::messages::{Envelope, ExecutorMessage, KillPost, KillWord, Post, RiskM
 use crate::supervision::{ChildContext, ChildFault, Reporter};
 use crate::telemetry::events::{FillSeen, OrderRejected, OrderSent, OrderUnknown};
 use crate::telemetry::metrics::{self, OrderTimers};
-use crate::venues::port::Venue;
+use crate::venues::port::{Heard, Venue};
 
 /// Ended orders that the status page shows of each account.
 const ENDED_SHOWN: usize = 20;
@@ -314,6 +314,8 @@ impl State {
             self.traces.sending(id);
             self.sent_at.insert(id, self.around.clock.now());
         }
+        // Asked again as soon as the connection is there: at the start it never is.
+        let question = matches!(command, VenueCommand::Snapshot { .. } | VenueCommand::Query { .. });
         let refused = self.venue.send(self.machine.account(), command).err();
         match (placed, refused) {
             (Some(client_order_id), None) => {
@@ -321,6 +323,9 @@ impl State {
                 self.tell_sent(client_order_id);
             }
             (Some(client_order_id), Some(why)) => self.step(Input::NotSent { client_order_id, why: why.to_string() }),
+            (None, Some(why)) if question => {
+                tracing::debug!(target: "ringfence::orders", account = %self.machine.account(), %why, "question not asked");
+            }
             (None, Some(why)) => tracing::warn!(target: "ringfence::orders", account = %self.machine.account(), %why, "command not sent"),
             (None, None) => {}
         }
@@ -342,6 +347,10 @@ impl State {
             VenueEvent::Rejected { client_order_id, code, message, .. } => {
                 OrderRejected { account, client_order_id: *client_order_id, code: *code, message }.emit();
                 self.answered(*client_order_id, Some(message));
+            }
+            VenueEvent::NotSent { client_order_id, why } => {
+                self.sent_at.remove(client_order_id);
+                self.traces.answered(*client_order_id, Some(why));
             }
             VenueEvent::OutcomeUnknown { client_order_id, why } => {
                 OrderUnknown { account, client_order_id: *client_order_id, why }.emit();
@@ -412,14 +421,18 @@ pub async fn listen(context: ChildContext, account: AccountId, venue: Arc<dyn Ve
     let broken = |found: String| ChildFault::new(FaultClass::Transport, format!("the stream of {account}: {found}"));
     let mut executor = Post::new(&around.directory, &names::executor(account));
     let mut events = venue.listen(account).map_err(|error| broken(error.to_string()))?;
-    executor.tell(ExecutorMessage::Reconnected);
-    context.reporter.ready();
     loop {
-        let event = tokio::select! {
-            event = context.reporter.attend(events.next()) => event,
+        let heard = tokio::select! {
+            heard = context.reporter.attend(events.next()) => heard,
             () = context.stop.cancelled() => return Ok(()),
         };
-        let Some(event) = event else { return Err(broken("the venue ended it".to_owned())) };
-        executor.tell(ExecutorMessage::Venue(Box::new(event)));
+        match heard {
+            Some(Heard::Event(event)) => executor.tell(ExecutorMessage::Venue(Box::new(event))),
+            Some(Heard::Opened) => {
+                executor.tell(ExecutorMessage::Reconnected);
+                context.reporter.ready();
+            }
+            None => return Err(broken("the venue ended it".to_owned())),
+        }
     }
 }

@@ -10,7 +10,9 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{broadcast, watch};
 
+use super::embedded::Embedded;
 use super::hub::Hub;
+use super::places::Places;
 use super::tree::{self, Plan};
 use crate::actors::{flood, names};
 use crate::api::view::{
@@ -26,7 +28,6 @@ use crate::domain::order::OrderReport;
 use crate::domain::record::Record;
 use crate::domain::restart::ChildState;
 use crate::domain::time::Timestamp;
-use crate::exchange::{ExchangeHandle, Fault};
 use crate::messages::inbox::{Progress, Reply};
 use crate::messages::{CommandAnswer, KillWord, Post};
 use crate::supervision::Inject;
@@ -45,7 +46,8 @@ pub struct DaemonControl {
     hub: Arc<Hub>,
     metrics: MetricsHandle,
     /// For drills.
-    exchange: ExchangeHandle,
+    exchange: Arc<Embedded>,
+    places: Arc<Places>,
     started: Timestamp,
     stopping: AtomicBool,
     emptying: Mutex<Emptying>,
@@ -62,9 +64,9 @@ struct Emptying {
 
 impl DaemonControl {
     #[must_use]
-    pub fn new(plan: Arc<Plan>, hub: Arc<Hub>, metrics: MetricsHandle, exchange: ExchangeHandle) -> Arc<Self> {
+    pub fn new(plan: Arc<Plan>, hub: Arc<Hub>, metrics: MetricsHandle, exchange: Arc<Embedded>, places: Arc<Places>) -> Arc<Self> {
         let (started, stopping, emptying) = (plan.around.clock.now(), AtomicBool::new(false), Mutex::default());
-        Arc::new(Self { plan, hub, metrics, exchange, started, stopping, emptying })
+        Arc::new(Self { plan, hub, metrics, exchange, places, started, stopping, emptying })
     }
 
     /// Not ready from here on.
@@ -73,6 +75,7 @@ impl DaemonControl {
     }
 
     pub fn upkeep(&self) {
+        self.places.measure();
         self.metrics.upkeep();
     }
 
@@ -353,8 +356,9 @@ impl DaemonControl {
                 return Ok(text);
             }
             InjectedFault::RefuseCancels | InjectedFault::TakeCancels if child == "exchange" => {
-                // An exchange that has stopped refuses them anyway.
-                let _ = self.exchange.inject(Fault::RefuseCancels(fault == InjectedFault::RefuseCancels));
+                let (exchange, refuse) = (Arc::clone(&self.exchange), fault == InjectedFault::RefuseCancels);
+                // Done at once, off the thread that answers.
+                self.plan.around.services.spawn(async move { exchange.refuse_cancels(refuse).await });
                 return Ok(text);
             }
             InjectedFault::Fail => return Err(ApiProblem::unprocessable(format!("fail expected the journal, found {child}"))),
@@ -474,6 +478,7 @@ impl Control for DaemonControl {
     }
 
     fn metrics(&self) -> String {
+        self.places.measure();
         self.metrics.render()
     }
 

@@ -28,7 +28,7 @@ pub fn end_from_outside(safety: &Arc<Safety>, why: String) {
 fn end(safety: &Safety, why: &str) {
     let exit = Exit::Halted(why.to_owned());
     DaemonStopping { cause: &exit.to_string() }.emit();
-    match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(safety.without_kill_switch(why)),
         Err(error) => tracing::error!(target: "ringfence::controls", %error, "orders not cancelled at the venue: look there by hand"),
     }

@@ -3,10 +3,15 @@
 
 pub mod backtest;
 mod control;
+mod dead_man;
 mod embedded;
+mod embedded_market;
 mod hub;
+mod keys;
 mod last_resort;
+mod listing;
 pub mod memory;
+mod places;
 mod reload;
 pub mod run;
 mod safety;

@@ -10,9 +10,11 @@ use futures_util::future::{BoxFuture, OptionFuture};
 use tokio::sync::mpsc;
 
 use super::control::DaemonControl;
-use super::embedded::{self, EmbeddedExchange};
+use super::embedded::{self, Embedded};
 use super::hub::Hub;
+use super::listing;
 use super::memory;
+use super::places::Places;
 use super::reload::{self, Reload};
 use super::safety::{self, Exit, Safety};
 use super::services;
@@ -37,7 +39,7 @@ use crate::supervision::{Directory, Environment, MonotonicClock, Runtimes, Super
 use crate::telemetry::events::{DaemonReady, DaemonStopped, DaemonStopping};
 use crate::telemetry::logs;
 use crate::telemetry::{self, LogSink, OtlpConfig, TelemetryConfig, TelemetryGuard};
-use crate::venues::embedded::Embedded;
+use crate::venues::port::Venue;
 
 /// How long the runtimes get to end after everything on them has stopped.
 const RUNTIME_END: Duration = Duration::from_secs(1);
@@ -82,7 +84,7 @@ fn start_telemetry(settings: &Settings, data_dir: &Path, on_screen: bool) -> Res
 }
 
 fn with_journal(
-    options: RunOptions,
+    mut options: RunOptions,
     registry: &Registry,
     data_dir: &Path,
     telemetry: &TelemetryGuard,
@@ -95,16 +97,14 @@ fn with_journal(
     let mut state = replay(recovery)?;
     adopt_latch(&mut state, data_dir);
     let clock = Clock::start();
-    let exchange = embedded::start(&options.settings, data_dir, &clock)?;
+    let exchange = Arc::new(embedded::start(&mut options.settings, data_dir, &clock)?);
     let runtimes = Runtimes::start().map_err(Failure::failed)?;
-    let running = exchange.running.handle();
     let started = Started { options, data_dir, telemetry, on_screen, clock, journal: &journal, exchange: &exchange, runtimes: &runtimes };
     let ended = runtimes.block_on(started.daemon(registry.clone(), state, epoch));
     let clean = ended.as_ref().is_ok_and(|exit| *exit == Exit::Ordered);
     // With the runtimes goes whoever listened: from here on a signal ends the process at once, should a disk hang.
     signals::unhandle();
     let trading_ended = runtimes.shutdown(RUNTIME_END);
-    drop(running);
     if !clean || !trading_ended {
         // The rest may never end by itself: what is durable is durable, and the log must be out.
         logs::flush(RUNTIME_END);
@@ -114,7 +114,10 @@ fn with_journal(
         };
         return Err(Failure::failed(why));
     }
-    exchange.running.stop().map_err(Failure::failed)?;
+    // Invariant: whoever else held it went with the runtimes.
+    let exchange =
+        Arc::into_inner(exchange).ok_or_else(|| Failure::failed("the exchange expected to be nobody's any more, found it held"))?;
+    exchange.stop().map_err(Failure::failed)?;
     journal.close("stopped in order").map_err(Failure::failed)?;
     DaemonStopped.emit();
     Ok(())
@@ -153,7 +156,7 @@ struct Started<'a> {
     on_screen: bool,
     clock: Clock,
     journal: &'a Journal,
-    exchange: &'a EmbeddedExchange,
+    exchange: &'a Arc<Embedded>,
     runtimes: &'a Runtimes,
 }
 
@@ -166,6 +169,7 @@ struct Running {
     exits: mpsc::UnboundedReceiver<Exit>,
     notices: mpsc::UnboundedReceiver<Notice>,
     safety: Arc<Safety>,
+    places: Arc<Places>,
     url: String,
 }
 
@@ -181,7 +185,8 @@ impl Started<'_> {
             plan: Arc::clone(&running.plan),
             hub: Arc::clone(&running.hub),
             log_filter: self.telemetry.log_filter(),
-            exchange: self.exchange.running.handle(),
+            places: Arc::clone(&running.places),
+            exchange: Arc::clone(self.exchange),
         };
         let exit = running.until_asked(signals, &reload, began).await;
         DaemonStopping { cause: &exit.to_string() }.emit();
@@ -210,13 +215,14 @@ impl Started<'_> {
             clock: MonotonicClock::start(),
             jitter_seed: u64::from(epoch.0) ^ u64::from(std::process::id()),
         };
-        let stream_base = format!("ws://{}", self.exchange.address);
-        let history = services::WireHistory::new(&self.exchange.address, &self.exchange.instruments).map_err(Failure::failed)?;
+        let mode_board = ModeBoard::default();
+        let places = Places::open(settings, Arc::clone(self.exchange), &clock, inbox.gate(), mode_board.clone()).await?;
+        let history = services::WireHistory::new(&places).map_err(Failure::failed)?;
         let around = Surroundings {
             directory,
             clock,
             board: Board::default(),
-            modes: ModeBoard::default(),
+            modes: mode_board,
             views: Arc::new(Views::default()),
             wires: Arc::new(Wires::default()),
             roster: Roster::default(),
@@ -231,15 +237,21 @@ impl Started<'_> {
         let plan = Plan::new(PlanParts {
             settings: settings.clone(),
             registry,
-            instruments: self.exchange.instruments.clone(),
-            venue: Arc::new(Embedded(self.exchange.running.handle())),
-            stream_base,
+            instruments: places.instruments(),
+            venue: Arc::clone(&places.venue) as Arc<dyn Venue>,
+            feeds: places.feeds(),
             epoch,
             around,
             environment: environment.clone(),
         });
         plan.around.roster.set(reload::roster(&plan, settings));
-        let control = DaemonControl::new(Arc::clone(&plan), Arc::clone(&hub), self.telemetry.metrics(), self.exchange.running.handle());
+        let control = DaemonControl::new(
+            Arc::clone(&plan),
+            Arc::clone(&hub),
+            self.telemetry.metrics(),
+            Arc::clone(self.exchange),
+            Arc::clone(&places),
+        );
         let api = self.api_config();
         let server = ApiServer::bind(api.clone(), Arc::clone(&control) as Arc<dyn crate::api::Control>).await.map_err(Failure::usage)?;
         let url = server.url();
@@ -249,15 +261,18 @@ impl Started<'_> {
         let root = |spec| Supervisor::start_root(environment.clone(), spec);
         let gone = |error: crate::supervision::SupervisorGone| Failure::failed(error);
         let safety_root = root(safety.root(self.runtimes.trading_heartbeat(), self.runtimes.services_heartbeat())).await.map_err(gone)?;
-        let floor = services::floor(self.exchange);
-        let listener = self.exchange.listener.try_clone().map_err(Failure::failed)?;
-        let services_root = root(services::root(&control, server, api, floor, listener)).await.map_err(gone)?;
+        let services_root = root(services::root(&control, server, api, self.exchange, {
+            let (plan, places) = (Arc::clone(&plan), Arc::clone(&places));
+            move || listing::child(&plan, &places)
+        }))
+        .await
+        .map_err(gone)?;
         let trading_root = root(plan.trading_root()).await.map_err(gone)?;
         for root in [&safety_root, &services_root, &trading_root] {
             safety::watch_root(&safety, root);
         }
         let roots = vec![trading_root, services_root, safety_root];
-        Ok(Running { plan, control, hub, roots, exits, notices, safety, url })
+        Ok(Running { plan, control, hub, roots, exits, notices, safety, places, url })
     }
 
     fn api_config(&self) -> ApiConfig {

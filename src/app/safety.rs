@@ -10,9 +10,9 @@ use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::control::DaemonControl;
-use super::last_resort;
 use super::shutdown;
 use super::tree::{self, Plan};
+use super::{dead_man, last_resort};
 use crate::actors::kill_switch::{self, KillSwitchActor, Notice};
 use crate::actors::latch_writer::LatchWriter;
 use crate::actors::{metronome, names};
@@ -96,6 +96,10 @@ impl Safety {
         Arc::new(Self { plan, latched, latch, returning: Mutex::default(), notices, exits })
     }
 
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     #[must_use]
     pub fn root(self: &Arc<Self>, trading: ThreadHeartbeat, services: ThreadHeartbeat) -> SupervisorSpec {
         let policy = SupervisorPolicy {
@@ -104,7 +108,8 @@ impl Safety {
         };
         let safety = Arc::clone(self);
         SupervisorSpec::new(policy, RuntimeKind::Services, move || {
-            vec![safety.kill_switch(), safety.journal(), safety.watchdog(trading.clone(), services.clone()), safety.beat()]
+            let dead_man = dead_man::child(&safety, trading.clone());
+            vec![safety.kill_switch(), safety.journal(), safety.watchdog(trading.clone(), services.clone()), safety.beat(), dead_man]
         })
     }
 

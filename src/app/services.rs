@@ -1,23 +1,23 @@
-//! The services root: the API, the embedded exchange's market server and the watch over its thread. None of them is needed
-//! to halt.
+//! The services root: the API and the doors of the exchange inside. Neither is needed to halt at another venue.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
 
 use super::control::DaemonControl;
-use super::embedded::EmbeddedExchange;
+use super::embedded::Embedded;
+use super::places::{Place, Places};
 use crate::actors::{History, names};
 use crate::api::{ApiConfig, ApiServer, Control};
 use crate::domain::ids::Symbol;
-use crate::domain::instrument::{Instrument, InstrumentKind};
+use crate::domain::instrument::Instrument;
 use crate::domain::market_data::{Candle, DepthSnapshot};
 use crate::domain::mode::FaultClass;
 use crate::domain::restart::{RuntimeKind, SupervisorPolicy};
-use crate::exchange::stream::{ExchangeFloor, MarketFloor, serve};
 use crate::supervision::{Child, ChildFault, SupervisorSpec};
 use crate::venues::binance::rest::MarketRest;
 
@@ -27,41 +27,48 @@ const DEPTH_LIMIT: usize = 1_000;
 /// A server beats while it waits for clients: without that for so long it is stuck.
 const SILENCE_MAX: Duration = Duration::from_secs(2);
 
-/// The exchange's public side.
-#[must_use]
-pub fn floor(exchange: &EmbeddedExchange) -> Arc<dyn MarketFloor> {
-    let (handle, instruments) = (exchange.running.handle(), exchange.instruments.clone());
-    Arc::new(ExchangeFloor { handle, instruments, clock: exchange.clock.clone() })
-}
-
 /// The services, in no order that matters.
 pub fn root(
     control: &Arc<DaemonControl>,
     server: ApiServer,
     api: ApiConfig,
-    floor: Arc<dyn MarketFloor>,
-    listener: std::net::TcpListener,
+    exchange: &Arc<Embedded>,
+    listing: impl Fn() -> Child + Send + Sync + 'static,
 ) -> SupervisorSpec {
     let api = ApiConfig { bind: server.address(), ..api };
     let first = Arc::new(Mutex::new(Some(server)));
-    let control = Arc::clone(control);
-    let listener = Arc::new(listener);
+    let (control, exchange) = (Arc::clone(control), Arc::clone(exchange));
     SupervisorSpec::new(SupervisorPolicy::new(names::plain("services")), RuntimeKind::Services, move || {
-        vec![market_server(Arc::clone(&floor), Arc::clone(&listener)), api_server(&control, &api, &first)]
+        vec![exchange_server(&exchange), api_server(&control, &api, &first), listing()]
     })
 }
 
-fn market_server(floor: Arc<dyn MarketFloor>, listener: Arc<std::net::TcpListener>) -> Child {
-    Child::task(names::plain("market_server"), RuntimeKind::Services, move |context| {
-        let (floor, listener) = (Arc::clone(&floor), Arc::clone(&listener));
-        async move {
-            let fault = |error: String| ChildFault::new(FaultClass::Transport, error);
-            let listener = listener.try_clone().and_then(tokio::net::TcpListener::from_std).map_err(|error| fault(error.to_string()))?;
+/// The doors of the exchange inside, on a thread of their own: the venue stays alive and honest while everybody else stalls.
+fn exchange_server(exchange: &Arc<Embedded>) -> Child {
+    let exchange = Arc::clone(exchange);
+    let running: Arc<Mutex<CancellationToken>> = Arc::default();
+    let ended = Arc::clone(&running);
+    let child = Child::thread(names::plain("exchange_server"), move |context| {
+        let fault = |error: String| ChildFault::new(FaultClass::Transport, error);
+        let stop = CancellationToken::new();
+        running.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&stop);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| fault(error.to_string()))?;
+        let served = async {
+            let servers = exchange.servers()?;
             context.reporter.ready();
-            context.reporter.attend(serve(listener, floor, context.stop.clone())).await.map_err(|error| fault(error.to_string()))
-        }
-    })
-    .heartbeat(SILENCE_MAX)
+            let all = servers.into_iter().map(|(server, listener)| server.run(listener, context.stop.clone()));
+            let all = futures_util::future::try_join_all(all);
+            context.reporter.attend(all).await.map(drop).map_err(|error| error.to_string())
+        };
+        runtime.block_on(async {
+            tokio::select! {
+                served = served => served.map_err(fault),
+                // Asked to stop, or killed while something in there is stuck: it is dropped with the runtime.
+                () = stop.cancelled() => Ok(()),
+            }
+        })
+    });
+    child.on_stop(move || ended.lock().unwrap_or_else(PoisonError::into_inner).cancel()).heartbeat(SILENCE_MAX)
 }
 
 /// The first incarnation serves on what was bound at the start; a later one binds the same address again, also where the
@@ -84,31 +91,30 @@ fn api_server(control: &Arc<DaemonControl>, api: &ApiConfig, first: &Arc<Mutex<O
     .heartbeat(SILENCE_MAX)
 }
 
-/// History over the venue's own REST.
+/// History over each venue's own REST.
 pub struct WireHistory {
-    /// Spot and USD-M have paths and texts of their own.
-    spot: Arc<MarketRest>,
-    usdm: Arc<MarketRest>,
-    instruments: Arc<[Instrument]>,
+    venues: Vec<(Arc<MarketRest>, Arc<ArcSwap<Vec<Instrument>>>)>,
 }
 
 impl WireHistory {
     /// # Errors
     /// When no HTTP client can be made.
-    pub fn new(address: &SocketAddr, instruments: &[Instrument]) -> Result<Self, String> {
-        let rest = |kind| MarketRest::new(&format!("http://{address}"), kind).map(Arc::new).map_err(|error| error.to_string());
-        Ok(Self { spot: rest(InstrumentKind::Spot)?, usdm: rest(InstrumentKind::Perpetual)?, instruments: instruments.into() })
+    pub fn new(places: &Places) -> Result<Self, String> {
+        let venue = |place: Arc<Place>| {
+            let rest = MarketRest::new(&place.bases.rest, place.spec.kind.instruments()).map_err(|error| error.to_string())?;
+            Ok((Arc::new(rest), Arc::clone(&place.instruments)))
+        };
+        Ok(Self { venues: places.all().into_iter().map(venue).collect::<Result<_, String>>()? })
     }
 
-    /// A symbol with the side of the venue that lists it.
+    /// A symbol with the venue that lists it.
     fn listed(&self, symbol: Symbol) -> Result<(Arc<MarketRest>, Instrument), String> {
-        let listed = self.instruments.iter().find(|instrument| instrument.symbol == symbol);
-        let instrument = listed.ok_or_else(|| format!("expected a listed symbol, found {symbol}"))?;
-        let rest = match instrument.kind {
-            InstrumentKind::Spot => &self.spot,
-            InstrumentKind::Perpetual => &self.usdm,
-        };
-        Ok((Arc::clone(rest), instrument.clone()))
+        let found = self.venues.iter().find_map(|(rest, instruments)| {
+            let instruments = instruments.load();
+            let instrument = instruments.iter().find(|instrument| instrument.symbol == symbol)?;
+            Some((Arc::clone(rest), instrument.clone()))
+        });
+        found.ok_or_else(|| format!("expected a listed symbol, found {symbol}"))
     }
 }
 

@@ -20,8 +20,10 @@ use crate::venues::port::Venue;
 
 /// How long one question to the venue may take while stopping.
 const ANSWER: Duration = Duration::from_secs(1);
-/// Between two looks at what an account still has open.
+/// Between two looks at what an account still has open here.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Between two questions to the venue, which weigh much: from the one to the other.
+const ASK_AGAIN: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
 /// How far an executor may be behind its mailbox when it publishes its standing: a beat, and far more than it ever is.
 const EXECUTOR_LAG: Duration = Duration::from_millis(100);
 
@@ -97,6 +99,7 @@ async fn cancel_all(plan: &Arc<Plan>, account: AccountId, since: Timestamp, dead
 /// Until the venue shows no open order and `booked` holds, or time is up. A venue that does not answer is asked again: it
 /// may be overloaded or on its way back, and the orders are open meanwhile.
 pub async fn cancel_at_venue(venue: &dyn Venue, account: AccountId, deadline: Instant, booked: impl Fn() -> bool) -> Result<(), String> {
+    let mut wait = ASK_AGAIN[0];
     loop {
         let why = match cancel_and_look(venue, account).await {
             Ok(0) if booked() => return Ok(()),
@@ -107,7 +110,8 @@ pub async fn cancel_at_venue(venue: &dyn Venue, account: AccountId, deadline: In
         if Instant::now() >= deadline {
             return Err(why);
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(ASK_AGAIN[1]);
     }
 }
 
@@ -156,7 +160,7 @@ mod tests {
             Ok(())
         }
 
-        fn listen(&self, _: AccountId) -> Result<BoxStream<'static, VenueEvent>, NotTaken> {
+        fn listen(&self, _: AccountId) -> Result<BoxStream<'static, crate::venues::port::Heard>, NotTaken> {
             Err(NotTaken { found: "no stream".to_owned() })
         }
 

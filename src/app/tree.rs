@@ -33,10 +33,11 @@ pub struct Plan {
     /// The settings in force; a reload replaces them.
     pub settings: ArcSwap<Settings>,
     pub registry: Registry,
-    pub instruments: Vec<Instrument>,
+    /// Everything that the venues list of what the settings name; a venue may change its rules.
+    pub instruments: ArcSwap<Vec<Instrument>>,
     pub venue: Arc<dyn Venue>,
-    /// Where the feeds connect to.
-    pub stream_base: String,
+    /// What the feeds read: one for each venue.
+    pub feeds: ArcSwap<Vec<FeedSpec>>,
     pub epoch: Epoch,
     pub around: Surroundings,
     pub environment: Environment,
@@ -58,7 +59,7 @@ pub struct PlanParts {
     pub registry: Registry,
     pub instruments: Vec<Instrument>,
     pub venue: Arc<dyn Venue>,
-    pub stream_base: String,
+    pub feeds: Vec<FeedSpec>,
     pub epoch: Epoch,
     pub around: Surroundings,
     pub environment: Environment,
@@ -67,16 +68,23 @@ pub struct PlanParts {
 impl Plan {
     #[must_use]
     pub fn new(parts: PlanParts) -> Arc<Self> {
-        let PlanParts { settings, registry, instruments, venue, stream_base, epoch, around, environment } = parts;
+        let PlanParts { settings, registry, instruments, venue, feeds, epoch, around, environment } = parts;
         let settings = ArcSwap::from_pointee(settings);
+        let (instruments, feeds) = (ArcSwap::from_pointee(instruments), ArcSwap::from_pointee(feeds));
         let proposers = Mutex::default();
-        Arc::new(Self { settings, registry, instruments, venue, stream_base, epoch, around, environment, proposers })
+        Arc::new(Self { settings, registry, instruments, venue, feeds, epoch, around, environment, proposers })
     }
 
     /// The instruments of the enabled symbols: what is traded right now.
     #[must_use]
     pub fn traded(&self) -> Vec<Instrument> {
-        traded(&self.settings.load(), &self.instruments)
+        traded(&self.settings.load(), &self.instruments.load())
+    }
+
+    /// The venues' rules changed: whatever is made from here on is made by the new ones.
+    pub fn relist(&self, instruments: Vec<Instrument>, feeds: Vec<FeedSpec>) {
+        self.instruments.store(Arc::new(instruments));
+        self.feeds.store(Arc::new(feeds));
     }
 
     fn policy(&self, name: ChildName) -> SupervisorPolicy {
@@ -137,7 +145,7 @@ impl Plan {
         let plan = Arc::clone(self);
         self.level("markets", move || {
             let markets = plan.traded().into_iter().map(|instrument| plan.market(instrument));
-            markets.chain([plan.feed()]).collect()
+            markets.chain(plan.feeds()).collect()
         })
     }
 
@@ -193,15 +201,15 @@ impl Plan {
         self.guarded(&name, vec![actor.reports_ready().heartbeat(self.heartbeat()).mailbox_bound(MAILBOX_BOUND)])
     }
 
-    /// The embedded exchange has few symbols and one machine: one connection carries them.
     #[must_use]
-    pub fn feed(self: &Arc<Self>) -> Child {
-        let plan = Arc::clone(self);
-        let name = names::feed(0);
-        let task = Child::task(name.clone(), RuntimeKind::Trading, move |context| {
-            let spec = FeedSpec { base: plan.stream_base.clone(), instruments: plan.instruments.clone() };
-            feed::read(context, spec, plan.around.clone())
-        });
+    pub fn feeds(self: &Arc<Self>) -> Vec<Child> {
+        self.feeds.load().iter().enumerate().map(|(number, spec)| self.feed(number, spec)).collect()
+    }
+
+    fn feed(self: &Arc<Self>, number: usize, spec: &FeedSpec) -> Child {
+        let (plan, spec) = (Arc::clone(self), spec.clone());
+        let name = names::feed(number);
+        let task = Child::task(name.clone(), RuntimeKind::Trading, move |context| feed::read(context, spec.clone(), plan.around.clone()));
         // Silence of its socket is the feed's own matter; this is about the feed itself.
         self.guarded(&name, vec![task.ready_within(Duration::from_secs(10)).heartbeat(self.heartbeat())])
     }
@@ -284,7 +292,9 @@ pub fn bring_back(plan: &Arc<Plan>, scope: Scope) -> bool {
         stand &= ensure(directory, "markets", plan.market(instrument));
     }
     if all {
-        stand &= ensure(directory, "markets", plan.feed());
+        for feed in plan.feeds() {
+            stand &= ensure(directory, "markets", feed);
+        }
     }
     let running = plan.around.roster.get();
     for spec in settings.enabled_strategies().filter(|spec| running.strategies.contains_key(&spec.id)) {

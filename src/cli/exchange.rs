@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::ids::{Asset, Symbol};
 use crate::domain::money::Money;
 use crate::exchange::shell::{self, RunningExchange};
+use crate::exchange::sources::live::LiveVenue;
 use crate::exchange::standalone::{Show, Standalone, Wishes};
 use crate::exchange::wire::{Dialect, Key, Permissions, Product, ServeError, WireServer};
 use crate::messages::Clock;
@@ -47,7 +48,7 @@ pub(super) struct Arguments {
     /// Serve USD-M futures here
     #[arg(long, value_name = "ADDRESS")]
     usdm: Option<SocketAddr>,
-    /// What is listed, of a synthetic market
+    /// What is listed, of a synthetic or a live market
     #[arg(long, value_name = "SYMBOL", value_delimiter = ',', default_values = SYMBOLS)]
     symbols: Vec<Symbol>,
     /// Which market is shown
@@ -56,6 +57,12 @@ pub(super) struct Arguments {
     /// What a recorded market plays: each file is of one product, and is played by that
     #[arg(long, value_name = "FILE", num_args = 1.., required_if_eq("market", "recording"))]
     files: Vec<PathBuf>,
+    /// Where a live market is asked for, instead of Binance; of one product
+    #[arg(long, value_name = "URL", requires = "live_ws")]
+    live_rest: Option<String>,
+    /// Where a live market is heard
+    #[arg(long, value_name = "URL", requires = "live_rest")]
+    live_ws: Option<String>,
     /// What a synthetic market is made from
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -91,6 +98,8 @@ enum Market {
     Synthetic,
     /// Files, round after round
     Recording,
+    /// Binance's own public streams, as they come
+    Live,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -163,7 +172,7 @@ async fn serve(arguments: &Arguments) -> Result<(), Failure> {
         let Some(address) = address else { continue };
         let wishes = Wishes {
             product,
-            show: show(arguments),
+            show: show(arguments, product),
             keys: keys()?,
             funds: funds.clone(),
             record: arguments.data_dir.as_ref().map(|folder| folder.join(record_name(product))),
@@ -186,10 +195,18 @@ const fn record_name(product: Product) -> &'static str {
     }
 }
 
-fn show(arguments: &Arguments) -> Show {
+fn show(arguments: &Arguments, product: Product) -> Show {
     match arguments.market {
         Market::Synthetic => Show::Synthetic { seed: arguments.seed, symbols: arguments.symbols.clone() },
         Market::Recording => Show::Recording { files: arguments.files.clone() },
+        Market::Live => Show::Live { venue: live_venue(arguments, product), symbols: arguments.symbols.clone() },
+    }
+}
+
+fn live_venue(arguments: &Arguments, product: Product) -> LiveVenue {
+    match (&arguments.live_rest, &arguments.live_ws) {
+        (Some(rest), Some(ws)) => LiveVenue { kind: product.kind, rest: rest.clone(), ws: ws.clone() },
+        _ => LiveVenue::binance(product.kind),
     }
 }
 

@@ -52,6 +52,17 @@ impl Failure {
     }
 }
 
+/// In words alone, for where nothing is printed.
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Configuration(problems) => write!(f, "{problems}"),
+            Self::Usage(why) | Self::Failed(why) => f.write_str(why),
+            Self::Told(code) => write!(f, "exit code {code}"),
+        }
+    }
+}
+
 impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
         Self::Configuration(problems)

@@ -434,6 +434,11 @@ pub enum VenueEvent {
         message: String,
         at: Timestamp,
     },
+    /// It did not leave: something of ours held it back.
+    NotSent {
+        client_order_id: ClientOrderId,
+        why: String,
+    },
     /// No definite answer: time-out, 5xx, broken connection.
     OutcomeUnknown {
         client_order_id: ClientOrderId,
@@ -461,6 +466,10 @@ pub enum VenueEvent {
     LeverageIs {
         symbol: Symbol,
         leverage: u8,
+    },
+    /// The venue cannot be traded at as this account is: its key may do too much, its settings cannot be made.
+    Barred {
+        why: String,
     },
     /// Something befell the account that only a snapshot tells whole: funding, a transfer, a change by somebody else.
     LookAgain {

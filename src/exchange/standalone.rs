@@ -13,6 +13,7 @@ use crate::venues::grid::StepError;
 use super::core::{AccountSetup, ExchangeConfig, Reject};
 use super::shell::{Clock, ExchangeHandle, ExchangeStopped, OpenMarket, RunningExchange, ShellConfig, ShellError};
 use super::sources::MarketSource;
+use super::sources::live::{LiveError, LiveMarket, LiveVenue};
 use super::sources::replay::{ReplayError, ReplayMarket};
 use super::sources::synthetic::{Synthetic, SyntheticConfig, SyntheticSymbol};
 use super::stream::{ExchangeFloor, MarketWire, MarketWireConfig, PrivateStreams};
@@ -27,6 +28,8 @@ pub enum Show {
     Synthetic { seed: u64, symbols: Vec<Symbol> },
     /// Files, round after round.
     Recording { files: Vec<PathBuf> },
+    /// A real venue's, heard live.
+    Live { venue: LiveVenue, symbols: Vec<Symbol> },
 }
 
 /// What one product is to be.
@@ -58,6 +61,8 @@ pub struct Standalone {
 pub enum OpenError {
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    #[error(transparent)]
+    Live(#[from] LiveError),
     #[error("the recording expected symbols of {expected:?}, found none; give files of that market, or leave the product out")]
     NoSymbols { expected: InstrumentKind },
     #[error(transparent)]
@@ -77,7 +82,7 @@ impl Standalone {
     /// When the market cannot be opened, the record cannot be read, or two keys are the same.
     pub async fn open(wishes: Wishes) -> Result<Self, OpenError> {
         let keys = Keys::new(wishes.keys)?;
-        let (open, instruments) = open_market(&wishes.show, wishes.product.kind, &wishes.clock)?;
+        let (open, instruments) = open_market(&wishes.show, wishes.product.kind, &wishes.clock).await?;
         let exchange = ExchangeConfig { log_reports: true, ..ExchangeConfig::default() };
         let config = ShellConfig { exchange, accounts: Vec::new(), record: wishes.record, clock: Arc::clone(&wishes.clock) };
         let running = RunningExchange::start(config, open)?;
@@ -155,7 +160,7 @@ fn market_config(product: Product, users: Option<&Arc<UserSockets>>) -> MarketWi
     MarketWireConfig { private, ..config }
 }
 
-fn open_market(show: &Show, kind: InstrumentKind, clock: &Clock) -> Result<(OpenMarket, Vec<Instrument>), OpenError> {
+async fn open_market(show: &Show, kind: InstrumentKind, clock: &Clock) -> Result<(OpenMarket, Vec<Instrument>), OpenError> {
     match show {
         Show::Synthetic { seed, symbols } => {
             let symbols: Vec<SyntheticSymbol> = symbols.iter().map(|symbol| SyntheticSymbol::named(kind, *symbol)).collect();
@@ -174,6 +179,11 @@ fn open_market(show: &Show, kind: InstrumentKind, clock: &Clock) -> Result<(Open
             if listed.is_empty() {
                 return Err(OpenError::NoSymbols { expected: kind });
             }
+            Ok((Box::new(move |_, _| Box::new(market)), listed))
+        }
+        Show::Live { venue, symbols } => {
+            let market = LiveMarket::open(venue, symbols, clock()).await?;
+            let listed = market.instruments();
             Ok((Box::new(move |_, _| Box::new(market)), listed))
         }
     }

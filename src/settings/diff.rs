@@ -81,6 +81,8 @@ impl Settings {
                 account.venue = before.venue;
                 account.key.clone_from(&before.key);
                 account.hedge_mode = before.hedge_mode;
+                account.leverage = before.leverage;
+                account.margin_type = before.margin_type;
                 account.starting_funds = before.starting_funds;
             }
         }
@@ -193,7 +195,7 @@ fn single_keys(old: &Settings, new: &Settings, changes: &mut Vec<Change>) {
 
 fn accounts(old: &Settings, new: &Settings, changes: &mut Vec<Change>) {
     // A position cannot change its mode or its venue while it stands, and funds are paid in once.
-    const FIXED: [&str; 4] = ["hedge_mode", "venue", "starting_funds", "key"];
+    const FIXED: [&str; 6] = ["hedge_mode", "leverage", "margin_type", "venue", "starting_funds", "key"];
     for before in old.enabled_accounts() {
         if !new.enabled_accounts().any(|after| after.id == before.id) {
             changes.push(Change::AccountRemoved(before.id));

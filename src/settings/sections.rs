@@ -156,9 +156,22 @@ fn account(mut section: Section<'_>) -> Option<AccountSpec> {
         Some(_) => Some(funds.optional().unwrap_or_default()),
     };
     let hedge_mode = section.key("hedge_mode").or(false);
+    let leverage = section.key("leverage").that("a whole number from 1 to 125", |leverage| (1..=125).contains(leverage)).optional();
+    let margin_type = section.key("margin_type").optional();
     let on_kill = section.key("on_kill").or(OnKill::Cancel);
     section.finish();
-    Some(AccountSpec { id: id?, venue, venue_named: named.is_some(), key, enabled, starting_funds: starting_funds?, hedge_mode, on_kill })
+    Some(AccountSpec {
+        id: id?,
+        venue,
+        venue_named: named.is_some(),
+        key,
+        enabled,
+        starting_funds: starting_funds?,
+        hedge_mode,
+        leverage,
+        margin_type,
+        on_kill,
+    })
 }
 
 fn symbols(top: &mut Section<'_>) -> Option<Vec<Placed<SymbolSpec>>> {

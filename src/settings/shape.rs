@@ -108,8 +108,21 @@ pub struct AccountSpec {
     pub starting_funds: Money,
     /// Long and short legs side by side instead of one net position.
     pub hedge_mode: bool,
+    /// Set and verified on every symbol before the account trades; `None` leaves what is set.
+    pub leverage: Option<u8>,
+    pub margin_type: Option<MarginType>,
     /// What the kill switch does with the account beyond cancelling its orders.
     pub on_kill: OnKill,
+}
+
+/// Which money stands for a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum MarginType {
+    /// The whole wallet.
+    Crossed,
+    /// What was put up for it.
+    Isolated,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, VariantNames)]

@@ -260,7 +260,7 @@ macro_rules! choice {
         }
     )*};
 }
-choice!(super::shape::OpenOrders, super::shape::LogFormat, super::shape::MarketSource, super::shape::OnKill);
+choice!(super::shape::OpenOrders, super::shape::LogFormat, super::shape::MarketSource, super::shape::OnKill, super::shape::MarginType);
 choice!(super::venues::VenueKind, super::venues::Environment);
 
 impl Setting for InstrumentKind {

@@ -36,7 +36,7 @@ const TESTNETS: [&str; 9] = [
     "fapi.asterdex-testnet.com",
 ];
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, VariantNames)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Display, EnumString, VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum VenueKind {
     BinanceUsdm,
@@ -350,6 +350,19 @@ impl Fit<'_> {
                     placed.origin.clone(),
                 ));
             }
+            for (name, set) in [("leverage", account.leverage.is_some()), ("margin_type", account.margin_type.is_some())] {
+                if venue.kind.instruments() == InstrumentKind::Spot && set {
+                    let key = format!("{}.{name}", placed.path);
+                    let origin = self.place_of(&key).unwrap_or_else(|| placed.origin.clone());
+                    problems.push(problem(
+                        &key,
+                        &format!("nothing: {} is a spot venue and has no margin", venue.id),
+                        "a value",
+                        None,
+                        origin,
+                    ));
+                }
+            }
             if venue.kind.instruments() == InstrumentKind::Spot && account.hedge_mode {
                 let key = format!("{}.hedge_mode", placed.path);
                 let origin = self.place_of(&key).unwrap_or_else(|| placed.origin.clone());
@@ -468,6 +481,14 @@ impl super::Settings {
         let standard = if kind == InstrumentKind::Spot { embedded_spot() } else { embedded() };
         let super::Symbols::Listed(listed) = &self.symbols else { return standard };
         listed.iter().find(|spec| spec.name == symbol).and_then(|spec| spec.venue).unwrap_or(standard)
+    }
+
+    /// Where symbols come from the data, accounts that name no venue go to the side of the exchange inside that lists them.
+    pub fn trade_where_listed(&mut self, listed: &[crate::domain::instrument::Instrument]) {
+        let only_spot = !listed.is_empty() && listed.iter().all(|instrument| instrument.kind == InstrumentKind::Spot);
+        if self.symbols == super::Symbols::FromData && only_spot {
+            self.accounts.iter_mut().filter(|account| !account.venue_named).for_each(|account| account.venue = embedded_spot());
+        }
     }
 
     /// Orders go to this machine or to a testnet.

@@ -61,6 +61,8 @@ pub(super) fn install() -> Result<MetricsHandle, TelemetryError> {
 }
 
 fn describe() {
+    describe_gauge!("ringfence_venue_clock_offset_seconds", "How far the venue's clock is ahead of ours; NaN before it was read");
+    describe_gauge!("ringfence_venue_used_weight", "Request weight that the venue has counted in this minute, or will");
     describe_gauge!("ringfence_build_info", "always 1; the version is in the label");
     describe_gauge!("ringfence_uptime_seconds", "time since start");
     describe_gauge!("ringfence_process_resident_bytes", "memory in use");
@@ -114,6 +116,13 @@ pub fn mailbox_depth(child: &str, depth: usize) {
 pub fn account_books(account: AccountId, equity: Money, day_pnl: Option<Money>) {
     gauge!("ringfence_account_equity", "account" => account.to_string()).set(statistic(equity));
     gauge!("ringfence_account_day_pnl", "account" => account.to_string()).set(day_pnl.map_or(f64::NAN, statistic));
+}
+
+/// A venue's clock and limits, as its accounts share them. A clock that nobody has read yet is not a number.
+pub fn venue(venue: &str, clock_offset: Option<i64>, used_weight: u32) {
+    let seconds = clock_offset.map_or(f64::NAN, |millis| millis as f64 / 1_000.0);
+    gauge!("ringfence_venue_clock_offset_seconds", "venue" => venue.to_owned()).set(seconds);
+    gauge!("ringfence_venue_used_weight", "venue" => venue.to_owned()).set(f64::from(used_weight));
 }
 
 /// The times of one account's orders. Made once, because looking a histogram up costs more than the decision it measures.

@@ -3,6 +3,5 @@
 
 pub mod aster;
 pub mod binance;
-pub mod embedded;
 pub mod grid;
 pub mod port;

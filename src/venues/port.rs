@@ -4,6 +4,7 @@
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
+use crate::domain::dead_man::Countdown;
 use crate::domain::ids::AccountId;
 use crate::domain::order::{VenueCommand, VenueEvent};
 
@@ -14,6 +15,20 @@ pub struct NotTaken {
     pub found: String,
 }
 
+/// What a stream of an account says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Heard {
+    /// From here on everything is heard; what happened before may have been missed.
+    Opened,
+    Event(VenueEvent),
+}
+
+/// The last look before an order's bytes leave.
+pub trait Gate: Send + Sync {
+    /// What it gives is kept until the bytes have left; `None` holds the order back.
+    fn enter(&self, reduce_only: bool) -> Option<Box<dyn Send>>;
+}
+
 /// A venue that trades.
 pub trait Venue: Send + Sync + 'static {
     /// Hands an account's command over without waiting; its answer comes on the account's stream.
@@ -22,14 +37,22 @@ pub trait Venue: Send + Sync + 'static {
     /// When the command surely did not leave.
     fn send(&self, account: AccountId, command: VenueCommand) -> Result<(), NotTaken>;
 
-    /// Everything that befalls the account from now on. A newer stream replaces an older one, and what is told between two
-    /// is lost, as with any venue: reconciliation finds it. Ends when it was replaced or the venue is gone.
+    /// Everything that befalls the account from `Opened` on. A newer stream replaces an older one, and what is told between two
+    /// is lost, as with any venue: reconciliation finds it. It reconnects by itself and says `Opened` again; it ends when it was
+    /// replaced or the venue is gone for good.
     ///
     /// # Errors
     /// When the venue cannot be reached.
-    fn listen(&self, account: AccountId) -> Result<BoxStream<'static, VenueEvent>, NotTaken>;
+    fn listen(&self, account: AccountId) -> Result<BoxStream<'static, Heard>, NotTaken>;
 
     /// The kill switch's way: a connection of its own, whose answers come back to the asker. What the command does to orders is
     /// told on the account's stream as well. Commands leave in the order in which they are asked for, waited for or not.
     fn ask(&self, account: AccountId, command: VenueCommand) -> BoxFuture<'static, Result<Vec<VenueEvent>, NotTaken>>;
+
+    /// Starts, renews or ends the venue's dead-man's switch, over the kill switch's connection. A venue without one has nothing to
+    /// hear.
+    fn count_down(&self, word: Countdown) -> BoxFuture<'static, Result<(), NotTaken>> {
+        let _ = word;
+        Box::pin(std::future::ready(Ok(())))
+    }
 }

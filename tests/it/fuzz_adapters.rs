@@ -69,7 +69,7 @@ fn read_everything(status: u16, body: &[u8]) {
             drop(translator.queried_algo(order.client_order_id, Ok(answer)));
         }
         drop((translator.open_orders(answer), translator.open_algos(answer), translator.listed(answer)));
-        drop((snapshot::positions(product, answer), snapshot::wallet(product, usdt, answer), snapshot::ledger(product, usdt, answer)));
+        drop((snapshot::positions(product, answer), snapshot::wallet(product, usdt, answer)));
         drop((snapshot::holdings(usdt, &[instrument()], |_| None, answer), snapshot::symbol_settings(product, answer)));
         drop((exchange_info(product, answer), failure(product, answer)));
         if let Ok(Ok(Frame::Event { event, .. })) = std::str::from_utf8(body).map(read_frame) {

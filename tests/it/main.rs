@@ -17,6 +17,7 @@ mod data_features;
 mod exchange_recording;
 mod fuzz_adapters;
 mod journal;
+mod live_market;
 mod market_stream;
 mod recorded_market;
 mod replayed_market;

@@ -19,8 +19,6 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("telemetry", &["domain"]),
     ("store", &["domain"]),
     ("venues", &["domain"]),
-    // The adapter of the exchange that is carried inside.
-    ("venues/embedded.rs", &["domain", "exchange"]),
     // It speaks a venue's wire and reads its recordings; it knows no adapter.
     ("exchange", &["domain", "venues::binance", "venues::grid"]),
     ("messages", &["domain", "strategies", "supervision"]),

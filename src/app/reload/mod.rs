@@ -8,18 +8,19 @@ mod leaving;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::embedded;
+use super::embedded::Embedded;
 use super::hub::Hub;
+use super::places::Places;
 use super::tree::{self, Plan};
 use crate::actors::names;
 use crate::api::EventKind;
+use crate::cli::Failure;
 use crate::domain::ids::{AccountId, StrategyId, Symbol};
 use crate::domain::record::Record;
 use crate::domain::restart::ChildName;
-use crate::exchange::ExchangeHandle;
 use crate::messages::boards::RosterEntries;
 use crate::messages::{KillMessage, MarketMessage, Post, RiskMessage};
-use crate::settings::{Problems, Settings, SettingsSource};
+use crate::settings::{AccountSpec, Problems, Settings, SettingsSource};
 use crate::simulation::assemble;
 use crate::supervision::Child;
 use crate::telemetry::events::{ReloadApplied, ReloadRefused};
@@ -33,7 +34,8 @@ pub struct Reload {
     pub plan: Arc<Plan>,
     pub hub: Arc<Hub>,
     pub log_filter: LogFilter,
-    pub exchange: ExchangeHandle,
+    pub places: Arc<Places>,
+    pub exchange: Arc<Embedded>,
 }
 
 impl Reload {
@@ -61,7 +63,8 @@ impl Reload {
     fn read(&self) -> Result<Settings, Vec<String>> {
         let lines = |problems: Problems| problems.0.iter().map(|problem| format!("{}: {problem}", problem.origin)).collect::<Vec<_>>();
         let validator = |kind: &str, settings: &serde_json::Value| self.plan.registry.validate(kind, settings);
-        let settings = self.source.load(&validator).map_err(lines)?;
+        let mut settings = self.source.load(&validator).map_err(lines)?;
+        settings.trade_where_listed(&self.plan.instruments.load());
         settings.can_run().map_err(lines)?;
         LogFilter::validate(&settings.daemon.log).map_err(|error| vec![error.to_string()])?;
         Ok(settings)
@@ -70,7 +73,7 @@ impl Reload {
     fn apply(&self, read: Settings) -> Difference {
         let (plan, around) = (&self.plan, &self.plan.around);
         let running = plan.settings.load_full();
-        let difference = difference::between(&running, read, &plan.instruments, &around.roster.get());
+        let difference = difference::between(&running, read, &plan.instruments.load(), &around.roster.get());
         let new = Arc::new(difference.settings.clone());
         plan.settings.store(Arc::clone(&new));
         if new.daemon.log != running.daemon.log && self.log_filter.apply(&new.daemon.log).is_err() {
@@ -111,12 +114,14 @@ impl Reload {
     /// A child of the same name that is still on its way out is waited for by its supervisor.
     fn bring_in(&self, new: &Settings, difference: &Difference) {
         for account in new.enabled_accounts().filter(|account| difference.accounts.new.contains(&account.id)) {
-            let (id, setup) = embedded::setup(account);
-            // An exchange that stopped has the daemon halted already.
-            let _ = self.exchange.open_account(id, setup);
-            self.add("execution", self.plan.executor(id));
+            if let Err(why) = self.open(new, account) {
+                tracing::error!(target: "ringfence::daemon", account = %account.id, %why, "account not opened");
+                self.tell(format!("account {} is not traded: {why}", account.id));
+                continue;
+            }
+            self.add("execution", self.plan.executor(account.id));
         }
-        for instrument in self.plan.instruments.iter().filter(|instrument| difference.symbols.new.contains(&instrument.symbol)) {
+        for instrument in self.plan.instruments.load().iter().filter(|instrument| difference.symbols.new.contains(&instrument.symbol)) {
             self.add("markets", self.plan.market(instrument.clone()));
         }
         for spec in new.enabled_strategies().filter(|spec| difference.strategies.new.contains(&spec.id)) {
@@ -125,6 +130,13 @@ impl Reload {
             }
             self.add("strategies", self.plan.strategy(spec));
         }
+    }
+
+    fn open(&self, settings: &Settings, account: &AccountSpec) -> Result<(), Failure> {
+        if let Some(kind) = Places::embedded_kind(settings, account) {
+            self.exchange.open_account(account, kind)?;
+        }
+        self.places.add_account(account)
     }
 
     async fn see_out(&self, difference: Difference) {

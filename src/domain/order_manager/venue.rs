@@ -20,6 +20,7 @@ impl OrderManager {
         match event {
             VenueEvent::Accepted { client_order_id, venue_order_id, .. } => self.accepted(now, client_order_id, venue_order_id, out),
             VenueEvent::Rejected { client_order_id, code, message, .. } => self.rejected(now, client_order_id, code, &message, out),
+            VenueEvent::NotSent { client_order_id, why } => self.not_sent(now, client_order_id, why, out),
             VenueEvent::OutcomeUnknown { client_order_id, why } => self.unknown(now, client_order_id, &why, out),
             VenueEvent::Filled(fill) => self.filled(now, fill, out),
             VenueEvent::Ended { client_order_id, reason, filled, .. } => {
@@ -42,6 +43,10 @@ impl OrderManager {
             VenueEvent::OrderIs { client_order_id, order } => self.order_is(now, client_order_id, order, out),
             VenueEvent::SnapshotIs(snapshot) => self.snapshot(now, &snapshot, out),
             VenueEvent::LeverageIs { .. } => {}
+            VenueEvent::Barred { why } => {
+                // Until a person has changed it, and said so.
+                out.push(Effect::Trip { mode: Mode::CancelOnly, cause: why });
+            }
             VenueEvent::LookAgain { .. } => {
                 if self.is_ready() {
                     self.ask_for_everything(now, out);
@@ -90,6 +95,14 @@ impl OrderManager {
             out.push(Effect::Fault { class: FaultClass::VenueReject, detail: format!("{id}: {detail}") });
         }
         self.end(now, id, OrderStatus::Rejected, Some(detail), out);
+    }
+
+    /// Nothing is known of it at the venue, unless the venue has said otherwise.
+    fn not_sent(&mut self, now: Timestamp, id: ClientOrderId, why: String, out: &mut Out) {
+        let on_its_way = |order: &Order| matches!(order.status, OrderStatus::Persisting | OrderStatus::Submitted) && order.filled.is_zero();
+        if self.orders.get(&id).is_some_and(|order| on_its_way(order)) {
+            self.end(now, id, OrderStatus::NotSent, Some(why), out);
+        }
     }
 
     fn unknown(&mut self, now: Timestamp, id: ClientOrderId, why: &str, out: &mut Out) {

@@ -1,7 +1,8 @@
-//! Markets that the exchange can show: generated or recorded. A source is asked what happened up to a moment, and says it in
+//! Markets that the exchange can show: generated, recorded, or a venue's own. A source is asked what happened up to a moment, and says it in
 //! frames; it reads no clock, and knows no account and no order.
 
 mod history;
+pub mod live;
 pub mod recording;
 pub mod replay;
 pub mod synthetic;

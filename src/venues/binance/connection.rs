@@ -1,11 +1,14 @@
-//! One market-data WebSocket to Binance or to what speaks like it: connects, answers pings, hands out the text frames as they
-//! came. It decodes nothing, subscribes to nothing after the start, never reconnects and judges no silence: the feed that owns
-//! it does.
+//! One market-data WebSocket to Binance or to what speaks like it: connects, subscribes, answers pings, hands out the text frames
+//! as they came. It decodes nothing, never reconnects and judges no silence: the feed that owns it does.
 
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::{SinkExt as _, StreamExt as _};
+use rustls::crypto::aws_lc_rs;
+use serde_json::json;
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
@@ -18,6 +21,13 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 pub const STREAMS_MAX: usize = 1_024;
 /// A diff of a whole book is some 100 KB, the largest array stream 1 MB. More is not market data.
 const FRAME_BYTES_MAX: usize = 4 << 20;
+/// Streams that are named in the address; more are subscribed to by commands, as an address must stay short.
+const NAMED_MAX: usize = 50;
+/// Streams in one command, and the pause between two: the venue hears five in a second.
+const COMMAND_STREAMS_MAX: usize = 200;
+const COMMAND_EVERY: Duration = Duration::from_millis(250);
+/// Frames that may wait for the trading thread, where another thread reads the socket: a feed that is further behind begins anew.
+const CARRIED_MAX: usize = 8_192;
 /// What of a refusal is shown: enough for `{code,msg}`, little enough for a log line.
 const EXCERPT_MAX: usize = 200;
 
@@ -48,13 +58,23 @@ pub enum ConnectionError {
     NotText { found: usize },
     #[error("the market stream broke off: {0}")]
     Broken(Box<Error>),
+    #[error("the market stream expected its reader to keep up, found it {CARRIED_MAX} frames behind")]
+    Behind,
 }
 
 /// An open market stream.
 #[derive(Debug)]
 pub struct MarketConnection {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    frames: Frames,
     ended: bool,
+}
+
+#[derive(Debug)]
+enum Frames {
+    /// Read where it is asked for.
+    Own(Box<WebSocketStream<MaybeTlsStream<TcpStream>>>),
+    /// Read, and decrypted, on another runtime.
+    Carried(mpsc::Receiver<Result<Utf8Bytes, ConnectionError>>),
 }
 
 /// Connects to the combined streams of that name under `base`, such as `ws://127.0.0.1:9443`. Names are Binance's:
@@ -63,14 +83,67 @@ pub struct MarketConnection {
 /// # Errors
 /// When the names or the address are no such, the venue refuses them, cannot be reached or stays silent.
 pub async fn connect(base: &str, streams: &[String]) -> Result<MarketConnection, ConnectError> {
+    // One provider for everybody; whoever was first has installed the same one.
+    let _ = aws_lc_rs::default_provider().install_default();
     let url = stream_url(base, streams)?;
     let config = WebSocketConfig::default().max_message_size(Some(FRAME_BYTES_MAX)).max_frame_size(Some(FRAME_BYTES_MAX));
-    // Pongs and the close frame are all that we send: none may wait for more bytes.
+    // Pongs, commands and the close frame are all that we send: none may wait for more bytes.
     let nodelay = true;
-    match tokio::time::timeout(HANDSHAKE_MAX, connect_async_with_config(&url, Some(config), nodelay)).await {
-        Ok(Ok((socket, _))) => Ok(MarketConnection { socket, ended: false }),
-        Ok(Err(error)) => Err(refused(url, error)),
-        Err(_) => Err(ConnectError::TimedOut { url }),
+    let opened = tokio::time::timeout(HANDSHAKE_MAX, connect_async_with_config(&url, Some(config), nodelay)).await;
+    let mut socket = match opened {
+        Ok(Ok((socket, _))) => socket,
+        Ok(Err(error)) => return Err(refused(url, error)),
+        Err(_) => return Err(ConnectError::TimedOut { url }),
+    };
+    for (number, command) in commands(streams).into_iter().enumerate() {
+        if number > 0 {
+            tokio::time::sleep(COMMAND_EVERY).await;
+        }
+        socket.send(Message::text(command)).await.map_err(|error| refused(url.clone(), error))?;
+    }
+    Ok(MarketConnection { frames: Frames::Own(Box::new(socket)), ended: false })
+}
+
+/// As [`connect`], with the handshake on `runtime`. With TLS the socket stays there, and its frames come over a channel: the
+/// caller's thread neither shakes hands nor decrypts. Without, the socket is opened where it is read.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_beside(runtime: &Handle, base: &str, streams: &[String]) -> Result<MarketConnection, ConnectError> {
+    if !base.starts_with("wss://") {
+        return connect(base, streams).await;
+    }
+    let (to, frames) = mpsc::channel(CARRIED_MAX);
+    let (opened, is_open) = tokio::sync::oneshot::channel();
+    let (base, streams) = (base.to_owned(), streams.to_vec());
+    // It ends by itself when its socket does or nobody listens any more.
+    runtime.spawn(async move {
+        let mut connection = match connect(&base, &streams).await {
+            Ok(connection) => connection,
+            Err(error) => return drop(opened.send(Err(error))),
+        };
+        if opened.send(Ok(())).is_ok() {
+            carry(&mut connection, &to).await;
+        }
+    });
+    match is_open.await {
+        Ok(opened) => opened.map(|()| MarketConnection { frames: Frames::Carried(frames), ended: false }),
+        // The runtime is going down.
+        Err(_) => Err(ConnectError::TimedOut { url: String::new() }),
+    }
+}
+
+async fn carry(connection: &mut MarketConnection, to: &mpsc::Sender<Result<Utf8Bytes, ConnectionError>>) {
+    loop {
+        let next = tokio::select! {
+            next = connection.next() => next,
+            () = to.closed() => return,
+        };
+        let Some(next) = next else { return };
+        // A reader that is so far behind finds the channel's end, which is its word.
+        if to.try_send(next).is_err() {
+            return;
+        }
     }
 }
 
@@ -78,25 +151,41 @@ impl MarketConnection {
     /// The next text frame; after an error, `None`. Pings are answered here, so keep asking. How long silence may last is the
     /// caller's to say; giving up waiting loses nothing.
     pub async fn next(&mut self) -> Option<Result<Utf8Bytes, ConnectionError>> {
-        while !self.ended {
-            let failure = match self.socket.next().await {
-                Some(Ok(Message::Text(text))) => return Some(Ok(text)),
-                // The library has queued the pong, and sends it as it reads on.
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
-                Some(Ok(Message::Binary(bytes))) => ConnectionError::NotText { found: bytes.len() },
-                Some(Ok(Message::Close(frame))) => {
-                    let (code, reason) = frame.map_or((1005, String::new()), |frame| (frame.code.into(), frame.reason.to_string()));
-                    ConnectionError::Closed { code, reason }
-                }
-                Some(Err(error)) => ConnectionError::Broken(Box::new(error)),
-                // The socket ended without a close frame; 1006 is the protocol's number for that.
-                None => ConnectionError::Closed { code: 1006, reason: String::new() },
-            };
-            self.ended = true;
-            return Some(Err(failure));
+        if self.ended {
+            return None;
         }
-        None
+        let next = match &mut self.frames {
+            Frames::Own(socket) => next_text(socket).await,
+            Frames::Carried(frames) => frames.recv().await.unwrap_or(Err(ConnectionError::Behind)),
+        };
+        self.ended = next.is_err();
+        Some(next)
     }
+}
+
+async fn next_text(socket: &mut WebSocketStream<MaybeTlsStream<TcpStream>>) -> Result<Utf8Bytes, ConnectionError> {
+    loop {
+        return match socket.next().await {
+            Some(Ok(Message::Text(text))) => Ok(text),
+            // The library has queued the pong, and sends it as it reads on.
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+            Some(Ok(Message::Binary(bytes))) => Err(ConnectionError::NotText { found: bytes.len() }),
+            Some(Ok(Message::Close(frame))) => {
+                let (code, reason) = frame.map_or((1005, String::new()), |frame| (frame.code.into(), frame.reason.to_string()));
+                Err(ConnectionError::Closed { code, reason })
+            }
+            Some(Err(error)) => Err(ConnectionError::Broken(Box::new(error))),
+            // The socket ended without a close frame; 1006 is the protocol's number for that.
+            None => Err(ConnectionError::Closed { code: 1006, reason: String::new() }),
+        };
+    }
+}
+
+/// The commands that subscribe to what the address does not name.
+fn commands(streams: &[String]) -> Vec<String> {
+    let left = streams.get(NAMED_MAX..).unwrap_or_default();
+    let command = |(number, streams): (usize, &[String])| json!({ "method": "SUBSCRIBE", "params": streams, "id": number + 1 }).to_string();
+    left.chunks(COMMAND_STREAMS_MAX).enumerate().map(command).collect()
 }
 
 fn stream_url(base: &str, streams: &[String]) -> Result<String, ConnectError> {
@@ -110,7 +199,7 @@ fn stream_url(base: &str, streams: &[String]) -> Result<String, ConnectError> {
     if let Some(bad) = streams.iter().find(|name| !valid(name)) {
         return Err(ConnectError::StreamName { found: bad.clone() });
     }
-    Ok(format!("{}/stream?streams={}", base.trim_end_matches('/'), streams.join("/")))
+    Ok(format!("{}/stream?streams={}", base.trim_end_matches('/'), streams[..streams.len().min(NAMED_MAX)].join("/")))
 }
 
 fn refused(url: String, error: Error) -> ConnectError {
@@ -147,6 +236,26 @@ mod tests {
             assert!(matches!(&error, ConnectError::StreamName { found } if found == bad), "{error}");
         }
         assert!(matches!(stream_url("ws://x", &[]), Err(ConnectError::StreamCount { found: 0 })));
+    }
+
+    #[test]
+    fn many_streams_are_subscribed_to_by_commands() {
+        let streams: Vec<String> = (0..500).map(|n| format!("c{n}usdt@trade")).collect();
+        assert!(stream_url("ws://x", &streams).unwrap().len() < 2_000);
+        let commands = commands(&streams);
+        assert_eq!(commands.len(), 3);
+        assert!(commands[0].contains("\"c50usdt@trade\"") && commands[2].contains("\"id\":3") && commands[2].contains("c499usdt"));
+        assert_eq!(super::commands(&streams[..50]), Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn a_tls_handshake_with_who_speaks_none_is_an_error() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("wss://{}", listener.local_addr().unwrap());
+        let hang_up = async { drop(listener.accept().await.unwrap()) };
+        let (streams, runtime) = (names(&["btcusdt@trade"]), Handle::current());
+        let (connected, ()) = tokio::join!(connect_beside(&runtime, &base, &streams), hang_up);
+        assert!(matches!(connected.unwrap_err(), ConnectError::Unreachable { .. }));
     }
 
     #[tokio::test]

@@ -2,7 +2,9 @@
 
 pub mod codec;
 pub mod connection;
+pub mod feeds;
 pub mod interval;
 pub mod market;
 pub mod rest;
 pub mod sign;
+pub mod trading;

@@ -8,6 +8,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::codec::exchange_info::{ExchangeInfo, exchange_info};
+use super::codec::outcome::Answer;
+use super::codec::product::Product;
 use super::interval::{candle_interval, interval_name};
 use super::market::{DecodeError, Decoded, Decoder};
 use crate::domain::ids::Symbol;
@@ -21,10 +24,11 @@ use crate::venues::grid::StepError;
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// Binance answers in well under a second; a book of 1,000 levels over a slow line takes a few.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
-/// 5,000 levels a side are 400 KB, 1,500 klines 250 KB.
-const BODY_BYTES_MAX: usize = 4 << 20;
+/// 5,000 levels a side are 400 KB, 1,500 klines 250 KB; spot's exchangeInfo of 3,000 symbols is some 20 MB.
+const BODY_BYTES_MAX: usize = 32 << 20;
 /// USD-M refuses to give more at once, spot gives fewer.
 const KLINES_MAX: usize = 1_500;
+const SPOT_PATH: &str = "api/v3";
 /// What of a wrong answer is shown: enough to recognise it, little enough for a log line.
 const EXCERPT_MAX: usize = 200;
 
@@ -68,7 +72,7 @@ impl MarketRest {
     pub fn new(base: &str, kind: InstrumentKind) -> Result<Self, RestError> {
         let http = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_MAX).timeout(ANSWER_MAX).build();
         let path = match kind {
-            InstrumentKind::Spot => "api/v3",
+            InstrumentKind::Spot => SPOT_PATH,
             InstrumentKind::Perpetual => "fapi/v1",
         };
         Ok(Self { http: http.map_err(RestError::Client)?, base: base.trim_end_matches('/').to_owned(), path })
@@ -105,6 +109,18 @@ impl MarketRest {
         candles.retain(|candle| date.is_none_or(|date| candle.close_time < date));
         candles.drain(..candles.len().saturating_sub(limit));
         Ok(candles)
+    }
+
+    /// What the venue lists.
+    ///
+    /// # Errors
+    /// When the venue refuses, cannot be reached, or answers what is no such list.
+    pub async fn exchange_info(&self) -> Result<ExchangeInfo, RestError> {
+        let url = format!("{}/{}/exchangeInfo", self.base, self.path);
+        let body = self.get(&url).await?;
+        let product = if self.path == SPOT_PATH { Product::BinanceSpot } else { Product::BinanceUsdm };
+        let answer = Answer { status: 200, retry_after: None, body: &body };
+        exchange_info(product, answer).map_err(|_| malformed(&url, "an exchangeInfo", &body))
     }
 
     async fn get(&self, url: &str) -> Result<Vec<u8>, RestError> {

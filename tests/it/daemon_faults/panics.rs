@@ -16,7 +16,7 @@ const KINDS: [(&str, &[&str]); 13] = [
     ("watchdog", &[]),
     ("safety_beat", &[]),
     ("api", &[]),
-    ("market_server", &["feed/embedded/0"]),
+    ("exchange_server", &["feed/embedded/0"]),
 ];
 
 #[test]

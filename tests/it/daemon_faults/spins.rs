@@ -57,7 +57,7 @@ fn a_spin_on_the_trading_thread_is_halted_from_outside_within_a_second() {
 /// thread goes on.
 #[test]
 fn spins_on_every_thread_of_the_services_are_the_end_with_every_order_cancelled_and_the_halt_latched() {
-    const SPINNING: [&str; SERVICES_WORKERS] = ["market_server", "api"];
+    const SPINNING: [&str; SERVICES_WORKERS] = ["safety_beat", "api"];
     let mut daemon = Daemon::start(BUSY);
     daemon.wait_for_status("has open orders to cancel", TRADES_WITHIN, |status| open_orders(status) > 0);
     for child in SPINNING {

@@ -13,7 +13,7 @@ const KINDS: [(&str, &[&str]); 11] = [
     ("kill_switch", &[]),
     ("safety_beat", &[]),
     ("api", &[]),
-    ("market_server", &["feed/embedded/0"]),
+    ("exchange_server", &["feed/embedded/0"]),
 ];
 
 #[test]

@@ -7,6 +7,7 @@ use ringfence::domain::ids::{AccountId, ClientOrderId, Symbol};
 use ringfence::domain::money::Quantity;
 use ringfence::domain::order::{Fill, OrderStatus, Side};
 use ringfence::domain::record::Record;
+use ringfence::domain::time::Timestamp;
 use ringfence::store::{Audit, AuditFilter};
 use rusqlite::{Connection, OpenFlags};
 use rust_decimal::Decimal;
@@ -46,7 +47,7 @@ impl Ledger {
         };
         Self {
             rows,
-            trades: trades.into_iter().map(|body| serde_json::from_value(body).unwrap()).collect(),
+            trades: trades.into_iter().map(|body| to_the_millisecond(serde_json::from_value(body).unwrap())).collect(),
             open: open.iter().map(|row| serde_json::from_value(row["order"]["client_order_id"].clone()).unwrap()).collect(),
             wallets: bodies("SELECT body FROM account").iter().map(wallet).collect(),
         }
@@ -160,6 +161,11 @@ impl Ledger {
         let books = |finding: &&String| finding.starts_with("position") || finding.starts_with("wallet");
         findings.flatten().filter(books).filter(|finding| !finding.starts_with("wallet: ours 0,")).collect()
     }
+}
+
+/// The wire has milliseconds.
+fn to_the_millisecond(fill: Fill) -> Fill {
+    Fill { at: Timestamp::from_millis(fill.at.as_millis()), ..fill }
 }
 
 fn key(fill: &Fill) -> (AccountId, Symbol, u64, u64) {

@@ -31,7 +31,7 @@ use crate::domain::time::Timestamp;
 use super::MarketSource;
 use super::recording::{Options, Recording, RecordingError};
 use past::Tile;
-use track::Track;
+pub(super) use track::{Track, bar_of, detail, length_of};
 
 /// From the last frame of a round to the first of the next: what lies between two diffs of a venue.
 pub const SEAM: Duration = Duration::from_millis(100);

@@ -12,7 +12,7 @@ use crate::domain::order::Side;
 use crate::domain::time::Timestamp;
 use crate::exchange::sources::history::{Bar, History};
 
-pub(super) struct Track {
+pub(in crate::exchange::sources) struct Track {
     pub instrument: Instrument,
     pub history: History,
     /// Seconds of the recording's candles: nothing finer can be told from them.
@@ -36,7 +36,7 @@ pub(super) struct Track {
 }
 
 impl Track {
-    pub(super) fn new(instrument: Instrument) -> Self {
+    pub(in crate::exchange::sources) fn new(instrument: Instrument) -> Self {
         let rule = match instrument.kind {
             InstrumentKind::Spot => SequenceRule::Spot,
             InstrumentKind::Perpetual => SequenceRule::UsdM,
@@ -60,22 +60,22 @@ impl Track {
     }
 
     /// After the first look at the recording: diffs that no snapshot was found for must do without.
-    pub(super) fn settle(&mut self) {
+    pub(in crate::exchange::sources) fn settle(&mut self) {
         self.has_snapshot = self.diff_id > 0;
     }
 
-    pub(super) fn begin_round(&mut self) {
+    pub(in crate::exchange::sources) fn begin_round(&mut self) {
         self.sync.reset();
         self.book_shift = None;
         self.trade_shift = None;
     }
 
-    pub(super) fn waits_for_snapshot(&self) -> bool {
+    pub(in crate::exchange::sources) fn waits_for_snapshot(&self) -> bool {
         self.has_depth && self.has_snapshot && self.book_shift.is_none()
     }
 
     /// The book as readers have it; none where it was never whole.
-    pub(super) fn snapshot(&self, at: Timestamp) -> Option<MarketFrame> {
+    pub(in crate::exchange::sources) fn snapshot(&self, at: Timestamp) -> Option<MarketFrame> {
         (self.has_depth && self.has_snapshot).then(|| self.show(at))
     }
 
@@ -84,7 +84,7 @@ impl Track {
     }
 
     /// Appends what a venue would have sent for a recorded frame.
-    pub(super) fn play(&mut self, recorded: &MarketFrame, out: &mut Vec<MarketFrame>) {
+    pub(in crate::exchange::sources) fn play(&mut self, recorded: &MarketFrame, out: &mut Vec<MarketFrame>) {
         let at = recorded.received_at;
         match &recorded.event {
             MarketEvent::Depth(update) => self.diff(update, at, out),
@@ -98,7 +98,7 @@ impl Track {
     }
 
     /// Puts a played trade or candle into the bars.
-    pub(super) fn remember(&mut self, played: &MarketFrame) {
+    pub(in crate::exchange::sources) fn remember(&mut self, played: &MarketFrame) {
         match &played.event {
             MarketEvent::Trade(trade) => self.history.trade(played.received_at, trade.price, trade.quantity.0),
             MarketEvent::Candle(candle) => {
@@ -111,7 +111,7 @@ impl Track {
         }
     }
 
-    pub(super) fn candles(&self, interval: Duration, limit: usize, now: Timestamp) -> Vec<Candle> {
+    pub(in crate::exchange::sources) fn candles(&self, interval: Duration, limit: usize, now: Timestamp) -> Vec<Candle> {
         let seconds = i64::try_from(interval.as_secs()).unwrap_or(i64::MAX);
         if self.candle > 0 && seconds % self.candle != 0 {
             return Vec::new();
@@ -228,18 +228,18 @@ impl Track {
 }
 
 /// A bar's length in whole seconds; venues end it a millisecond, or nothing, before the next.
-pub(super) fn length_of(candle: &Candle) -> i64 {
+pub(in crate::exchange::sources) fn length_of(candle: &Candle) -> i64 {
     let nanos = candle.close_time.0.saturating_sub(candle.open_time.0);
     nanos.saturating_add(500_000_000).div_euclid(1_000_000_000).max(1)
 }
 
 /// Which of the history's tiers a candle is fine enough for: whole minutes are kept as minutes.
-pub(super) fn detail(seconds: i64) -> i64 {
+pub(in crate::exchange::sources) fn detail(seconds: i64) -> i64 {
     if seconds % 60 == 0 { 60 } else { 1 }
 }
 
 /// A candle on the instrument's grid; `None` where a price does not fit it.
-pub(super) fn bar_of(instrument: &Instrument, candle: &Candle) -> Option<Bar> {
+pub(in crate::exchange::sources) fn bar_of(instrument: &Instrument, candle: &Candle) -> Option<Bar> {
     let ticks = |price| instrument.ticks(instrument.price_down(price)).map(|ticks| ticks.0);
     Some(Bar {
         opens: candle.open_time.0.div_euclid(1_000_000_000),

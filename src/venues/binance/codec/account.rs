@@ -125,6 +125,14 @@ impl Product {
         self.bare(Route::PositionMode)
     }
 
+    /// Whether several assets are margin together; wallets are then not one currency's.
+    ///
+    /// # Errors
+    /// On spot.
+    pub fn multi_assets_mode(self) -> Result<Request, Unsupported> {
+        self.bare(Route::MultiAssetsMode)
+    }
+
     /// -4059 says that it is so already.
     ///
     /// # Errors

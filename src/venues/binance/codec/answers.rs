@@ -421,6 +421,12 @@ pub struct PositionModeAnswer {
     pub dual_side_position: bool,
 }
 
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MultiAssetsAnswer {
+    pub multi_assets_margin: bool,
+}
+
 /// What a symbol was traded at last.
 #[derive(Debug, Clone, Deserialize)]
 pub struct PriceAnswer<'a> {

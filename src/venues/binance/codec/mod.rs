@@ -7,6 +7,7 @@ pub mod answers;
 pub mod events;
 pub mod exchange_info;
 pub mod frames;
+pub mod ledger;
 pub mod names;
 pub mod outcome;
 pub mod product;

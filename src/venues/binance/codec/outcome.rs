@@ -192,10 +192,11 @@ fn unreadable(why: String, body: &[u8]) -> Failure {
     Failure::Unknown { why, raw: body[..body.len().min(RAW_BYTES_MAX)].to_vec() }
 }
 
-/// Codes that say that an order is not there: "Unknown order sent", "Order does not exist".
+/// Codes that say that an order is not there: "Unknown order sent", "Order does not exist", and spot's "archived", which is one that
+/// ended long ago without a trade.
 #[must_use]
 pub const fn is_not_found(code: i32) -> bool {
-    matches!(code, -2011 | -2013)
+    matches!(code, -2011 | -2013 | -2026)
 }
 
 /// Codes that say that a setting is already what it was to become: margin type, position mode.

@@ -210,6 +210,7 @@ pub enum Route {
     CancelAllAlgo,
     QueryAlgo,
     OpenAlgos,
+    AllAlgos,
     /// What the key may do; on the spot host, whatever the product.
     KeyPermissions,
 }
@@ -300,6 +301,7 @@ const USDM_ENDPOINTS: &[Endpoint] = endpoints![
     CancelAllAlgo    Delete "/fapi/v1/algoOpenOrders"      Signed 1  0,
     QueryAlgo        Get    "/fapi/v1/algoOrder"           Signed 1  0,
     OpenAlgos        Get    "/fapi/v1/openAlgoOrders"      Signed 1  0,
+    AllAlgos         Get    "/fapi/v1/allAlgoOrders"       Signed 5  0,
     KeyPermissions   Get    "/sapi/v1/account/apiRestrictions" Signed 1 0,
 ];
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::answers::{
-    AlgoAnswer, AlgoStanding, AnswerError, BalanceAnswer, IncomeAnswer, OrderAnswer, PositionAnswer, SpotAccountAnswer, SymbolConfigAnswer,
+    AlgoAnswer, AlgoStanding, AnswerError, BalanceAnswer, OrderAnswer, PositionAnswer, SpotAccountAnswer, SymbolConfigAnswer,
     SymbolSettings, TradeAnswer, position_side,
 };
 use super::outcome::{Answer, Failure, read};
@@ -13,8 +13,7 @@ use super::translate::Translator;
 use crate::domain::ids::{Asset, Symbol};
 use crate::domain::instrument::Instrument;
 use crate::domain::money::{Money, Price, Quantity};
-use crate::domain::order::{Fill, FundsKind, FundsMoved, PositionSide, VenueOrder, VenuePosition};
-use crate::domain::time::Timestamp;
+use crate::domain::order::{Fill, PositionSide, VenueOrder, VenuePosition};
 
 /// One page of an account's trades.
 #[derive(Debug, Default, PartialEq)]
@@ -43,7 +42,8 @@ impl Translator {
         Ok(orders)
     }
 
-    /// Conditional orders of the algo service that wait for their triggers.
+    /// Conditional orders of the algo service that wait for their triggers. Of those in the answer that have triggered, the names of
+    /// the orders that they became are learnt: an answer to [`Product::all_algos`] tells whose an order without a name of ours is.
     ///
     /// # Errors
     /// As [`Self::open_orders`].
@@ -112,52 +112,6 @@ pub fn wallet(product: Product, settlement: Asset, answer: Answer<'_>) -> Result
     let balances = read::<Vec<BalanceAnswer<'_>>>(product, answer)?;
     let found = balances.iter().find(|balance| balance.asset.as_str() == settlement.as_str());
     Ok(found.map_or(Money::ZERO, |balance| Money(balance.balance.0)))
-}
-
-/// One page of the venue's ledger.
-#[derive(Debug, Default, PartialEq)]
-pub struct Ledger {
-    /// What moved the wallet besides trades.
-    pub funds: Vec<FundsMoved>,
-    /// How many entries the page has, and the newest one's time: where the next page begins.
-    pub found: usize,
-    pub newest: Option<Timestamp>,
-}
-
-/// The ledger's entries in the settlement currency. Profit and commission of trades are left out: the trades say them. So is an entry
-/// without an id, which could not be told from a repeated one; the wallet's balance shows it.
-///
-/// # Errors
-/// When the answer is none.
-pub fn ledger(product: Product, settlement: Asset, answer: Answer<'_>) -> Result<Ledger, Failure> {
-    let shown = read::<Vec<IncomeAnswer<'_>>>(product, answer)?;
-    let newest = shown.iter().map(|entry| entry.time).max().map(Timestamp::from_millis);
-    let funds = shown.iter().filter(|entry| entry.asset.as_str() == settlement.as_str()).filter_map(|entry| {
-        Some(FundsMoved {
-            kind: funds_kind(entry.income_type.as_str())?,
-            id: entry.tran_id.0?,
-            amount: Money(entry.income.0),
-            symbol: entry.symbol.symbol(),
-            at: Timestamp::from_millis(entry.time),
-        })
-    });
-    Ok(Ledger { funds: funds.collect(), found: shown.len(), newest })
-}
-
-fn funds_kind(income_type: &str) -> Option<FundsKind> {
-    Some(match income_type {
-        "REALIZED_PNL" | "COMMISSION" => return None,
-        "FUNDING_FEE" => FundsKind::Funding,
-        "INSURANCE_CLEAR" => FundsKind::Insurance,
-        "TRANSFER"
-        | "INTERNAL_TRANSFER"
-        | "CROSS_COLLATERAL_TRANSFER"
-        | "STRATEGY_UMFUTURES_TRANSFER"
-        | "COIN_SWAP_DEPOSIT"
-        | "COIN_SWAP_WITHDRAW"
-        | "AUTO_EXCHANGE" => FundsKind::Transfer,
-        _ => FundsKind::Other,
-    })
 }
 
 /// What a spot account has beside its holdings, and its holdings as positions of the instruments that are configured. Coins that

@@ -117,31 +117,3 @@ fn leverage_and_margin_type_are_read_from_where_each_venue_says_them() {
     assert_eq!((usdm[0].leverage, usdm[0].isolated), (21, false));
     assert_eq!((aster[0].leverage, aster[0].isolated), (10, true));
 }
-
-#[test]
-fn the_ledger_tells_what_no_trade_does_each_by_its_id() {
-    let entry = |kind: &str, income: &str, asset: &str, id: &str| {
-        format!(
-            r#"{{"symbol":"BTCUSDT","incomeType":"{kind}","income":"{income}","asset":"{asset}","info":"","time":7,"tranId":{id},"tradeId":""}}"#
-        )
-    };
-    let entries = [
-        entry("FUNDING_FEE", "-0.12345678", "USDT", "11"),
-        entry("COMMISSION", "-1", "USDT", "12"),
-        entry("REALIZED_PNL", "5", "USDT", "13"),
-        entry("TRANSFER", "100", "USDT", "\"14\""),
-        entry("FUNDING_FEE", "-1", "BNB", "15"),
-        entry("REFERRAL_KICKBACK", "0.5", "USDT", "16"),
-        entry("INSURANCE_CLEAR", "-3", "USDT", "17"),
-    ];
-    let ledger = ledger(Product::BinanceUsdm, Asset::new("USDT").unwrap(), answer(&format!("[{}]", entries.join(",")))).unwrap();
-    let told: Vec<_> = ledger.funds.iter().map(|entry| (entry.kind, entry.id, entry.amount.to_string())).collect();
-    let expected = [
-        (FundsKind::Funding, 11, "-0.12345678"),
-        (FundsKind::Transfer, 14, "100"),
-        (FundsKind::Other, 16, "0.5"),
-        (FundsKind::Insurance, 17, "-3"),
-    ];
-    assert_eq!(told, expected.map(|(kind, id, amount)| (kind, id, amount.to_owned())));
-    assert_eq!((ledger.found, ledger.newest), (7, Some(Timestamp::from_millis(7))));
-}

@@ -175,6 +175,15 @@ impl Product {
         Ok(Request::to(self.endpoint(Route::OpenAlgos)?, Parameters::default().with_some("symbol", symbol)).weighing(weight))
     }
 
+    /// Conditional orders of the past days too, with the orders that they became.
+    ///
+    /// # Errors
+    /// Where there is no algo service.
+    pub fn all_algos(self, symbol: Symbol) -> Result<Request, Unsupported> {
+        let parameters = Parameters::default().with("symbol", symbol).with("limit", 1_000);
+        Ok(Request::to(self.endpoint(Route::AllAlgos)?, parameters))
+    }
+
     /// Cancels every ordinary order on the symbol when it is not said again in time; zero disarms.
     ///
     /// # Errors

@@ -16,11 +16,14 @@ use super::read::{Text, client_order_id};
 use crate::domain::ids::{AccountId, Asset, ClientOrderId, Symbol};
 use crate::domain::instrument::Instrument;
 use crate::domain::money::{Money, Price, Quantity};
-use crate::domain::order::{EndReason, FeeTaken, Fill, NewOrder, OrderStatus, PositionSide, Side, VenueEvent, VenueOrder};
+use crate::domain::order::{EndReason, FeeTaken, Fill, NewOrder, OrderStatus, PositionSide, Side, TimeInForce, VenueEvent, VenueOrder};
 use crate::domain::time::Timestamp;
 
 /// Words held back at once: a conditional order that triggers makes a handful.
 const HELD_MAX: usize = 256;
+
+/// How spot's refusal of a maker begins that would take; its code is that of every refusal by the engine.
+const WOULD_TAKE: &str = "Order would immediately match and take";
 
 /// What an answer comes to: events for the account, and why it was not a plain yes, for whoever keeps clocks and limits.
 #[derive(Debug, Default, PartialEq)]
@@ -145,6 +148,11 @@ impl Translator {
         }
         match answer.and_then(|answer| read::<OrderAnswer<'_>>(self.product, answer)) {
             Ok(taken) => Heard { events: self.taken(order, &taken), failure: None },
+            // Spot refuses a maker that would take, where others let it expire: it ended as it was asked to.
+            Err(Failure::Refused { code: -2010, message }) if is_maker(order) && message.starts_with(WOULD_TAKE) => {
+                let ended = VenueEvent::Ended { client_order_id: id, reason: EndReason::Expired, filled: Quantity::ZERO, at: now };
+                Heard { events: vec![ended], failure: None }
+            }
             Err(failure) => refused(now, id, failure),
         }
     }
@@ -502,6 +510,10 @@ impl Translator {
         let gone: Vec<(Symbol, u64, VenueEvent)> = gone;
         gone.into_iter().map(|(_, _, event)| Told::Event(name.map_or_else(|| event.clone(), |name| renamed(&event, name)))).collect()
     }
+}
+
+fn is_maker(order: &NewOrder) -> bool {
+    order.time_in_force == TimeInForce::PostOnly
 }
 
 fn accepted(id: ClientOrderId, venue_order_id: u64, at: i64) -> VenueEvent {

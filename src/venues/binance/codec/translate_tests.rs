@@ -4,7 +4,7 @@ use super::super::events::{Frame, read_frame};
 use super::*;
 use crate::domain::instrument::InstrumentKind;
 use crate::domain::money::Ratio;
-use crate::domain::order::{OrderKind, SelfTradePrevention, TimeInForce};
+use crate::domain::order::{OrderKind, SelfTradePrevention};
 
 fn instrument(kind: InstrumentKind) -> Instrument {
     Instrument {
@@ -116,6 +116,19 @@ fn a_refusal_is_a_rejection_and_anything_less_is_an_unknown_outcome() {
         let heard = translator.placed(at(9), &limit(), unknown);
         assert!(matches!(&heard.events[..], [VenueEvent::OutcomeUnknown { .. }]), "{heard:?}");
     }
+}
+
+#[test]
+fn a_maker_that_spot_refuses_because_it_would_take_ended_as_it_was_asked_to() {
+    let mut translator = translator(Product::BinanceSpot);
+    let refusal = r#"{"code":-2010,"msg":"Order would immediately match and take."}"#;
+    let maker = NewOrder { time_in_force: TimeInForce::PostOnly, ..limit() };
+    let heard = translator.placed(at(9), &maker, answer(400, refusal));
+    let ended = VenueEvent::Ended { client_order_id: ours(), reason: EndReason::Expired, filled: Quantity::ZERO, at: at(9) };
+    assert_eq!(heard, Heard { events: vec![ended], failure: None });
+    let poor =
+        translator.placed(at(9), &maker, answer(400, r#"{"code":-2010,"msg":"Account has insufficient balance for requested action."}"#));
+    assert!(matches!(&poor.events[..], [VenueEvent::Rejected { code: -2010, .. }]), "{poor:?}");
 }
 
 #[test]
@@ -303,4 +316,14 @@ fn a_frame_that_is_none_keeps_its_beginning() {
     assert!(
         matches!(read_frame(r#"{"e":"GRID_UPDATE","gu":{}}"#), Ok(Frame::Event { event: UserEvent::Other(name), .. }) if name == "GRID_UPDATE")
     );
+}
+
+/// After a restart nobody remembers what a trigger made: the list of past conditional orders says it.
+#[test]
+fn the_list_of_past_conditional_orders_names_what_they_became() {
+    let mut translator = translator(Product::BinanceUsdm);
+    let list = r#"[{"algoId":900,"clientAlgoId":"rf-main-1-7","orderType":"STOP_MARKET","symbol":"BTCUSDT","side":"BUY","algoStatus":"FINISHED","quantity":"1","triggerPrice":"110","actualOrderId":"71"},
+        {"algoId":901,"clientAlgoId":"rf-main-1-8","orderType":"STOP_MARKET","symbol":"BTCUSDT","side":"BUY","algoStatus":"CANCELED","quantity":"1","triggerPrice":"120","actualOrderId":""}]"#;
+    assert_eq!(translator.open_algos(answer(200, list).unwrap()), Ok(vec![]));
+    assert_eq!(translator.name_of(symbol(), 71), Some(ours()));
 }

@@ -163,6 +163,7 @@ impl Frame<'_> {
             "trade" if self.is_no_match()? => return Ok(Err(Other::NoMatch)),
             "trade" => self.trade(decoder, "trade", "t", payload.t)?,
             "aggTrade" => self.trade(decoder, "aggTrade", "a", payload.a)?,
+            "serverShutdown" => return Ok(Err(Other::ServerShutdown)),
             "markPriceUpdate" => Shape::Mark(price_of("markPriceUpdate", "p", &text("markPriceUpdate", "p", payload.p)?)?),
             "kline" => match self.kline()? {
                 Some(candle) => Shape::Candle(candle),

@@ -56,6 +56,8 @@ pub enum Other {
     NoMatch,
     /// The answer to a SUBSCRIBE.
     Reply,
+    /// The server is about to stop: another connection is wanted before it does.
+    ServerShutdown,
 }
 
 /// One instrument as the decoder needs it.

@@ -139,6 +139,7 @@ fn a_bad_frame_says_what_was_expected_and_found() {
 fn what_carries_no_market_event_is_counted_and_no_error() {
     let cases = [
         (r#"{"result":null,"id":1}"#, "Reply"),
+        (r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}"#, "ServerShutdown"),
         (r#"{"stream":"!ticker@arr","data":[{"e":"24hrTicker"}]}"#, "UnknownStream"),
         (r#"{"e":"24hrTicker","E":1,"s":"BTCUSDT","p":"-12.5"}"#, "UnknownStream"),
         (r#"{"e":"forceOrder","E":1,"o":{"s":"BTCUSDT"}}"#, "UnknownStream"),

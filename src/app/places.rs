@@ -1,0 +1,246 @@
+//! Where accounts trade: each venue's addresses, its instruments, what its accounts share, and the adapter that trades there. It
+//! makes accounts out of settings and keys; what they do is the adapter's.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use secrecy::SecretString;
+
+use super::embedded::Embedded;
+use super::{keys, listing};
+use crate::actors::feed::FeedSpec;
+use crate::cli::Failure;
+use crate::domain::ids::VenueId;
+use crate::domain::instrument::Instrument;
+use crate::exchange::instruments;
+use crate::messages::gate::Passage;
+use crate::messages::{Clock, HaltGate, ModeBoard};
+use crate::settings::{AccountSpec, Bases, Environment, MarginType, Settings, VenueKind, VenueSpec};
+use crate::telemetry::metrics;
+use crate::venues::binance::codec::product::Product;
+use crate::venues::binance::sign::Credentials;
+use crate::venues::binance::trading::account::{Account, AccountParts};
+use crate::venues::binance::trading::caller::{Host, Times};
+use crate::venues::binance::trading::lane::Origin;
+use crate::venues::binance::trading::setup::Wanted;
+use crate::venues::binance::trading::socket::StreamBases;
+use crate::venues::binance::trading::venue::BinanceVenue;
+use crate::venues::port::Gate;
+
+/// The exchange inside refuses nobody for asking too much: its budget is never met.
+const EMBEDDED_WEIGHT: u32 = 10_000_000;
+
+/// Where Binance answers about keys, also those that trade elsewhere.
+const SPOT_HOST: &str = "https://api.binance.com";
+/// One question a minute needs no reserve.
+const RESERVED_PERMILLE: u32 = 0;
+
+/// The halt gate as an adapter asks it.
+struct Door(Passage);
+
+impl Gate for Door {
+    fn enter(&self, reduce_only: bool) -> Option<Box<dyn Send>> {
+        self.0.enter(reduce_only).map(|leaving| Box::new(leaving) as Box<dyn Send>)
+    }
+}
+
+/// One venue as it is reached.
+pub struct Place {
+    pub spec: VenueSpec,
+    pub bases: Bases,
+    pub instruments: Arc<ArcSwap<Vec<Instrument>>>,
+    host: Arc<Host>,
+}
+
+/// All of them, and the adapter.
+pub struct Places {
+    places: Mutex<BTreeMap<VenueId, Arc<Place>>>,
+    pub venue: Arc<BinanceVenue>,
+    embedded: Arc<Embedded>,
+    times: Times,
+    gate: HaltGate,
+    modes: ModeBoard,
+}
+
+/// The product that a kind of venue is.
+const fn product_of(kind: VenueKind) -> Product {
+    match kind {
+        VenueKind::BinanceSpot => Product::BinanceSpot,
+        VenueKind::BinanceUsdm => Product::BinanceUsdm,
+        VenueKind::Aster => Product::AsterV1,
+    }
+}
+
+/// The symbols of a venue as far as they are known without asking it.
+fn described(settings: &Settings, venue: &VenueSpec) -> Vec<Instrument> {
+    let kind = venue.kind.instruments();
+    let here = settings.enabled_symbols().filter(|symbol| symbol.venue == Some(venue.id));
+    let instrument = |name| instruments::bundled(kind, name).unwrap_or_else(|| instruments::inferred(kind, name, 2, 2));
+    here.map(|symbol| symbol.instrument.apply(instrument(symbol.name))).collect()
+}
+
+/// The symbols by the venue's own rules.
+async fn listed(venue: &VenueSpec, host: &Arc<Host>, wanted: &[Instrument]) -> Result<Vec<Instrument>, Failure> {
+    let rules = listing::rules(host).await;
+    let rules = rules.map_err(|why| Failure::failed(format!("venue {} expected to tell what it lists, found: {why}", venue.id)))?;
+    let instrument = |wanted: &Instrument| {
+        let (id, symbol) = (venue.id, wanted.symbol);
+        let rules = rules.get(&symbol).filter(|rules| rules.trading);
+        let rules = rules
+            .ok_or_else(|| Failure::usage(format!("symbol {symbol} expected to be traded at venue {id}, found it is not; disable it")))?;
+        Ok(listing::renewed(wanted, rules))
+    };
+    wanted.iter().map(instrument).collect()
+}
+
+impl Place {
+    #[must_use]
+    pub const fn host(&self) -> &Arc<Host> {
+        &self.host
+    }
+}
+
+impl Places {
+    /// # Errors
+    /// When a venue's address is none, or a key cannot be read.
+    #[allow(clippy::disallowed_methods, reason = "the steady clock is the machine's own time")]
+    pub async fn open(
+        settings: &Settings,
+        embedded: Arc<Embedded>,
+        clock: &Clock,
+        gate: HaltGate,
+        modes: ModeBoard,
+    ) -> Result<Arc<Self>, Failure> {
+        let (clock, origin) = (clock.clone(), std::time::Instant::now());
+        let times = Times { now: Arc::new(move || clock.now()), steady: Arc::new(move || origin.elapsed()) };
+        let places = Arc::new(Self { places: Mutex::default(), venue: Arc::default(), embedded, times, gate, modes });
+        for account in settings.enabled_accounts() {
+            places.reach(settings, account.venue).await?;
+            places.add_account(account)?;
+        }
+        Ok(places)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<VenueId, Arc<Place>>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The venues that are reached.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Place>> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// Takes an account in: at the exchange inside with a key of its own making, elsewhere with the one that the settings name.
+    ///
+    /// # Errors
+    /// When its venue's address is none, or its key cannot be read.
+    pub fn add_account(&self, account: &AccountSpec) -> Result<(), Failure> {
+        let place = self.lock().get(&account.venue).cloned();
+        let place = place.ok_or_else(|| Failure::failed(format!("venue {} is reached at the next start", account.venue)))?;
+        let credentials = self.credentials(&place.spec, account)?;
+        let VenueSpec { orders_per_second, recv_window, clock_offset_max, .. } = place.spec;
+        self.venue.add(Account::new(AccountParts {
+            id: account.id,
+            host: Arc::clone(&place.host),
+            streams: StreamBases { ws: place.bases.ws.clone(), ws_api: place.bases.ws_api.clone() },
+            credentials,
+            instruments: Arc::clone(&place.instruments),
+            orders_per_second,
+            recv_window,
+            clock_offset_max,
+            wanted: Wanted {
+                hedge: account.hedge_mode,
+                leverage: account.leverage,
+                isolated: account.margin_type.map(|margin| margin == MarginType::Isolated),
+            },
+            key_host: self.key_host(&place)?,
+            gate: Arc::new(Door(self.gate.passage(account.id, &self.modes.get()))),
+        }));
+        Ok(())
+    }
+
+    /// Where it is asked what a key may do: at the spot host of the venue's family. Keys of our own making need no look, testnets and
+    /// Aster have no such question.
+    fn key_host(&self, place: &Place) -> Result<Option<Arc<Host>>, Failure> {
+        let spec = &place.spec;
+        if spec.is_embedded() || spec.kind == VenueKind::Aster || (spec.rest.is_none() && spec.environment != Environment::Live) {
+            return Ok(None);
+        }
+        if spec.kind == VenueKind::BinanceSpot || spec.rest.is_some() {
+            return Ok(Some(Arc::clone(&place.host)));
+        }
+        let origin = Origin::parse(SPOT_HOST).map_err(Failure::usage)?;
+        Ok(Some(Host::new(origin, Product::BinanceSpot, self.times.clone(), RESERVED_PERMILLE)))
+    }
+
+    fn credentials(&self, venue: &VenueSpec, account: &AccountSpec) -> Result<Credentials, Failure> {
+        if venue.is_embedded() {
+            let key = self.embedded.key(account.id)?;
+            return Ok(Credentials::hmac(key.api_key, SecretString::from(key.secret)));
+        }
+        // Invariant: the settings' check wants a key for every account of such a venue.
+        let source = account.key.as_ref().ok_or_else(|| Failure::usage(format!("account {} expected a key, found none", account.id)))?;
+        keys::load(source).map_err(|why| Failure::usage(format!("the key of account {}: {why}", account.id)))
+    }
+
+    /// Finds a venue and asks what it lists.
+    async fn reach(&self, settings: &Settings, id: VenueId) -> Result<(), Failure> {
+        if self.lock().contains_key(&id) {
+            return Ok(());
+        }
+        let unknown = || Failure::usage(format!("venue {id} expected an address that can be reached, found none"));
+        let spec = settings.venue(id).cloned().ok_or_else(unknown)?;
+        let (bases, instruments) = match spec.is_embedded() {
+            true => self.embedded.side(spec.kind).map(|side| (side.bases(), side.instruments.clone())).ok_or_else(unknown)?,
+            false => (spec.bases().ok_or_else(unknown)?, described(settings, &spec)),
+        };
+        let origin = Origin::parse(&bases.rest).map_err(Failure::usage)?;
+        // One budget for each address, whichever venues go by it.
+        let same = self.lock().values().find(|place| place.host.origin == origin).map(|place| Arc::clone(&place.host));
+        let permille = u32::try_from(spec.reserved_weight.0.saturating_mul(1_000.into()).trunc().mantissa()).unwrap_or_default();
+        let host = same.unwrap_or_else(|| Host::new(origin, product_of(spec.kind), self.times.clone(), permille));
+        if spec.is_embedded() {
+            host.set_weight_limit(EMBEDDED_WEIGHT);
+        }
+        // The exchange inside lists what it was made with.
+        let instruments = if spec.is_embedded() { instruments } else { listed(&spec, &host, &instruments).await? };
+        let place = Arc::new(Place { spec, bases, instruments: Arc::new(ArcSwap::from_pointee(instruments)), host });
+        self.lock().insert(id, place);
+        Ok(())
+    }
+
+    /// Shows how far the venues' clocks are off and how much was asked of each.
+    pub fn measure(&self) {
+        for place in self.all() {
+            metrics::venue(place.spec.id.as_str(), place.host.offset_millis(), place.host.used_weight());
+        }
+    }
+
+    /// Every instrument of every venue; of a symbol that two list, the first one's.
+    #[must_use]
+    pub fn instruments(&self) -> Vec<Instrument> {
+        let mut all: Vec<Instrument> = Vec::new();
+        for place in self.all() {
+            let new = |instrument: &&Instrument| !all.iter().any(|known| known.symbol == instrument.symbol);
+            let more: Vec<Instrument> = place.instruments.load().iter().filter(new).cloned().collect();
+            all.extend(more);
+        }
+        all
+    }
+
+    /// The streams that the feeds read: one connection for each venue.
+    #[must_use]
+    pub fn feeds(&self) -> Vec<FeedSpec> {
+        let places = self.all();
+        let feed = |place: &Arc<Place>| FeedSpec { base: place.bases.ws.clone(), instruments: place.instruments.load().as_ref().clone() };
+        places.iter().map(feed).filter(|feed| !feed.instruments.is_empty()).collect()
+    }
+
+    /// Where an account is, if it is at the exchange inside.
+    #[must_use]
+    pub fn embedded_kind(settings: &Settings, account: &AccountSpec) -> Option<VenueKind> {
+        settings.venue(account.venue).filter(|venue| venue.is_embedded()).map(|venue| venue.kind)
+    }
+}

@@ -1,0 +1,426 @@
+//! An account's connection as one stream of words: it carries out the executor's commands over HTTP, hears the user stream, and puts
+//! both into one order. It lives in the task that listens; dropped, everything of it ends. What it decides, machines beside it
+//! decide; nothing here blocks or is spawned.
+//!
+//! A snapshot is an account's past by the time it arrives. What the stream tells while one is on its way is held back and told
+//! behind it (F05): trades that are in both are told apart by their ids.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use super::account::Account;
+use super::caller::CLOCK_EVERY;
+use super::orders::{Done, perform};
+use super::setup::{self, LOOK_AGAIN_UNASKED, LOOK_AGAIN_WRONG, NotReady, Standing};
+use super::socket::{Kept, UserSocket, keep_listen_key};
+use super::user_stream::{Effect, Input, Receipt, SocketId, UserStream};
+use super::weight::Purpose;
+use crate::domain::order::{VenueCommand, VenueEvent};
+use crate::domain::time::Timestamp;
+use crate::venues::binance::codec::events::{Frame, UserEvent, read_frame};
+use crate::venues::binance::codec::product;
+use crate::venues::binance::codec::translate::Told;
+use crate::venues::port::Heard;
+
+/// The machine's beat; its shortest time is a quarter of a second.
+const BEAT: Duration = Duration::from_millis(50);
+/// Words about an order that nobody knows wait so long for the word that explains them.
+const EXPLAINED_WITHIN: Duration = Duration::from_secs(1);
+/// What is held back behind a snapshot is not held for longer: the snapshot is void then.
+const HELD_MAX: Duration = Duration::from_secs(5);
+/// Trades this much older than the socket may have been told before it was there.
+const SOCKET_MARGIN: Duration = Duration::from_secs(2);
+
+/// Connections opened before they are needed: an entry and its stop and target leave together.
+const LANES_WARM: usize = 3;
+
+/// What was begun here and is done.
+enum Finished {
+    Command {
+        done: Done,
+        snapshot: Option<u64>,
+    },
+    Socket {
+        id: SocketId,
+        socket: Result<UserSocket, String>,
+    },
+    Kept(Kept),
+    Prepared(Result<(), NotReady>),
+    /// Nothing to tell.
+    Quiet,
+}
+
+struct Socket {
+    id: SocketId,
+    socket: UserSocket,
+}
+
+/// Snapshots on their way, and what is held back behind them.
+struct Holding {
+    snapshots: BTreeSet<u64>,
+    until: Timestamp,
+    events: VecDeque<VenueEvent>,
+}
+
+pub struct Link {
+    account: Arc<Account>,
+    commands: mpsc::UnboundedReceiver<VenueCommand>,
+    machine: UserStream,
+    sockets: Vec<Socket>,
+    running: FuturesUnordered<BoxFuture<'static, Finished>>,
+    out: VecDeque<Heard>,
+    holding: Option<Holding>,
+    snapshots: u64,
+    /// When the current socket was there, by the venue's clock.
+    heard_since: Timestamp,
+    unexplained_since: Option<Timestamp>,
+    clock_due: Timestamp,
+    /// When the account is looked at again; `None` while it is, and once it is as it must be.
+    prepare_due: Option<Timestamp>,
+    /// The stream is open, and the account is still being looked at.
+    opened: bool,
+    beat: Interval,
+    effects: Vec<Effect>,
+}
+
+impl Link {
+    #[must_use]
+    pub fn new(account: Arc<Account>, commands: mpsc::UnboundedReceiver<VenueCommand>) -> Self {
+        let able = account.host().product.capabilities();
+        let keeps_key = matches!(able.user_stream, product::UserStream::ListenKey { .. });
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut link = Self {
+            machine: UserStream::new(keeps_key),
+            sockets: Vec::new(),
+            running: FuturesUnordered::new(),
+            out: VecDeque::new(),
+            holding: None,
+            snapshots: 0,
+            heard_since: Timestamp::ZERO,
+            unexplained_since: None,
+            clock_due: Timestamp::ZERO,
+            prepare_due: None,
+            opened: false,
+            beat,
+            effects: Vec::new(),
+            account,
+            commands,
+        };
+        link.start();
+        link
+    }
+
+    /// The clock is asked before anything is signed by it; the socket opens meanwhile with what our own says.
+    fn start(&mut self) {
+        self.measure_clock();
+        for _ in 0..LANES_WARM {
+            let account = Arc::clone(&self.account);
+            self.running.push(Box::pin(async move {
+                // Whoever needs one opens it otherwise, and says why it could not.
+                let _ = account.trading.warm_up().await;
+                Finished::Quiet
+            }));
+        }
+        if self.account.standing() != Standing::Good {
+            self.prepare();
+        }
+        let now = self.account.now();
+        self.machine.start(now, &mut self.effects);
+        self.carry();
+    }
+
+    /// The next word. `None` when the account listens anew.
+    pub async fn next(&mut self) -> Option<Heard> {
+        loop {
+            if let Some(heard) = self.out.pop_front() {
+                return Some(heard);
+            }
+            let (sockets, running) = (&mut self.sockets, &mut self.running);
+            tokio::select! {
+                biased;
+                command = self.commands.recv() => self.begin(command?),
+                Some(finished) = running.next(), if !running.is_empty() => self.finished(finished),
+                (id, text) = next_frame(sockets), if !sockets.is_empty() => self.frame(id, text),
+                _ = self.beat.tick() => self.tick(),
+            }
+        }
+    }
+
+    fn begin(&mut self, command: VenueCommand) {
+        let account = Arc::clone(&self.account);
+        let (purpose, snapshot) = match &command {
+            VenueCommand::Snapshot { .. } => (Purpose::Account, Some(self.hold())),
+            _ => (Purpose::Order, None),
+        };
+        self.running.push(Box::pin(async move {
+            Finished::Command { done: perform(&account, &account.trading, purpose, command).await, snapshot }
+        }));
+    }
+
+    fn hold(&mut self) -> u64 {
+        self.snapshots += 1;
+        let until = self.account.now() + HELD_MAX;
+        let fresh = || Holding { snapshots: BTreeSet::new(), until, events: VecDeque::new() };
+        self.holding.get_or_insert_with(fresh).snapshots.insert(self.snapshots);
+        self.snapshots
+    }
+
+    fn finished(&mut self, finished: Finished) {
+        match finished {
+            Finished::Command { done, snapshot } => self.command_done(done, snapshot),
+            Finished::Socket { id, socket: Ok(socket) } => {
+                self.sockets.push(Socket { id, socket });
+                self.heard_since = self.account.host().venue_time();
+                self.input(Input::Opened(id));
+            }
+            Finished::Socket { id, socket: Err(why) } => self.input(Input::Lost(id, why)),
+            Finished::Kept(Kept::Yes) => self.input(Input::KeyKept),
+            Finished::Kept(Kept::No) => self.input(Input::KeyNotKept),
+            Finished::Kept(Kept::Gone) => self.input(Input::KeyExpired),
+            Finished::Prepared(prepared) => self.prepared(prepared),
+            Finished::Quiet => {}
+        }
+    }
+
+    /// Looks whether the account is as it must be, and makes it so.
+    fn prepare(&mut self) {
+        self.prepare_due = None;
+        let account = Arc::clone(&self.account);
+        self.running.push(Box::pin(async move { Finished::Prepared(setup::prepare(&account).await) }));
+    }
+
+    /// The account hears that its stream is open when the first look is over, whatever it found: what is open already is looked
+    /// after in any case.
+    fn prepared(&mut self, prepared: Result<(), NotReady>) {
+        let again = |after| Some(self.account.now() + after);
+        let standing = match prepared {
+            Ok(()) => Standing::Good,
+            Err(NotReady::Wrong(why)) => {
+                self.prepare_due = again(LOOK_AGAIN_WRONG);
+                self.out.push_back(Heard::Event(VenueEvent::Barred { why: why.clone() }));
+                Standing::Barred(why)
+            }
+            Err(NotReady::Unasked(why)) => {
+                self.prepare_due = again(LOOK_AGAIN_UNASKED);
+                Standing::Barred(format!("what it is allowed could not be asked: {why}"))
+            }
+        };
+        self.account.set_standing(standing);
+        if std::mem::take(&mut self.opened) {
+            self.out.push_back(Heard::Opened);
+        }
+    }
+
+    fn command_done(&mut self, done: Done, snapshot: Option<u64>) {
+        for receipt in done.owed {
+            self.input(Input::Owes(receipt));
+        }
+        if let Some(number) = snapshot {
+            let current = self.holding.as_mut().is_some_and(|holding| holding.snapshots.remove(&number));
+            if !current {
+                // Events have passed it: as a look at now it would be wrong.
+                return;
+            }
+            self.owe_trades(&done.events);
+            self.out.extend(done.events.into_iter().map(Heard::Event));
+            if self.holding.as_ref().is_some_and(|holding| holding.snapshots.is_empty()) {
+                self.let_go();
+            }
+            return;
+        }
+        self.out.extend(done.events.into_iter().map(Heard::Event));
+    }
+
+    /// The stream must have told what traded while it was there.
+    fn owe_trades(&mut self, events: &[VenueEvent]) {
+        let since = self.heard_since + SOCKET_MARGIN;
+        let snapshots = events.iter().filter_map(|event| if let VenueEvent::SnapshotIs(snapshot) = event { Some(snapshot) } else { None });
+        let trades: Vec<Receipt> = snapshots
+            .flat_map(|shown| &shown.trades)
+            .filter(|fill| fill.at > since)
+            .map(|fill| Receipt::Trade(fill.symbol, fill.trade_id))
+            .collect();
+        for receipt in trades {
+            self.input(Input::Owes(receipt));
+        }
+    }
+
+    fn let_go(&mut self) {
+        if let Some(holding) = self.holding.take() {
+            self.out.extend(holding.events.into_iter().map(Heard::Event));
+        }
+    }
+
+    fn frame(&mut self, id: SocketId, text: Option<Result<Utf8Bytes, String>>) {
+        let text = match text {
+            Some(Ok(text)) => text,
+            Some(Err(why)) => return self.lost(id, why),
+            None => return self.lost(id, "the user stream ended".to_owned()),
+        };
+        match read_frame(&text) {
+            Ok(Frame::Event { event: UserEvent::ServerShutdown, .. }) => self.input(Input::ShuttingDown(id)),
+            Ok(Frame::Event { event, .. }) => self.heard(&event),
+            Ok(Frame::Answer(_)) => {}
+            // Whatever it was about, the books are to be held against the venue's (F23).
+            Err(error) => self.tell(Told::Reconcile(error.to_string())),
+        }
+    }
+
+    fn lost(&mut self, id: SocketId, why: String) {
+        self.sockets.retain(|socket| socket.id != id);
+        self.input(Input::Lost(id, why));
+    }
+
+    fn heard(&mut self, event: &UserEvent<'_>) {
+        for receipt in receipts(event) {
+            self.input(Input::Told(receipt));
+        }
+        let told = self.account.translator().user(event);
+        for told in told {
+            self.tell(told);
+        }
+    }
+
+    fn tell(&mut self, told: Told) {
+        let event = match told {
+            Told::Event(event) => event,
+            Told::Reconcile(why) => VenueEvent::LookAgain { why },
+            Told::Moved { reason, asset, amount, .. } => {
+                self.account.money_moved();
+                VenueEvent::LookAgain { why: format!("{reason}: {amount} {asset}") }
+            }
+            Told::MarginCall(symbols) => {
+                let symbols: Vec<String> = symbols.iter().map(ToString::to_string).collect();
+                tracing::error!(target: "ringfence::venues", account = %self.account.id, symbols = symbols.join(", "), "margin call: positions are near liquidation");
+                return;
+            }
+            Told::StreamOver(_) => return self.input(Input::KeyExpired),
+        };
+        match &mut self.holding {
+            Some(holding) => holding.events.push_back(event),
+            None => self.out.push_back(Heard::Event(event)),
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        self.machine.on(self.account.now(), input, &mut self.effects);
+        self.carry();
+    }
+
+    fn carry(&mut self) {
+        for effect in std::mem::take(&mut self.effects) {
+            match effect {
+                Effect::Open(id) => {
+                    let account = Arc::clone(&self.account);
+                    self.running.push(Box::pin(async move {
+                        let socket = UserSocket::open(&account.trading, &account.streams).await;
+                        Finished::Socket { id, socket }
+                    }));
+                }
+                Effect::Close(id) => self.sockets.retain(|socket| socket.id != id),
+                Effect::KeepKey => {
+                    let account = Arc::clone(&self.account);
+                    self.running.push(Box::pin(async move { Finished::Kept(keep_listen_key(&account.trading).await) }));
+                }
+                Effect::Resync(why) => {
+                    tracing::info!(target: "ringfence::venues", account = %self.account.id, why, "user stream open");
+                    // A snapshot from before says nothing about the gap.
+                    self.let_go();
+                    if self.account.standing() == Standing::Unchecked {
+                        self.opened = true;
+                    } else {
+                        self.out.push_back(Heard::Opened);
+                    }
+                }
+                Effect::Fault(why) => {
+                    let command = "user stream".to_owned();
+                    self.out.push_back(Heard::Event(VenueEvent::CommandFailed { command, why }));
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.account.now();
+        self.input(Input::Tick);
+        if self.holding.as_ref().is_some_and(|holding| now >= holding.until) {
+            self.let_go();
+            let why = format!("expected within {HELD_MAX:?}, found it still on its way");
+            self.out.push_back(Heard::Event(VenueEvent::CommandFailed { command: "snapshot".to_owned(), why }));
+        }
+        if now >= self.clock_due {
+            self.measure_clock();
+        }
+        if self.prepare_due.is_some_and(|due| now >= due) {
+            self.prepare();
+        }
+        self.explain(now);
+    }
+
+    fn measure_clock(&mut self) {
+        self.clock_due = self.account.now() + CLOCK_EVERY;
+        let account = Arc::clone(&self.account);
+        self.running.push(Box::pin(async move {
+            if let Err(failure) = account.trading.measure_clock().await {
+                tracing::warn!(target: "ringfence::venues", account = %account.id, %failure, "the venue's clock could not be read");
+            }
+            Finished::Quiet
+        }));
+    }
+
+    /// Words that nothing has explained are told as they stand.
+    fn explain(&mut self, now: Timestamp) {
+        if !self.account.translator().is_holding() {
+            self.unexplained_since = None;
+            return;
+        }
+        let since = *self.unexplained_since.get_or_insert(now);
+        if now.since(since) >= EXPLAINED_WITHIN {
+            self.unexplained_since = None;
+            let told = self.account.translator().let_go();
+            for told in told {
+                self.tell(told);
+            }
+        }
+    }
+}
+
+/// The next frame of whichever socket has one.
+async fn next_frame(sockets: &mut [Socket]) -> (SocketId, Option<Result<Utf8Bytes, String>>) {
+    std::future::poll_fn(|context| {
+        for Socket { id, socket } in sockets.iter_mut() {
+            if let Poll::Ready(text) = pin!(socket.next()).poll(context) {
+                return Poll::Ready((*id, text));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// What an event is the receipt of.
+fn receipts(event: &UserEvent<'_>) -> Vec<Receipt> {
+    match event {
+        UserEvent::SpotOrder(order) => {
+            let trade = order.trade_id.0.and_then(|trade| Some(Receipt::Trade(order.symbol.symbol()?, trade)));
+            std::iter::once(Receipt::Order(order.order_id)).chain(trade).collect()
+        }
+        UserEvent::Order(event) => {
+            let order = &event.order;
+            let trade = order.trade_id.0.filter(|trade| *trade > 0).and_then(|trade| Some(Receipt::Trade(order.symbol.symbol()?, trade)));
+            std::iter::once(Receipt::Order(order.order_id)).chain(trade).collect()
+        }
+        UserEvent::Algo(event) => vec![Receipt::Algo(event.order.algo_id)],
+        _ => Vec::new(),
+    }
+}

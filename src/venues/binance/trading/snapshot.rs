@@ -1,0 +1,168 @@
+//! An account at one moment, out of several answers: what is held, what is open, what was traded, what else moved the wallet. The
+//! answers are not of one moment, so what is held is asked for before and behind the trades, and again until both agree. It asks;
+//! what the answers say the codec reads.
+
+use std::time::Duration;
+
+use super::account::Account;
+use super::caller::{Caller, answer};
+use super::lane::Reply;
+use super::orders::{Done, look_for_flying};
+use super::weight::Purpose;
+use crate::domain::ids::Symbol;
+use crate::domain::money::Money;
+use crate::domain::order::{Fill, FundsMoved, TradesFrom, TradesWanted, VenueEvent, VenueOrder, VenuePosition, VenueSnapshot};
+use crate::venues::binance::codec::answers::OrderAnswer;
+use crate::venues::binance::codec::ledger::ledger;
+use crate::venues::binance::codec::outcome::{Failure, is_not_found, read};
+use crate::venues::binance::codec::product::{Conditional, Unsupported};
+use crate::venues::binance::codec::request::Request;
+use crate::venues::binance::codec::snapshot as codec;
+use crate::venues::binance::codec::trading::OrderName;
+
+/// What is held at one look.
+#[derive(Debug, Clone, PartialEq)]
+struct Held {
+    wallet: Money,
+    positions: Vec<VenuePosition>,
+    /// `wallet` is cash beside what is held, as on spot.
+    beside_holdings: bool,
+}
+
+/// Looks at an account that trades all the time: after so many the last one is told, and the next snapshot shows whether it was
+/// right.
+const LOOKS_MAX: u32 = 4;
+/// Between two of them.
+const LOOK_AGAIN: Duration = Duration::from_millis(40);
+/// Pages of one symbol's trades in one snapshot: a hundred thousand trades. What is beyond comes with the next.
+const PAGES_MAX: u32 = 100;
+
+pub async fn take(account: &Account, caller: &Caller, purpose: Purpose, wanted: &TradesWanted) -> Done {
+    match try_take(account, caller, purpose, wanted).await {
+        Ok(snapshot) => VenueEvent::SnapshotIs(snapshot).into(),
+        Err(failure) => VenueEvent::CommandFailed { command: "snapshot".to_owned(), why: failure.to_string() }.into(),
+    }
+}
+
+async fn try_take(account: &Account, caller: &Caller, purpose: Purpose, wanted: &TradesWanted) -> Result<VenueSnapshot, Failure> {
+    if purpose == Purpose::Kill {
+        look_for_flying(account, caller, purpose).await;
+    }
+    let mut before = look(account, caller, purpose).await?;
+    let mut looks = 1;
+    loop {
+        let trades = trades(account, caller, purpose, wanted).await?;
+        let open_orders = open_orders(account, caller, purpose).await?;
+        let mut snapshot = before.clone();
+        // Nobody compares what is held with trades that were not asked for.
+        if !wanted.is_empty() {
+            let after = look(account, caller, purpose).await?;
+            looks += 1;
+            if after != before && looks < LOOKS_MAX {
+                before = after;
+                tokio::time::sleep(LOOK_AGAIN).await;
+                continue;
+            }
+            snapshot = after;
+        }
+        let funds = if wanted.is_empty() { Vec::new() } else { funds(account, caller, purpose).await };
+        let Held { wallet, positions, beside_holdings } = snapshot;
+        let on_their_way = account.on_their_way();
+        return Ok(VenueSnapshot { open_orders, positions, wallet, beside_holdings, trades, funds, on_their_way });
+    }
+}
+
+fn unsupported(error: &Unsupported) -> Failure {
+    Failure::Refused { code: 0, message: error.to_string() }
+}
+
+async fn look(account: &Account, caller: &Caller, purpose: Purpose) -> Result<Held, Failure> {
+    let (product, settlement) = (caller.product(), account.settlement());
+    if product.capabilities().holdings {
+        let reply = ask(caller, purpose, product.account()).await?;
+        let (wallet, positions) = codec::holdings(settlement, account.instruments().iter(), |_| None, answer(&reply))?;
+        return Ok(Held { wallet, positions, beside_holdings: true });
+    }
+    let balances = ask(caller, purpose, product.balance());
+    let positions = ask(caller, purpose, product.positions(None));
+    let (balances, positions) = futures_util::future::try_join(balances, positions).await?;
+    let wallet = codec::wallet(product, settlement, answer(&balances))?;
+    Ok(Held { wallet, positions: codec::positions(product, answer(&positions))?, beside_holdings: false })
+}
+
+async fn ask(caller: &Caller, purpose: Purpose, request: Result<Request, Unsupported>) -> Result<Reply, Failure> {
+    caller.reply(purpose, &request.map_err(|error| unsupported(&error))?).await
+}
+
+/// Ordinary and conditional ones, under the names that they have here.
+async fn open_orders(account: &Account, caller: &Caller, purpose: Purpose) -> Result<Vec<VenueOrder>, Failure> {
+    let plain = ask(caller, purpose, caller.product().open_orders(None)).await?;
+    let mut orders = account.translator().open_orders(answer(&plain))?;
+    if caller.product().capabilities().conditional == Conditional::AlgoService {
+        let algos = ask(caller, purpose, caller.product().open_algos(None)).await?;
+        orders.extend(account.translator().open_algos(answer(&algos))?);
+    }
+    account.open_on(orders.iter().map(|order| order.symbol));
+    Ok(orders)
+}
+
+/// Each symbol's trades from where they are wanted, page by page.
+async fn trades(account: &Account, caller: &Caller, purpose: Purpose, wanted: &TradesWanted) -> Result<Vec<Fill>, Failure> {
+    let each = wanted.iter().map(|(symbol, from)| trades_of(account, caller, purpose, *symbol, *from));
+    let mut all: Vec<Fill> = futures_util::future::try_join_all(each).await?.concat();
+    // By time across symbols, so that money moves as it did; by id within one.
+    all.sort_by_key(|fill| (fill.at, fill.symbol, fill.trade_id));
+    Ok(all)
+}
+
+async fn trades_of(account: &Account, caller: &Caller, purpose: Purpose, symbol: Symbol, from: TradesFrom) -> Result<Vec<Fill>, Failure> {
+    let product = caller.product();
+    let now = caller.host.venue_time();
+    let (mut page, mut fills) = (Some(product.first_page(from, now)), Vec::new());
+    for _ in 0..PAGES_MAX {
+        let Some(asked) = page else { break };
+        let reply = ask(caller, purpose, product.user_trades(symbol, asked)).await?;
+        let mut listed = account.translator().listed(answer(&reply))?;
+        if !listed.unnamed.is_empty() {
+            for (symbol, order) in &listed.unnamed {
+                name(account, caller, purpose, *symbol, *order).await?;
+            }
+            listed = account.translator().listed(answer(&reply))?;
+        }
+        fills.extend(listed.fills);
+        page = product.next_page(asked, listed.found, listed.newest, now);
+    }
+    Ok(fills)
+}
+
+/// A listed trade names its order by the venue's id alone: whose it is, is asked for where nobody remembers.
+async fn name(account: &Account, caller: &Caller, purpose: Purpose, symbol: Symbol, order: u64) -> Result<(), Failure> {
+    let reply = ask(caller, purpose, caller.product().query(symbol, OrderName::Venue(order))).await?;
+    let found = match read::<OrderAnswer<'_>>(caller.product(), answer(&reply)) {
+        Ok(shown) => Some(shown.name()),
+        Err(Failure::Refused { code, .. }) if is_not_found(code) => None,
+        Err(failure) => return Err(failure),
+    };
+    account.translator().named(symbol, order, found);
+    Ok(())
+}
+
+/// Funding, transfers and the like. Without them the wallet alone says that something moved: a list that cannot be had must not
+/// keep the rest from being told.
+async fn funds(account: &Account, caller: &Caller, purpose: Purpose) -> Vec<FundsMoved> {
+    let Some(since) = account.ledger_due().filter(|_| !caller.product().capabilities().holdings) else { return Vec::new() };
+    let read = async {
+        let reply = ask(caller, purpose, caller.product().income(since)).await?;
+        ledger(caller.product(), account.settlement(), answer(&reply))
+    };
+    match read.await {
+        Ok(funds) => {
+            account.ledger_read();
+            funds
+        }
+        Err(failure) => {
+            tracing::warn!(target: "ringfence::venues", account = %account.id, %failure, "the venue's ledger could not be read");
+            Vec::new()
+        }
+    }
+}
