@@ -9,7 +9,7 @@ from binance.websocket.spot.websocket_stream import SpotWebsocketStreamClient
 
 from support.inbox import Inbox
 from support.steps import Steps, decimal, exact, has, holds, refused, same, total
-from support.venue import Venue, plain
+from support.venue import Venue, depth, plain
 
 SYMBOL = "BTCUSDT"
 venue = Venue("spot")
@@ -26,7 +26,7 @@ with steps("public data"):
     holds("the server's time", skew < 1000, "within a second of ours", skew)
     same("symbol", client.exchange_info(symbol=SYMBOL)["symbols"][0]["symbol"], SYMBOL)
     same("symbols", len(client.exchange_info(symbols=[SYMBOL, "ETHUSDT"])["symbols"]), 2)
-    same("levels", len(client.depth(SYMBOL, limit=10)["bids"]), 10)
+    depth(client.depth(SYMBOL, limit=10), 10)
     for rows in (client.trades(SYMBOL, limit=5), client.historical_trades(SYMBOL, limit=5), client.agg_trades(SYMBOL, limit=5), client.klines(SYMBOL, "1m", limit=5), client.ui_klines(SYMBOL, "1m", limit=5)):
         same("rows", len(rows), 5)
     has("average", client.avg_price(SYMBOL), "price")
@@ -105,7 +105,7 @@ with steps("streams: raw and combined, list of subscriptions"):
         combined.partial_book_depth(SYMBOL, level=5, speed=100)
         message = heard.until("a combined frame", lambda message: "stream" in message)
         same("stream", message["stream"], "btcusdt@depth5@100ms")
-        same("levels", len(message["data"]["bids"]), 5)
+        depth(message["data"], 5)
     finally:
         combined.stop()
 

@@ -9,7 +9,7 @@ from binance.websocket.um_futures.websocket_client import UMFuturesWebsocketClie
 
 from support.inbox import Inbox
 from support.steps import Steps, decimal, exact, has, holds, refused, same, total
-from support.venue import Venue, plain
+from support.venue import Venue, depth, plain
 
 SYMBOL = "BTCUSDT"
 venue = Venue("usdm")
@@ -29,7 +29,7 @@ with steps("public data"):
     skew = abs(client.time()["serverTime"] - time.time() * 1000)
     holds("the server's time", skew < 1000, "within a second of ours", skew)
     holds("symbols", SYMBOL in {row["symbol"] for row in client.exchange_info()["symbols"]}, SYMBOL, "none")
-    same("levels", len(client.depth(SYMBOL, limit=10)["bids"]), 10)
+    depth(client.depth(SYMBOL, limit=10), 10)
     for rows in (
         client.trades(SYMBOL, limit=5), client.historical_trades(SYMBOL, limit=5), client.agg_trades(SYMBOL, limit=5), client.klines(SYMBOL, "1m", limit=5),
         client.continuous_klines(SYMBOL, "PERPETUAL", "1m", limit=5), client.index_price_klines(SYMBOL, "1m", limit=5), client.mark_price_klines(SYMBOL, "1m", limit=5),

@@ -6,7 +6,7 @@ import ccxt
 
 import ccxt_setup
 from support.steps import Steps, decimal, exact, has, holds, refused, same, total
-from support.venue import Venue
+from support.venue import Venue, depth
 
 SYMBOL, ID = "BTC/USDT", "BTCUSDT"
 venue = Venue("spot")
@@ -45,7 +45,7 @@ with steps("balance"):
 
 with steps("order book is sorted and not crossed"):
     book = exchange.fetch_order_book(SYMBOL, limit=20)
-    same("levels", (len(book["bids"]), len(book["asks"])), (20, 20))
+    depth(book, 20)
     same("bids, best first", [row[0] for row in book["bids"]], sorted((row[0] for row in book["bids"]), reverse=True))
     same("asks, best first", [row[0] for row in book["asks"]], sorted(row[0] for row in book["asks"]))
     holds("touch", book["bids"][0][0] < book["asks"][0][0], "bid below ask", (book["bids"][0], book["asks"][0]))
@@ -143,7 +143,7 @@ with steps("cancel unlocks"):
 with steps("limit order filled by another account pays the maker's fee"):
     maker, inside = venue.rest_and_be_hit(
         ID,
-        lambda price: exchange.create_order(SYMBOL, "limit", "buy", 0.01, float(price)),
+        lambda price: exchange.create_order(SYMBOL, "limit", "buy", 0.01, float(price), {"postOnly": True}),
         lambda order: exchange.fetch_order(order["id"], SYMBOL)["status"] == "closed",
         lambda order: exchange.cancel_order(order["id"], SYMBOL),
     )

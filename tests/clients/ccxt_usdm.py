@@ -6,7 +6,7 @@ import ccxt
 
 import ccxt_setup
 from support.steps import Steps, decimal, exact, has, holds, refused, same, total
-from support.venue import Venue
+from support.venue import Venue, depth
 
 SYMBOL, ID = "BTC/USDT:USDT", "BTCUSDT"
 venue = Venue("usdm")
@@ -44,7 +44,7 @@ with steps("balance"):
 
 with steps("order book"):
     book = exchange.fetch_order_book(SYMBOL, limit=20)
-    same("levels", (len(book["bids"]), len(book["asks"])), (20, 20))
+    depth(book, 20)
     holds("touch", book["bids"][0][0] < book["asks"][0][0], "bid below ask", (book["bids"][0], book["asks"][0]))
     has("book", book, "nonce", "timestamp")
 
@@ -144,7 +144,7 @@ with steps("batch of orders, cancelled together"):
 with steps("limit order filled by another account"):
     maker, inside = venue.rest_and_be_hit(
         ID,
-        lambda price: exchange.create_order(SYMBOL, "limit", "buy", 0.005, float(price)),
+        lambda price: exchange.create_order(SYMBOL, "limit", "buy", 0.005, float(price), {"postOnly": True}),
         lambda order: exchange.fetch_order(order["id"], SYMBOL)["status"] == "closed",
         lambda order: exchange.cancel_order(order["id"], SYMBOL),
     )

@@ -8,7 +8,7 @@ from python_binance_setup import point_at
 from binance import AsyncClient, BinanceSocketManager, DepthCacheManager, ThreadedWebsocketManager
 from binance.exceptions import BinanceAPIException
 from support.steps import Steps, decimal, exact, has, holds, refused, same, total
-from support.venue import Venue, plain
+from support.venue import Venue, depth, plain
 
 SYMBOL = "BTCUSDT"
 spot, usdm = Venue("spot"), Venue("usdm")
@@ -42,7 +42,7 @@ async def spot_streams(client, sockets):
             event = await first(socket)
             same("kind", (event["e"], event["s"]), (kind, SYMBOL))
         partial = await first(sockets.depth_socket(SYMBOL, depth="5"))
-        same("partial book", (len(partial["bids"]), len(partial["asks"])), (5, 5))
+        depth(partial, 5)
         has("touch", await first(sockets.symbol_book_ticker_socket(SYMBOL)), "u", "b", "B", "a", "A")
 
     async with steps.waiting("spot: combined streams"):

@@ -7,7 +7,7 @@ from python_binance_setup import point_at
 from binance import Client
 from binance.exceptions import BinanceAPIException
 from support.steps import Steps, decimal, exact, has, holds, refused, same, total
-from support.venue import Venue, plain
+from support.venue import Venue, depth, plain
 
 SYMBOL = "BTCUSDT"
 venue = Venue("spot")
@@ -46,7 +46,7 @@ with steps("account, status, permissions"):
 
 with steps("market data"):
     book = client.get_order_book(symbol=SYMBOL, limit=10)
-    same("levels", (len(book["bids"]), len(book["asks"])), (10, 10))
+    depth(book, 10)
     has("trade", client.get_recent_trades(symbol=SYMBOL, limit=5)[0], "id", "price", "qty", "quoteQty", "time")
     has("old trade", client.get_historical_trades(symbol=SYMBOL, limit=5)[0], "id", "price")
     has("aggregated trade", client.get_aggregate_trades(symbol=SYMBOL, limit=5)[0], "a", "p", "q", "f", "l", "T")

@@ -7,7 +7,7 @@ from python_binance_setup import point_at
 from binance import Client
 from binance.exceptions import BinanceAPIException
 from support.steps import Steps, decimal, exact, has, holds, refused, same, total
-from support.venue import Venue, plain
+from support.venue import Venue, depth, plain
 
 SYMBOL = "BTCUSDT"
 venue = Venue("usdm")
@@ -35,7 +35,7 @@ with steps("general"):
 
 with steps("market data"):
     book = client.futures_order_book(symbol=SYMBOL, limit=10)
-    same("levels", (len(book["bids"]), len(book["asks"])), (10, 10))
+    depth(book, 10)
     has("book", book, "E", "T", "lastUpdateId")
     has("trade", client.futures_recent_trades(symbol=SYMBOL, limit=5)[0], "id", "price", "qty", "quoteQty", "time", "isBuyerMaker")
     has("aggregated trade", client.futures_aggregate_trades(symbol=SYMBOL, limit=5)[0], "a", "p", "q", "T")

@@ -8,7 +8,7 @@ from sdk_setup import configurations, declared_types, kind_and_fields
 from binance_sdk_spot.spot import Spot
 
 from support.steps import Steps, decimal, exact, has, holds, refused, same, total
-from support.venue import Venue, plain
+from support.venue import Venue, depth, plain
 
 SYMBOL = "BTCUSDT"
 venue = Venue("spot")
@@ -27,7 +27,7 @@ with steps("public REST fits the declared types"), declared_types():
     rest.ping()
     (row,) = rest.exchange_info(symbol=SYMBOL).data().symbols
     same("assets", (row.base_asset, row.quote_asset, row.status), ("BTC", "USDT", "TRADING"))
-    same("levels", len(rest.depth(SYMBOL, limit=10).data().bids), 10)
+    depth(rest.depth(SYMBOL, limit=10).data().to_dict(), 10)
     for answer in (
         rest.get_trades(SYMBOL, limit=5), rest.historical_trades(SYMBOL, limit=5), rest.agg_trades(SYMBOL, limit=5), rest.klines(SYMBOL, "1m", limit=5),
         rest.ui_klines(SYMBOL, "1m", limit=5),

@@ -8,7 +8,7 @@ from binance_sdk_derivatives_trading_usds_futures.derivatives_trading_usds_futur
 from sdk_setup import configurations, declared_types, kind_and_fields
 
 from support.steps import Steps, decimal, exact, has, holds, refused, same, total
-from support.venue import Venue, plain
+from support.venue import Venue, depth, plain
 
 SYMBOL = "BTCUSDT"
 venue = Venue("usdm")
@@ -30,7 +30,7 @@ with steps("public REST fits the declared types"), declared_types():
     holds("the server's time", skew < 1000, "within a second of ours", skew)
     (row,) = [row for row in rest.exchange_information().data().symbols if row.symbol == SYMBOL]
     same("contract", (row.contract_type, row.margin_asset, row.status), ("PERPETUAL", "USDT", "TRADING"))
-    same("levels", len(rest.order_book(SYMBOL, limit=10).data().bids), 10)
+    depth(rest.order_book(SYMBOL, limit=10).data().to_dict(), 10)
     for answer in (
         rest.recent_trades_list(SYMBOL, limit=5), rest.compressed_aggregate_trades_list(SYMBOL, limit=5), rest.kline_candlestick_data(SYMBOL, "1m", limit=5),
         rest.mark_price_kline_candlestick_data(SYMBOL, "1m", limit=5), rest.index_price_kline_candlestick_data(SYMBOL, "1m", limit=5),

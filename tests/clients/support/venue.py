@@ -11,12 +11,12 @@ from urllib.parse import urlencode
 
 import requests
 
-from support.steps import Mismatch
+from support.steps import Mismatch, holds
 
 PRODUCTS = {"spot": "/api/v3", "usdm": "/fapi/v1"}
 REST_TRIES = 10
 # More than ours, so that a little of somebody else's before us does not keep us from being filled.
-REST_SOLD = "0.1"
+REST_SOLD = "1"
 
 
 class Venue:
@@ -58,13 +58,18 @@ class Venue:
         return (bid * Decimal(str(factor)) / tick).to_integral_value(ROUND_DOWN) * tick
 
     def rest_and_be_hit(self, symbol, place, is_filled, cancel):
-        """A buy of ours inside the spread, sold into by the other account: the order and its price. The market moves on by
-        itself, so a try may miss; `place(price)` is then cancelled and made again."""
+        """A buy of ours at the touch, sold into by the other account: the order and its price. The market moves on by itself,
+        so a post-only order may come too late, and one that rests may be missed: it is then made again."""
         tick, _ = self.rules(symbol)
+        last = None
         for _ in range(REST_TRIES):
             bid, ask = self.touch(symbol)
             price = bid + tick if bid + tick < ask else bid
-            order = place(price)
+            try:
+                order = place(price)
+            except Exception as error:
+                last = error
+                continue
             self.other.order(symbol=symbol, side="SELL", type="LIMIT", timeInForce="IOC", quantity=REST_SOLD, price=price)
             if not is_filled(order):
                 try:
@@ -75,7 +80,13 @@ class Venue:
                     if not is_filled(order):
                         raise
             return order, price
-        raise Mismatch("a resting order that another account sells into", f"filled in one of {REST_TRIES} tries", "none")
+        raise Mismatch("a resting order that another account sells into", f"filled in one of {REST_TRIES} tries", f"none; the last refusal: {last}")
+
+
+def depth(book, limit):
+    """A book of at most `limit` levels. The synthetic market is thin for moments after it jumped; half of them are always there."""
+    for side in ("bids", "asks"):
+        holds(f"levels of {side}", limit // 2 <= len(book[side]) <= limit, f"{limit // 2} to {limit}", len(book[side]))
 
 
 class Account:
