@@ -230,12 +230,11 @@ impl Places {
         all
     }
 
-    /// The streams that the feeds read: one connection for each venue.
+    /// The streams that the feeds read, over as many connections as each venue needs.
     #[must_use]
     pub fn feeds(&self) -> Vec<FeedSpec> {
         let places = self.all();
-        let feed = |place: &Arc<Place>| FeedSpec { base: place.bases.ws.clone(), instruments: place.instruments.load().as_ref().clone() };
-        places.iter().map(feed).filter(|feed| !feed.instruments.is_empty()).collect()
+        places.iter().flat_map(|place| FeedSpec::of(&place.bases.ws, &place.instruments.load())).collect()
     }
 
     /// Where an account is, if it is at the exchange inside.

@@ -195,11 +195,10 @@ impl Started<'_> {
         Ok(exit)
     }
 
-    async fn start(&self, registry: Registry, state: DaemonState, epoch: Epoch) -> Result<Running, Failure> {
-        let settings = &self.options.settings;
-        let (hub, clock, inbox) = (Arc::new(Hub::default()), self.clock.clone(), KillInbox::default());
-        let observer = Arc::clone(&hub);
-        let modes = state.modes.clone();
+    /// What every child may know, and where it trades.
+    async fn surroundings(&self, state: DaemonState, hub: &Arc<Hub>) -> Result<(Surroundings, Environment, Arc<Places>), Failure> {
+        let (clock, inbox, observer) = (self.clock.clone(), KillInbox::default(), Arc::clone(hub));
+        let (modes, epoch) = (state.modes.clone(), state.epoch);
         let port = JournalPort::new(
             self.journal.handle(),
             self.journal.emergency(),
@@ -216,7 +215,7 @@ impl Started<'_> {
             jitter_seed: u64::from(epoch.0) ^ u64::from(std::process::id()),
         };
         let mode_board = ModeBoard::default();
-        let places = Places::open(settings, Arc::clone(self.exchange), &clock, inbox.gate(), mode_board.clone()).await?;
+        let places = Places::open(&self.options.settings, Arc::clone(self.exchange), &clock, inbox.gate(), mode_board.clone()).await?;
         let history = services::WireHistory::new(&places).map_err(Failure::failed)?;
         let around = Surroundings {
             directory,
@@ -234,6 +233,14 @@ impl Started<'_> {
         };
         around.modes.set(Arc::new(modes.clone()));
         around.gate.set(&modes);
+        Ok((around, environment, places))
+    }
+
+    async fn start(&self, registry: Registry, state: DaemonState, epoch: Epoch) -> Result<Running, Failure> {
+        let settings = &self.options.settings;
+        let hub = Arc::new(Hub::default());
+        let modes = state.modes.clone();
+        let (around, environment, places) = self.surroundings(state, &hub).await?;
         let plan = Plan::new(PlanParts {
             settings: settings.clone(),
             registry,

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::domain::ids::{AccountId, IntentId, StrategyId, Symbol};
-use crate::domain::instrument::Instrument;
+use crate::domain::instrument::{Instrument, InstrumentKind};
 use crate::domain::market::MarketView;
 use crate::domain::money::{Money, Price, Quantity};
 use crate::domain::order::{OrderIntent, OrderKind, PositionSide, Side, TimeInForce};
+use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
 
 use super::StrategyEffect;
@@ -121,10 +122,16 @@ impl Desk<'_> {
         self.books.markets.get(&symbol)?.view.as_ref()
     }
 
-    /// The strategy's position, signed: short is negative.
+    /// The strategy's position, signed: short is negative. On spot, where fees are taken out of what is bought, it is what of the
+    /// holding an order can sell: whole lots, and none where they are fewer than the venue takes.
     #[must_use]
     pub fn position(&self, account: AccountId, symbol: Symbol) -> Quantity {
-        self.books.accounts.get(&account).and_then(|known| known.positions.get(&symbol)).map(|own| own.quantity()).unwrap_or_default()
+        let Some(known) = self.books.accounts.get(&account) else { return Quantity::ZERO };
+        let held = known.positions.get(&symbol).map(Position::quantity).unwrap_or_default();
+        match self.instrument(symbol) {
+            Some(instrument) if instrument.kind == InstrumentKind::Spot => sellable(instrument, held),
+            _ => held,
+        }
     }
 
     /// The position's average entry, for placing stops and targets; `None` when flat or unknown.
@@ -143,7 +150,7 @@ impl Desk<'_> {
     #[must_use]
     pub fn active(&self, account: AccountId) -> BTreeSet<Symbol> {
         let Some(known) = self.books.accounts.get(&account) else { return BTreeSet::new() };
-        let held = known.positions.iter().filter(|(_, position)| !position.is_flat()).map(|(symbol, _)| *symbol);
+        let held = known.positions.keys().copied().filter(|symbol| !self.position(account, *symbol).is_zero());
         let working = known.working.iter().filter(|(_, orders)| !orders.is_empty()).map(|(symbol, _)| *symbol);
         held.chain(working).collect()
     }
@@ -228,4 +235,9 @@ impl Desk<'_> {
     pub fn wake_at(&mut self, at: Timestamp) {
         Alarms::sooner(&mut self.alarms.wake, at);
     }
+}
+
+fn sellable(instrument: &Instrument, held: Quantity) -> Quantity {
+    let whole = if instrument.lots(held).is_some() { held } else { instrument.quantity_down(held) };
+    if whole < instrument.min_quantity { Quantity::ZERO } else { whole }
 }

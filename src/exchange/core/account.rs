@@ -133,8 +133,6 @@ pub struct Slot {
     /// Lots × ticks of open orders that may make a position larger.
     pub open_buys: i128,
     pub open_sells: i128,
-    /// Lots that open spot sells have promised.
-    pub selling: i64,
     pub open_orders: u32,
     pub waiting_orders: u32,
     pub reducing_orders: u32,
@@ -152,7 +150,6 @@ impl Slot {
             short: Leg::default(),
             open_buys: 0,
             open_sells: 0,
-            selling: 0,
             open_orders: 0,
             waiting_orders: 0,
             reducing_orders: 0,
@@ -195,9 +192,6 @@ impl Slot {
     /// The margin that the position and the open orders hold at this mark.
     #[must_use]
     pub fn margin(&self, unit: &Unit, mark: Ticks, extra_buys: i128, extra_sells: i128) -> Decimal {
-        if unit.spot {
-            return self.net.cost + unit.money(self.open_buys + extra_buys);
-        }
         self.exposure(unit, mark, extra_buys, extra_sells) / Decimal::from(self.leverage.max(1))
     }
 
@@ -214,7 +208,7 @@ impl Slot {
         unit.money(worst)
     }
 
-    /// Open profit at this mark; a spot holding's counts only when it is sold.
+    /// Open profit at this mark.
     #[must_use]
     pub fn unrealized(&self, unit: &Unit, mark: Ticks) -> Decimal {
         self.legs().map(|(_, leg)| unit.money(i128::from(leg.lots) * i128::from(mark.0)) - leg.cost).sum()

@@ -146,9 +146,7 @@ impl Exchange {
                 free -= slot.isolated_wallet() + self.margin_of(market, slot).open_order_initial;
                 continue;
             }
-            if !market.unit.spot {
-                free += slot.unrealized(&market.unit, mark);
-            }
+            free += slot.unrealized(&market.unit, mark);
             free -= slot.margin(&market.unit, mark, 0, 0);
         }
         free

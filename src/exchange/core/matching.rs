@@ -64,10 +64,7 @@ impl Slot {
         let value = i128::from(lots) * i128::from(limit.0);
         match order.side {
             Side::Buy => self.open_buys += value,
-            Side::Sell => {
-                self.open_sells += value;
-                self.selling += lots;
-            }
+            Side::Sell => self.open_sells += value,
         }
     }
 }

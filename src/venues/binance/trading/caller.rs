@@ -319,14 +319,18 @@ impl Caller {
         Ok(())
     }
 
-    /// Opens a connection before it is needed.
-    ///
-    /// # Errors
-    /// When nobody is there.
-    pub async fn warm_up(&self) -> Result<(), Failure> {
-        let lane = Lane::open(&self.host.origin).await.map_err(|error| not_sent(&error.to_string()))?;
-        self.keep(lane);
-        Ok(())
+    /// Has so many connections open before they are needed: an order does not wait for a handshake with a far venue.
+    pub async fn keep_warm(&self, wanted: usize) {
+        let missing = {
+            let mut lanes = lock(&self.lanes);
+            lanes.retain_mut(Lane::is_usable);
+            wanted.saturating_sub(lanes.len())
+        };
+        for _ in 0..missing {
+            // Whoever needs one opens it otherwise, and says why it could not.
+            let Ok(lane) = Lane::open(&self.host.origin).await else { return };
+            self.keep(lane);
+        }
     }
 }
 

@@ -123,17 +123,6 @@ impl Link {
     /// The clock is asked before anything is signed by it; the socket opens meanwhile with what our own says.
     fn start(&mut self) {
         self.measure_clock();
-        for _ in 0..LANES_WARM {
-            let account = Arc::clone(&self.account);
-            self.running.push(Box::pin(async move {
-                // Whoever needs one opens it otherwise, and says why it could not.
-                let _ = account.trading.warm_up().await;
-                Finished::Quiet
-            }));
-        }
-        if self.account.standing() != Standing::Good {
-            self.prepare();
-        }
         let now = self.account.now();
         self.machine.start(now, &mut self.effects);
         self.carry();
@@ -374,6 +363,7 @@ impl Link {
             if let Err(failure) = account.trading.measure_clock().await {
                 tracing::warn!(target: "ringfence::venues", account = %account.id, %failure, "the venue's clock could not be read");
             }
+            account.trading.keep_warm(LANES_WARM).await;
             Finished::Quiet
         }));
     }

@@ -66,6 +66,10 @@ impl UserSocket {
                 let text = text?;
                 if let Ok(Frame::Answer(answer)) = read_frame(&text) {
                     let done = answer.read::<serde::de::IgnoredAny>(caller.product());
+                    if let Err(Failure::ClockSkew { .. }) = &done {
+                        // The next try is in time.
+                        let _ = caller.measure_clock().await;
+                    }
                     return done.map(drop).map_err(|failure| format!("the subscription expected to be taken: {failure}"));
                 }
             }

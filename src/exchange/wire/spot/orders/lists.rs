@@ -134,7 +134,7 @@ async fn one(context: Context, parameters: Parameters) -> Answer {
     let lists = context.read(move |desk| desk.exchange.lists(account)).await?;
     let is_meant = |list: &&ListView| named.id.is_none_or(|id| id == list.id) && named.client.is_none_or(|client| client == list.client_id);
     // Of several under one name, the newest.
-    let list = lists.iter().rev().find(is_meant).ok_or(Problem::of(-2018, "Order list does not exist."))?;
+    let list = lists.iter().rev().find(is_meant).ok_or(Problem::NO_SUCH_ORDER)?;
     Json::of(&ListReport::of(list, None, Times::of(&context)))
 }
 

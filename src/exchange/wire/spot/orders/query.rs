@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::domain::ids::{Asset, ClientOrderId, Symbol};
-use crate::domain::order::{SelfTradePrevention, Side};
+use crate::domain::ids::{AccountId, Asset, ClientOrderId, Symbol};
+use crate::domain::order::{SelfTradePrevention, Side, TradesFrom, TradesWanted};
 use crate::domain::time::Timestamp;
 use crate::exchange::core::OrderName;
 use crate::exchange::core::Reject;
@@ -177,21 +177,39 @@ async fn trades(context: Context, parameters: Parameters) -> Answer {
     }
     check_window(window)?;
     let account = context.account()?;
+    // Nobody's trade has the id 0.
+    let begins = match (from, window.0, order) {
+        (Some(from), _, _) => Some(TradesFrom::After(from.saturating_sub(1))),
+        (None, Some(start), _) => Some(TradesFrom::Since(start)),
+        (None, None, order) => order.map(|_| TradesFrom::After(0)),
+    };
     let trades = context.read(move |desk| {
-        listed(desk, symbol)?;
-        let wanted = desk.exchange.trades(account, symbol).filter(|trade| {
+        listed(desk, symbol).map_err(refused)?;
+        let mut trades = remembered(desk, account, symbol, begins)?;
+        trades.retain(|trade| {
             order.is_none_or(|order| trade.fill.venue_order_id == order)
                 && from.is_none_or(|from| trade.fill.trade_id >= from)
                 && window.0.is_none_or(|start| trade.fill.at >= start)
                 && window.1.is_none_or(|end| trade.fill.at <= end)
         });
-        Ok(wanted.cloned().collect::<Vec<_>>())
+        Ok::<_, Problem>(trades)
     });
-    let trades = trades.await?.map_err(refused)?;
+    let trades = trades.await??;
     let from_oldest = from.is_some() || order.is_some() || window.0.is_some();
     let skipped = if from_oldest { 0 } else { trades.len().saturating_sub(limit) };
     let times = Times::of(&context);
     Json::of(&trades.iter().skip(skipped).take(limit).map(|trade| TradeInfo::of(trade, times)).collect::<Vec<_>>())
+}
+
+/// The trades of the engine and, where it is said how far back, before them those that only the record has; oldest first.
+fn remembered(desk: &Desk<'_>, account: AccountId, symbol: Symbol, begins: Option<TradesFrom>) -> Result<Vec<TradeView>, Problem> {
+    let recent: Vec<TradeView> = desk.exchange.trades(account, symbol).cloned().collect();
+    let first = recent.first().map_or(u64::MAX, |trade| trade.fill.trade_id);
+    let (Some(record), Some(begins)) = (desk.record, begins) else { return Ok(recent) };
+    let wanted = TradesWanted::from([(symbol, begins)]);
+    let mut trades = record.trades_before(account, first, &wanted).map_err(|_| Problem::DISCONNECTED)?;
+    trades.extend(recent);
+    Ok(trades)
 }
 
 #[derive(Serialize)]
