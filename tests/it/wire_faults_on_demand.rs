@@ -187,3 +187,51 @@ async fn what_cannot_be_armed_is_refused_in_words() {
     assert_eq!(listed["schedule"]["seed"], 7);
     wired.stop().await;
 }
+
+#[tokio::test]
+async fn a_symbol_may_get_other_rules_and_lose_its_trading() {
+    let wired = Wired::start(Product::USDM).await;
+    let client = wired.client("a");
+    let tick = async || {
+        let info = client.raw("GET", "/fapi/v1/exchangeInfo", "").await.body;
+        let symbol = info["symbols"].as_array().unwrap().iter().find(|symbol| symbol["symbol"] == "BTCUSDT").unwrap().clone();
+        let filters = symbol["filters"].as_array().unwrap().clone();
+        let price = filters.iter().find(|filter| filter["filterType"] == "PRICE_FILTER").unwrap();
+        (price["tickSize"].as_str().unwrap().to_owned(), symbol["status"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(tick().await, ("0.10".to_owned(), "TRADING".to_owned()));
+    let order = ORDER.replace("30000.0", "30000.3");
+    assert_eq!(client.signed("POST", "/fapi/v1/order", &order, wired.now()).await.status, 200);
+    wired.fault(r#"{"fault":{"filters":{"price_step":"0.5"}},"symbol":"BTCUSDT"}"#).await;
+    assert_eq!(tick().await.0, "0.5");
+    assert_eq!(client.signed("POST", "/fapi/v1/order", &order, wired.now()).await.code(), -4014);
+    assert_eq!(place(&client, "on-the-grid", wired.now()).await.0, 200);
+    wired.fault(r#"{"fault":{"trading":{"open":false}},"symbol":"BTCUSDT"}"#).await;
+    assert_eq!(tick().await.1, "BREAK");
+    assert_eq!(place(&client, "too-late", wired.now()).await, (400, -4140));
+    // What stands can be cancelled all the same.
+    let cancelled = client.signed("DELETE", "/fapi/v1/order", "symbol=BTCUSDT&origClientOrderId=on-the-grid", wired.now()).await;
+    assert_eq!(cancelled.status, 200, "{}", cancelled.body);
+    wired.stop().await;
+}
+
+#[tokio::test]
+async fn market_streams_may_have_holes_and_halves() {
+    let wired = Wired::start(Product::USDM).await;
+    let mut socket = Socket::open(&format!("{}/public/ws/btcusdt@depth@100ms", wired.ws)).await;
+    let chained = async |socket: &mut Socket, last: &mut i64| {
+        let diff = socket.until(|value| value["e"] == "depthUpdate").await;
+        let whole = *last == 0 || diff["pu"] == *last;
+        *last = diff["u"].as_i64().unwrap();
+        whole
+    };
+    let mut last = 0;
+    for _ in 0..3 {
+        assert!(chained(&mut socket, &mut last).await);
+    }
+    wired.fault(r#"{"fault":{"drop_diffs":{"diffs":2}}}"#).await;
+    while chained(&mut socket, &mut last).await {}
+    wired.fault(r#"{"fault":{"corrupt_frames":{"frames":1}}}"#).await;
+    while serde_json::from_str::<serde_json::Value>(&socket.next().await.unwrap()).is_ok() {}
+    wired.stop().await;
+}

@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, StrategyId, Symbol};
 use super::ladder::ModeTable;
 use super::mode::{FaultClass, Mode, Scope};
-use super::money::Price;
+use super::money::{Money, Price};
 use super::order::{AccountView, NewOrder, OrderIntent, OrderReport, OrderStatus, SelfTradePrevention, VenueCommand, VenueEvent};
 use super::outbox::Outbox;
 use super::position::Positions;
@@ -153,6 +153,8 @@ pub struct OrderManager {
     checked: Timestamp,
     doubts: Vec<Finding>,
     doubted: Timestamp,
+    /// What the venue's wallet is more than ours, where that is next to nothing, and since when it is.
+    slight: Option<(Money, Timestamp)>,
     started: Timestamp,
     sent: u64,
     fills: u64,
@@ -180,6 +182,7 @@ impl OrderManager {
             checked: Timestamp::ZERO,
             doubts: Vec::new(),
             doubted: Timestamp::ZERO,
+            slight: None,
             started: Timestamp::ZERO,
             sent: state.orders,
             fills: state.fills,

@@ -14,7 +14,8 @@ use super::super::time::Timestamp;
 use super::order::Order;
 use super::{ANSWER_DEADLINE, CHECK_EVERY, Effect, OrderManager, Out, Phase, QUERY_EVERY};
 
-/// What our rounding of a partial close may differ from the venue's, over ten thousand of them (1e-8 each), and more.
+/// What our rounding of a partial close may differ from the venue's, over ten thousand of them (1e-8 each), and more: no reason to
+/// stop, and settled in passing.
 const WALLET_TOLERANCE: Money = Money(rust_decimal::Decimal::from_parts(1, 0, 0, false, 2));
 
 /// An account as the journal has it: what risk counts until the account's executor has asked the venue.
@@ -83,12 +84,44 @@ impl OrderManager {
             Finding::Orphan { .. } | Finding::Foreign { .. } | Finding::PositionDiffers { .. } => true,
         };
         let mut found = reconcile::compare(self.account, &open, &self.positions, venue);
+        let differs = found.iter().find_map(|finding| match finding {
+            Finding::WalletDiffers { venue, ours } => Some(*venue - *ours),
+            _ => None,
+        });
         found.retain(counts);
+        let only_slightly = found.is_empty();
         if self.is_told_again(now, found) {
             return self.recover(now, out);
         }
+        self.settle(now, venue, differs.filter(|_| only_slightly), out);
         if !self.doubts.is_empty() {
             self.checked = now - (CHECK_EVERY - QUERY_EVERY);
+        }
+    }
+
+    /// A wallet that is off by next to nothing, and by the same between two checks, is the venue's: it rounded otherwise, or moved a
+    /// fraction of a cent that nobody told. Orders pass meanwhile; in a hurry nobody is, as a trade on its way looks the same once.
+    fn settle(&mut self, now: Timestamp, venue: &VenueSnapshot, differs: Option<Money>, out: &mut Out) {
+        let before = self.slight.take();
+        let Some(differs) = differs else { return };
+        let same = before.filter(|(amount, _)| *amount == differs);
+        if same.is_none_or(|(_, since)| now.since(since) < QUERY_EVERY) {
+            self.slight = same.or(Some((differs, now)));
+            return;
+        }
+        let finding = Finding::WalletDiffers { venue: self.positions.wallet() + differs, ours: self.positions.wallet() };
+        self.take_wallet(venue);
+        let (wallet, findings) = (self.positions.wallet(), vec![finding.to_string()]);
+        out.persist(vec![Record::Reconciled { account: self.account, findings, wallet, adopted: Vec::new() }], vec![]);
+        self.tell_account(now, out);
+    }
+
+    /// Behind the positions: beside holdings, the wallet is counted with what they cost.
+    fn take_wallet(&mut self, venue: &VenueSnapshot) {
+        if venue.beside_holdings {
+            self.positions.adopt_cash(venue.wallet);
+        } else {
+            self.positions.adopt_wallet(venue.wallet);
         }
     }
 
@@ -151,12 +184,7 @@ impl OrderManager {
                 Finding::WalletDiffers { .. } => {}
             }
         }
-        // Behind the positions: beside holdings, the wallet is counted with what they cost.
-        if venue.beside_holdings {
-            self.positions.adopt_cash(venue.wallet);
-        } else {
-            self.positions.adopt_wallet(venue.wallet);
-        }
+        self.take_wallet(venue);
         self.met = true;
         for (id, _) in &open {
             if let Some(order) = self.orders.get_mut(id).filter(|order| !order.status.is_terminal()) {

@@ -93,3 +93,27 @@ fn a_checkpoint_of_the_version_that_counted_trades_by_account_is_read() {
     assert!(matches!(&after.sent[0], VenueCommand::Snapshot { trades } if trades.contains_key(&symbol())));
     assert_eq!(after.manager.positions().newest_trade(symbol()), Some(5));
 }
+
+#[test]
+fn a_wallet_that_is_off_by_a_fraction_of_a_cent_is_settled_in_passing() {
+    let mut desk = Desk::recovered(AccountState::new(account()), 1);
+    let shown = |wallet: &str| VenueEvent::SnapshotIs(VenueSnapshot { wallet: wallet.parse().unwrap(), ..VenueSnapshot::default() });
+    desk.venue(0, shown("1000"));
+    let wallet = |desk: &Desk| desk.manager.positions().wallet().to_string();
+    for (millis, venue, ours) in [
+        (30_000, "999.997", "1000"),
+        // Two answers to questions of one moment are one; another difference is another matter.
+        (30_100, "999.997", "1000"),
+        (60_000, "999.998", "1000"),
+        (90_000, "999.998", "999.998"),
+    ] {
+        desk.venue(millis, shown(venue));
+        assert_eq!(wallet(&desk), ours, "at {millis}");
+        assert!(desk.manager.is_ready() && desk.faults.is_empty());
+    }
+    assert_eq!(desk.replayed().positions, *desk.manager.positions(), "the rows alone say so too");
+    let rows = desk.rows.iter().filter(|row| matches!(row, Record::Reconciled { .. })).count();
+    desk.venue(120_000, shown("999.998"));
+    desk.venue(150_000, shown("999.998"));
+    assert_eq!(desk.rows.iter().filter(|row| matches!(row, Record::Reconciled { .. })).count(), rows);
+}

@@ -138,6 +138,8 @@ pub enum StreamFault {
     Silence(Duration),
     /// The next diffs of books are lost.
     DropDiffs(u32),
+    /// The next texts on streams come by half.
+    CorruptTexts(u32),
     /// Every socket is cut.
     Cut,
     /// The word that the server is about to stop, which it then does not.
@@ -402,6 +404,7 @@ impl MarketWire {
                 state.hub.silent = true;
             }
             StreamFault::DropDiffs(count) => state.drop_diffs = state.drop_diffs.saturating_add(count),
+            StreamFault::CorruptTexts(count) => state.hub.corrupt = state.hub.corrupt.saturating_add(count),
             StreamFault::Cut => state.hub.cut_all(CutReason::OnPurpose),
             StreamFault::AnnounceShutdown => state.hub.tell_all("!serverShutdown", &shutdown_text(now)),
         }

@@ -1,15 +1,20 @@
 //! The public market data's rows: `stream` answers them, here stands what they weigh and what they are called in the WebSocket
 //! API. A row hands its parameters on and gives back what `stream` says.
 
+use std::collections::BTreeMap;
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response};
 use form_urlencoded::Serializer;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use crate::domain::ids::Symbol;
+
 use super::context::Context;
+use super::faults::Listing;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::route::{Answer, Json, Route, Security};
@@ -27,6 +32,7 @@ const SPOT: &[Row] = &[
     ("/api/v3/depth", Some("depth"), |parameters| by_limit(parameters, 100, &[(100, 5), (500, 25), (1_000, 50)], 250)),
     ("/api/v3/trades", Some("trades.recent"), |_| 25),
     ("/api/v3/historicalTrades", Some("trades.historical"), |_| 25),
+    ("/api/v3/historicalBlockTrades", Some("blockTrades.historical"), |_| 25),
     ("/api/v3/aggTrades", Some("trades.aggregate"), |_| 4),
     ("/api/v3/klines", Some("klines"), |_| 2),
     ("/api/v3/uiKlines", Some("uiKlines"), |_| 2),
@@ -53,6 +59,7 @@ const ONE: fn(&Parameters) -> u32 = |_| 1;
 const USDM: &[Row] = &[
     ("/fapi/v1/exchangeInfo", None, ONE),
     ("/fapi/v1/depth", Some("depth"), |parameters| by_limit(parameters, 500, &[(50, 2), (100, 5), (500, 10)], 20)),
+    ("/fapi/v1/rpiDepth", None, |_| 20),
     ("/fapi/v1/trades", None, |_| 5),
     ("/fapi/v1/historicalTrades", None, |_| 20),
     ("/fapi/v1/aggTrades", None, |_| 20),
@@ -72,6 +79,8 @@ const USDM: &[Row] = &[
     ("/fapi/v1/indexInfo", None, ONE),
     ("/fapi/v1/assetIndex", None, ONE_OR_TEN),
     ("/fapi/v1/constituents", None, |_| 2),
+    ("/fapi/v1/symbolAdlRisk", None, ONE),
+    ("/futures/data/openInterestHist", None, |_| 0),
 ];
 
 /// Rows that `market` answers.
@@ -113,7 +122,21 @@ async fn ask(market: Router, path: &'static str, context: Context, parameters: P
     let request = request.body(Body::empty()).map_err(|_| Problem::ILLEGAL_CHARACTERS)?;
     // Invariant: a router's error type has no value.
     let response = market.oneshot(request).await.map_err(|_| Problem::UNKNOWN)?;
-    answer(response).await
+    let answer = answer(response).await?;
+    let listings = context.venue.faults().listings();
+    if listings.is_empty() || !path.ends_with("/exchangeInfo") { Ok(answer) } else { relisted(&answer, &listings) }
+}
+
+/// exchangeInfo with the rules that have changed.
+fn relisted(info: &Json, listings: &BTreeMap<Symbol, Listing>) -> Answer {
+    let mut info: Value = serde_json::from_str(info.as_str()).map_err(|_| Problem::UNKNOWN)?;
+    for symbol in info["symbols"].as_array_mut().into_iter().flatten() {
+        let listing = symbol["symbol"].as_str().and_then(|name| Symbol::new(name).ok()).and_then(|name| listings.get(&name));
+        if let Some(listing) = listing {
+            listing.show(symbol);
+        }
+    }
+    Ok(info.into())
 }
 
 /// The path with its parameters; those that every frame may have are not the row's.

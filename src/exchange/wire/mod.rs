@@ -47,7 +47,7 @@ pub mod spot;
 pub mod usdm;
 pub mod users;
 mod venue;
-mod ws_api;
+pub mod ws_api;
 
 pub use accounts::{Key, KeyError, Keys, Permissions};
 pub use context::{Context, Transport};

@@ -129,6 +129,7 @@ async fn spoil(venue: &Venue, market: &MarketWire, users: Option<&UserSockets>) 
                 let accounts = action.account.map_or_else(|| venue.keys().accounts(), |account| vec![account]);
                 accounts.into_iter().for_each(|account| users.expire_early(account, told));
             }
+            Kind::CorruptFrames { frames } => market.inject(StreamFault::CorruptTexts(frames)),
             Kind::DropDiffs { diffs } => market.inject(StreamFault::DropDiffs(diffs)),
             _ => {}
         }

@@ -247,6 +247,16 @@ impl Venue {
         Served { reply, used_weight, orders }
     }
 
+    /// Holds a new order against rules that are not the engine's.
+    fn check_listing(&self, parameters: &Parameters) -> Result<(), Problem> {
+        let listings = self.faults.listings();
+        if listings.is_empty() {
+            return Ok(());
+        }
+        let symbol = parameters.optional_symbol()?;
+        symbol.and_then(|symbol| listings.get(&symbol)).map_or(Ok(()), |listing| listing.check(parameters, self.product.is_spot()))
+    }
+
     /// Whose key it is, whether or not it is theirs to use.
     fn owner(&self, ask: &Ask) -> Option<Arc<Key>> {
         match &ask.proof {
@@ -293,6 +303,9 @@ impl Venue {
 
     async fn carry_out(self: &Arc<Self>, now: Timestamp, ask: Ask, admitted: Admitted, stale: bool) -> Answer {
         let orders = ask.route.orders.of(&ask.parameters);
+        if orders > 0 {
+            self.check_listing(&ask.parameters)?;
+        }
         let account = admitted.key.as_ref().map(|key| key.account);
         if let Some(account) = account.filter(|_| orders > 0) {
             self.limits().reserve(now, account, orders)?;

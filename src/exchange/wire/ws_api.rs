@@ -5,7 +5,7 @@
 //! Nothing waits in here without a bound: so many requests are under way and no more are read meanwhile; events wait in a
 //! bounded queue, and a client that does not keep up is cut.
 
-mod frame;
+pub mod frame;
 mod session;
 
 use std::net::IpAddr;

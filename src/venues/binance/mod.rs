@@ -3,6 +3,7 @@
 pub mod codec;
 pub mod connection;
 pub mod feeds;
+pub mod handover;
 pub mod interval;
 pub mod market;
 pub mod rest;

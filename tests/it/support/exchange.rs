@@ -75,7 +75,7 @@ impl Wired {
     }
 
     pub fn client(&self, name: &str) -> Client {
-        Client { rest: self.rest.clone(), key: key(name), http: reqwest::Client::new() }
+        Client::new(&self.rest, key(name))
     }
 
     pub fn now(&self) -> i64 {
@@ -153,6 +153,10 @@ impl Told {
 }
 
 impl Client {
+    pub fn new(rest: &str, key: Key) -> Self {
+        Self { rest: rest.to_owned(), key, http: reqwest::Client::new() }
+    }
+
     /// Signed, with everything in the query.
     pub async fn signed(&self, verb: &str, path: &str, parameters: &str, now: i64) -> Told {
         let payload = join(parameters, &format!("timestamp={now}"));

@@ -11,7 +11,8 @@ const STOP: [(&str, &str); 5] =
 #[tokio::test(flavor = "multi_thread")]
 async fn conditional_orders_are_orders_and_there_is_no_algo_service() {
     let world = World::open(Dialect::Aster).await;
-    let mut stream = world.user_stream().await;
+    // Its sockets have no routes.
+    let mut stream = world.socket(&format!("/ws/{}", world.listen_key().await)).await;
     let placed = world.post("/fapi/v1/order", &[&STOP[..], &[("stpMode", "EXPIRE_TAKER")]].concat()).await;
     assert_eq!((&placed["type"], &placed["stopPrice"], &placed["status"]), (&json!("STOP_MARKET"), &json!("49900.00"), &json!("NEW")));
     assert_eq!(world.get("/fapi/v1/openOrders", &[]).await[0]["orderId"], placed["orderId"]);

@@ -76,6 +76,10 @@ async fn a_batch_takes_what_it_can_and_answers_in_order() {
     let rows = success(world.ask("DELETE", "/fapi/v1/batchOrders", &names).await);
     assert_eq!((&rows[0]["status"], &rows[1]["code"], &rows[2]["status"]), (&json!("CANCELED"), &json!(-2011), &json!("CANCELED")));
 
+    let names = [("symbol", "BTCUSDT"), ("orderidlist", "[1,\"2\"]")];
+    let rows = success(world.ask("DELETE", "/fapi/v1/batchOrders", &names).await);
+    assert_eq!((&rows[0]["code"], &rows[1]["code"]), (&json!(-2011), &json!(-2011)));
+
     let six = json!(vec![limit("49000", "x"); 6]).to_string();
     assert_eq!(world.refused("POST", "/fapi/v1/batchOrders", &[("batchOrders", &six)]).await, -4082);
     assert_eq!(world.refused("POST", "/fapi/v1/batchOrders", &[("batchOrders", "[{")]).await, -1135);

@@ -18,11 +18,10 @@ use super::process::{Dice, Process};
 use super::{STEP, SyntheticSymbol};
 use crate::exchange::sources::history::History;
 
-/// Levels that market makers hold on each side; close ones a grain apart, far ones wider.
+/// Levels that market makers hold on each side; close ones a tick apart, far ones wider.
 const DEPTH: usize = 26;
-/// A price of more ticks than twice this is quoted behind the touch on a coarser grid: a market moves by a share of its price,
-/// and quotes a tick apart would be gone with each move (BTCUSDT has ten times finer ticks on spot).
-const TICKS_PER_GRAIN: i64 = 400_000;
+/// A symbol with more ticks in its price than this has finer ticks than makers care for.
+const TICKS_PER_ROUND: f64 = 600_000.0;
 /// Diffs come every fifth step (100 ms), the mark every fiftieth (1 s).
 const STEPS_PER_DIFF: u64 = 5;
 const STEPS_PER_MARK: u64 = 50;
@@ -52,20 +51,20 @@ pub(super) struct SyntheticMarket {
     book: Book,
     changed_bids: BTreeSet<i64>,
     changed_asks: BTreeSet<i64>,
-    /// Ticks between the makers' levels behind the touch.
-    grain: i64,
     touch_lots: f64,
     trade_lots: f64,
     trades_per_step: f64,
     excitement: f64,
     steps: u64,
+    /// Ticks between two round prices.
+    spacing: i64,
     update_id: u64,
     diff_id: u64,
     trade_id: u64,
     shown: (Level, Level),
 }
 
-/// How far level `n` is from the touch, in grains.
+/// How far level `n` is from the touch, in ticks.
 const fn offset(n: usize) -> i64 {
     (n + n * n / 12) as i64
 }
@@ -94,12 +93,12 @@ impl SyntheticMarket {
             book: Book::new(),
             changed_bids: BTreeSet::new(),
             changed_asks: BTreeSet::new(),
-            grain: (opens_at as i64 / TICKS_PER_GRAIN).max(1),
             touch_lots: steps_of(symbol.touch.0, instrument.quantity_step.0),
             trade_lots,
             trades_per_step: f64::from(symbol.trades_per_second) * STEP.as_secs_f64(),
             excitement: 0.0,
             steps: 0,
+            spacing: ((opens_at / TICKS_PER_ROUND) as i64).max(1),
             update_id: first_id,
             diff_id: first_id,
             trade_id: first_id,
@@ -114,8 +113,8 @@ impl SyntheticMarket {
         let (bid, ask) = self.fair_touch();
         for n in 0..DEPTH {
             for (side, touch) in [(Side::Buy, bid), (Side::Sell, ask)] {
-                let (price, lots) = (self.level_price(side, touch, n), self.quote(n));
-                self.set(side, price, lots);
+                let lots = self.quote(n);
+                self.set(side, level_price(side, touch, n, self.spacing), lots);
             }
         }
         self.diff_id = self.update_id;
@@ -189,7 +188,7 @@ impl SyntheticMarket {
         for (side, touch) in [(Side::Buy, bid), (Side::Sell, ask)] {
             let turn = (self.steps % TURNS as u64) as usize;
             for n in (0..DEPTH).filter(|n| *n < WATCHED || n % TURNS == turn) {
-                let price = self.level_price(side, touch, n);
+                let price = level_price(side, touch, n, self.spacing);
                 let standing = self.book.quantity_at(side, Ticks(price)).0;
                 let chance = if standing > 0 { CHANGE } else { REQUOTE };
                 // The touch itself is always quoted, so that there is one.
@@ -207,7 +206,7 @@ impl SyntheticMarket {
 
     /// Quotes far behind the touch are taken back, the rest of the depth stays.
     fn leave_far(&mut self, side: Side, touch: i64) {
-        let farthest = self.level_price(side, touch, DEPTH + 4);
+        let farthest = level_price(side, touch, DEPTH + 4, self.spacing);
         let far = |price: i64| if side == Side::Buy { price < farthest } else { price > farthest };
         let gone: Vec<i64> = self.book.levels(side).skip(DEPTH).map(|level| level.price.0).filter(|price| far(*price)).collect();
         for price in gone {
@@ -306,15 +305,14 @@ impl SyntheticMarket {
         let size = self.trade_lots * self.dice.heavy(LARGEST_TRADE) * (0.5 + self.dice.unit());
         (size as i64).max(1)
     }
+}
 
-    /// Where makers quote level `n`. The touch stands anywhere; what is behind it, on the grid of grains, so that quotes stay where
-    /// they are while the touch moves within one.
-    fn level_price(&self, side: Side, touch: i64, n: usize) -> i64 {
-        let on_grid = |price: i64| price.div_euclid(self.grain) * self.grain;
-        match (side, n) {
-            (_, 0) => touch,
-            (Side::Buy, n) => (on_grid(touch) - offset(n) * self.grain).max(1),
-            (Side::Sell, n) => on_grid(touch + self.grain - 1) + offset(n) * self.grain,
-        }
+/// Behind the touch, makers keep to round prices: where ticks are fine, quotes stand where they stood when the touch has moved by
+/// many.
+fn level_price(side: Side, touch: i64, n: usize, spacing: i64) -> i64 {
+    let round = |up: bool| if n == 0 { touch } else { (touch + if up { spacing - 1 } else { 0 }).div_euclid(spacing) * spacing };
+    match side {
+        Side::Buy => (round(false) - offset(n) * spacing).max(1),
+        Side::Sell => round(true) + offset(n) * spacing,
     }
 }

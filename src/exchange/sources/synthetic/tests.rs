@@ -139,3 +139,27 @@ fn averages_of_a_minute_bar_cross_often_enough_to_trade_on() {
     let crosses = above.windows(2).filter(|pair| pair[0] != pair[1]).count();
     assert!((4..80).contains(&crosses), "{crosses} crosses in 279 bars");
 }
+
+#[test]
+fn a_spot_book_with_fine_ticks_is_as_deep_as_any_and_has_no_mark() {
+    let symbol = Symbol::new("BTCUSDT").unwrap();
+    let symbols = vec![SyntheticSymbol::named(InstrumentKind::Spot, symbol)];
+    let mut source = Synthetic::new(&SyntheticConfig { seed: 5, symbols }, START, &BTreeMap::new());
+    let (mut book, mut thin, mut diffs) = (Book::new(), 0, 0);
+    for frame in frames(&mut source, 60) {
+        match &frame.event {
+            MarketEvent::Snapshot(snapshot) => book.apply_snapshot(snapshot),
+            MarketEvent::Depth(diff) => {
+                book.apply_update(diff);
+                diffs += 1;
+                thin += u32::from(book.depth(Side::Buy) < 15 || book.depth(Side::Sell) < 15);
+                let (bid, ask) = book.top().unwrap();
+                assert!(bid.price < ask.price);
+                assert!(book.depth(Side::Buy) < 400, "{}", book.depth(Side::Buy));
+            }
+            MarketEvent::Mark(_) => panic!("spot has no mark"),
+            _ => {}
+        }
+    }
+    assert!(thin * 50 < diffs, "{thin} of {diffs} books are thin");
+}

@@ -22,6 +22,10 @@ pub(super) async fn carry_out(venue: &Arc<Venue>, action: Action) -> Result<(), 
         }
         Kind::Freeze { millis } => Ok(venue.exchange().inject(Fault::Freeze(Duration::from_millis(millis)))?),
         Kind::Trade { side, quantity, price } => trade(venue, &action, side, quantity, price).await,
+        Kind::Filters { .. } | Kind::Trading { .. } => {
+            venue.faults().relist(action.symbol()?, &action.kind);
+            Ok(())
+        }
         Kind::Transfer { asset, amount } => transfer(venue, &action, asset, amount).await,
         Kind::Liquidate | Kind::Deleverage { .. } | Kind::Funding { .. } if venue.product().is_spot() => {
             Err(FaultError::Unfit { expected: "a product with positions", found: "spot".to_owned() })

@@ -1,21 +1,23 @@
 //! The faults of a running product: the machine behind a lock, a flag that says whether there is anything to ask it, the engine
 //! as it was for stale answers, and the word to the sockets. Arming what is done at once is `actions`'s matter.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use serde::Serialize;
 use tokio::sync::{Notify, broadcast};
 
-use crate::domain::ids::AccountId;
+use crate::domain::ids::{AccountId, Symbol};
 use crate::domain::time::Timestamp;
 use crate::exchange::core::Exchange;
 use crate::exchange::shell::ExchangeStopped;
 
 use super::super::venue::Venue;
-use super::{Action, Arming, EventFate, Faults, Kind, RequestFate, Rule, Schedule, Scope, Sockets, actions};
+use super::{Action, Arming, EventFate, Faults, Kind, Listing, RequestFate, Rule, Schedule, Scope, Sockets, actions};
 
 /// Words to the sockets that one may be behind by. Who misses one misses a cut, and is cut by the next.
 const ACTIONS_BACKLOG: usize = 64;
@@ -52,6 +54,8 @@ pub struct FaultDesk {
     actions: broadcast::Sender<Action>,
     /// The engine as it was when stale answers were asked for.
     past: Mutex<Option<Arc<Mutex<Exchange>>>>,
+    /// Symbols whose rules are not the engine's any more.
+    listings: ArcSwap<BTreeMap<Symbol, Listing>>,
 }
 
 impl FaultDesk {
@@ -63,6 +67,7 @@ impl FaultDesk {
             changed: Notify::new(),
             actions: broadcast::channel(ACTIONS_BACKLOG).0,
             past: Mutex::new(None),
+            listings: ArcSwap::default(),
         }
     }
 
@@ -98,6 +103,7 @@ impl FaultDesk {
     pub fn disarm(&self) {
         self.change(Faults::disarm);
         *self.past() = None;
+        self.listings.store(Arc::default());
     }
 
     #[must_use]
@@ -117,6 +123,20 @@ impl FaultDesk {
     pub(super) fn tell(&self, action: Action) {
         // With nobody connected there is nobody to tell.
         let _ = self.actions.send(action);
+    }
+
+    /// Symbols whose rules have changed, with how.
+    #[must_use]
+    pub fn listings(&self) -> Arc<BTreeMap<Symbol, Listing>> {
+        self.listings.load_full()
+    }
+
+    pub(super) fn relist(&self, symbol: Symbol, kind: &Kind) {
+        self.listings.rcu(|listings| {
+            let mut listings = BTreeMap::clone(listings);
+            listings.entry(symbol).or_default().change(kind);
+            listings
+        });
     }
 
     #[must_use]

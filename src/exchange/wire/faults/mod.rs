@@ -6,6 +6,7 @@
 
 mod actions;
 mod desk;
+mod listing;
 mod rule;
 mod schedule;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use crate::domain::time::Timestamp;
 use super::problem::Problem;
 
 pub use desk::{FaultDesk, FaultError, Listed, is_own};
+pub use listing::Listing;
 pub use rule::{Kind, Rule, Schedule, Sockets, When};
 use schedule::Running;
 

@@ -21,8 +21,16 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/api/v3/account/commission", Security::Signed, commission).method("account.commission").weight(20),
         Route::get("/api/v3/rateLimit/order", Security::Signed, order_counts).method("account.rateLimits.orders").weight(40),
         Route::get("/api/v3/myFilters", Security::Signed, my_filters).method("myFilters").weight(40),
+        Route::post("/api/v3/userDataStream", Security::None, gone),
+        Route::put("/api/v3/userDataStream", Security::None, gone),
+        Route::delete("/api/v3/userDataStream", Security::None, gone),
         Route::get("/api/v3/executionRules", Security::None, execution_rules).method("executionRules").weight_of(rules_weight),
     ]
+}
+
+/// Listen keys of spot ended in February 2026; user streams come over the WebSocket API.
+async fn gone(_: Context, _: Parameters) -> Answer {
+    Err(Problem::of(-1020, "This operation is not supported.").with_status(410))
 }
 
 fn rules_weight(parameters: &Parameters) -> u32 {

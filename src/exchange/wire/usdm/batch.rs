@@ -96,10 +96,14 @@ enum Id {
     Text(String),
 }
 
+fn spelling(parameters: &Parameters, names: [&'static str; 2]) -> &'static str {
+    if parameters.has(names[1]) { names[1] } else { names[0] }
+}
+
 fn names(parameters: &Parameters) -> Result<Vec<OrderName>, Problem> {
-    // The venue takes both spellings: its own connectors send the one, ccxt and python-binance the other.
-    let ids: Option<Vec<Id>> = parameters.json("orderIdList")?.or(parameters.json("orderidlist")?);
-    let clients: Option<Vec<String>> = parameters.json("origClientOrderIdList")?.or(parameters.json("origclientorderidlist")?);
+    // Clients spell them in two ways, and the venue takes both.
+    let ids: Option<Vec<Id>> = parameters.json(spelling(parameters, ["orderIdList", "orderidlist"]))?;
+    let clients: Option<Vec<String>> = parameters.json(spelling(parameters, ["origClientOrderIdList", "origclientorderidlist"]))?;
     let names: Vec<OrderName> = match (ids, clients) {
         (Some(ids), _) => {
             let number = |id| match id {

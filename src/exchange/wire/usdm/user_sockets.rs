@@ -143,6 +143,11 @@ impl PrivateStreams for UserSockets {
         let ended = CancellationToken::new();
         let digits = self.digits.clone()?;
         self.usdm.listeners().add(name, outlet.clone(), ended.clone());
+        // A key that ran out meanwhile was ended for those who were there.
+        if self.usdm.listen_keys().owner(venue.true_now(), name) != Some(account) {
+            ended.cancel();
+            return None;
+        }
         let socket = Socket {
             venue: Arc::downgrade(&venue),
             dialect: self.usdm.dialect,

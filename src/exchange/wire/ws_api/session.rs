@@ -120,10 +120,10 @@ impl Session {
     }
 
     pub(super) fn is_zombie(&self) -> bool {
-        let faults = self.venue.faults();
-        let account = self.subscriptions.first().map(|subscription| subscription.ticket.account());
-        let kind = if account.is_some() { Sockets::User } else { Sockets::WsApi };
-        faults.is_zombie(self.venue.true_now(), kind, account)
+        let (faults, now) = (self.venue.faults(), self.venue.true_now());
+        let logon = self.logon.as_ref().map(|logon| logon.key.account);
+        let is_dead = |one: &Subscription| faults.is_zombie(now, Sockets::User, Some(one.ticket.account()));
+        faults.is_zombie(now, Sockets::WsApi, logon) || self.subscriptions.iter().any(is_dead)
     }
 
     /// Whether it is one of this account's sockets.

@@ -127,3 +127,36 @@ fn a_liquidation_price_is_where_margin_meets_maintenance() {
     desk.mark(safe - 1);
     assert_eq!(desk.position("a"), Quantity::ZERO);
 }
+
+/// Long and short of one symbol are two positions with one cross margin behind them.
+#[test]
+fn a_hedged_account_is_margined_leg_by_leg() {
+    let mut desk = desk();
+    let (now, a) = (desk.now, account("a"));
+    desk.exchange.change_position_mode(a, true).unwrap();
+    let trade = |desk: &mut Desk, side, position_side, lots| {
+        let order = NewOrder { position_side, ..desk.at_market(side, lots) };
+        assert_eq!(rejection(&desk.place("a", order).1), None);
+    };
+    trade(&mut desk, Side::Buy, PositionSide::Long, 60_000);
+    trade(&mut desk, Side::Sell, PositionSide::Short, 20_000);
+    let order = NewOrder { position_side: PositionSide::Short, ..desk.limit(Side::Sell, MID + 500, 10_000) };
+    desk.place("a", order);
+    let [long, short] = &desk.exchange.position_risks(a, Some(btc()))[..] else { panic!("two legs") };
+    assert_eq!((long.quantity, short.quantity), (quantity(60_000), quantity(-20_000)));
+    assert_eq!((long.position_initial.0, short.position_initial.0), (Decimal::from(180_000), Decimal::from(60_000)));
+    assert_eq!((long.open_order_initial.0, short.open_order_initial.0), (Decimal::ZERO, Decimal::from(30_025)));
+    // 60 BTC lose what 20 BTC win: one price for both.
+    assert_eq!(long.liquidation_price, short.liquidation_price);
+    let at = long.liquidation_price.0;
+    desk.exchange.charge_funding_now(now, btc(), Some(crate::domain::money::Ratio(decimal("0.0001"))), &mut desk.out).unwrap();
+    assert_eq!(desk.income("a", IncomeKind::FundingFee), Decimal::from(-360 + 120));
+    let ticks: i64 = (at * Decimal::TEN).trunc().try_into().unwrap();
+    desk.moves_to(ticks + 1_000);
+    assert!(desk.exchange.position_risks(a, Some(btc())).iter().all(|leg| !leg.quantity.is_zero()));
+    desk.reports();
+    desk.moves_to(ticks - 100_000);
+    assert!(desk.exchange.position_risks(a, Some(btc())).iter().all(|leg| leg.quantity.is_zero()), "both legs are gone");
+    assert!(desk.view("a").open_orders.is_empty() && !desk.exchange.account_margin(a).unwrap().assets[0].wallet.is_negative());
+    desk.check_ledger("a", 1_000_000);
+}
