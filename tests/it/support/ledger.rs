@@ -23,7 +23,7 @@ pub struct Ledger {
     pub rows: Vec<(u32, Record)>,
     /// The exchange's trades, ascending.
     pub trades: Vec<Fill>,
-    /// Orders open at the exchange.
+    /// Orders open at the exchange, conditional ones among them.
     pub open: BTreeSet<ClientOrderId>,
     pub wallets: BTreeMap<AccountId, Decimal>,
 }
@@ -40,7 +40,7 @@ impl Ledger {
             rows.map(|body| serde_json::from_str(&body.unwrap()).unwrap()).collect()
         };
         let trades = bodies("SELECT body FROM trade ORDER BY trade_id, order_id");
-        let open = bodies("SELECT body FROM open_order");
+        let open = bodies("SELECT body FROM open_order UNION ALL SELECT body FROM algo");
         let wallet = |row: &serde_json::Value| {
             let account = serde_json::from_value(row["account"].clone()).unwrap();
             (account, row["wallet"].as_str().unwrap().parse().unwrap())
