@@ -40,7 +40,7 @@ with steps("time and status"):
 with steps("balance"):
     balance = exchange.fetch_balance()
     exact("free USDT", balance["USDT"]["free"], "100000")
-    exact("free BTC", balance["BTC"]["free"], "2")
+    exact("free BTC", balance["BTC"]["free"], "50")
     same("may trade", balance["info"]["canTrade"], True)
 
 with steps("order book is sorted and not crossed"):

@@ -44,7 +44,7 @@ PARALLEL = 2
 ACCOUNTS = {"clients": ("ClientsKey" * 7)[:64], "other": ("OtherOther" * 7)[:64]}
 # An account with a key pair instead of a secret.
 SIGNING = ECC.construct(curve="Ed25519", seed=bytes(range(32)))
-FUNDS = ("USDT=100000", "BTC=2")
+FUNDS = ("USDT=100000", "BTC=50")
 
 
 def main():

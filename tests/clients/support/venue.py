@@ -15,8 +15,11 @@ from support.steps import Mismatch, holds
 
 PRODUCTS = {"spot": "/api/v3", "usdm": "/fapi/v1"}
 REST_TRIES = 10
-# More than ours, so that a little of somebody else's before us does not keep us from being filled.
-REST_SOLD = "1"
+# More than ours, so that what others quote before us does not keep us from being filled; all tries together stay within what
+# the other account has.
+REST_SOLD = "2"
+# The synthetic market trades several times a second.
+OPENING_SECONDS = 20
 
 
 class Venue:
@@ -33,6 +36,15 @@ class Venue:
         self.secret = self.accounts["clients"]["api_secret"]
         self.own = Account(self, "clients")
         self.other = Account(self, "other")
+        self._await_trades()
+
+    def _await_trades(self):
+        """A market that has just opened has candles of the past, but no trades yet; scenarios ask for five."""
+        deadline = time.monotonic() + OPENING_SECONDS
+        while len(self.get("/aggTrades", symbol="BTCUSDT", limit=5)) < 5:
+            if time.monotonic() > deadline:
+                raise Mismatch("trades of BTCUSDT", f"five within {OPENING_SECONDS} s", "fewer")
+            time.sleep(0.1)
 
     def get(self, path, **parameters):
         """Something public, without any client."""
