@@ -92,11 +92,14 @@ pub(super) async fn run(mut socket: WebSocket, mut session: Session) {
     }
     // Its frames are nobody's now; the hub must not fill them further.
     drop(session);
-    if let Some(frame) = end.close_frame() {
+    // Whether it hears it or not, it is gone.
+    let _ = if let Some(frame) = end.close_frame() {
         tracing::info!(code = frame.code, reason = frame.reason.as_str(), "market stream client cut");
-        // Whether it hears it or not, it is gone.
-        let _ = timeout(CLOSE_MAX, socket.send(Message::Close(Some(frame)))).await;
-    }
+        timeout(CLOSE_MAX, socket.send(Message::Close(Some(frame)))).await
+    } else {
+        // A client's close is answered: the library has the frame ready, but sends it only with the next write.
+        timeout(CLOSE_MAX, socket.flush()).await
+    };
 }
 
 /// The pings of one connection and their answers.

@@ -129,11 +129,15 @@ impl Connected {
             Ok(never) => match never {},
             Err(end) => end,
         };
-        if let End::Closed(code, reason) = end {
-            let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
-            // Whether it hears it or not, it is gone.
-            let _ = timeout(WRITE_MAX, self.socket.send(Message::Close(Some(frame)))).await;
-        }
+        // Whether it hears it or not, it is gone.
+        let _ = match end {
+            End::Closed(code, reason) => {
+                let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+                timeout(WRITE_MAX, self.socket.send(Message::Close(Some(frame)))).await
+            }
+            // A client's close is answered: the library has the frame ready, but sends it only with the next write.
+            End::Gone => timeout(WRITE_MAX, self.socket.flush()).await,
+        };
     }
 
     async fn pump(&mut self) -> Result<std::convert::Infallible, End> {
