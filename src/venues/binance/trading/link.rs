@@ -123,6 +123,9 @@ impl Link {
     /// The clock is asked before anything is signed by it; the socket opens meanwhile with what our own says.
     fn start(&mut self) {
         self.measure_clock();
+        if self.account.standing() != Standing::Good {
+            self.prepare();
+        }
         let now = self.account.now();
         self.machine.start(now, &mut self.effects);
         self.carry();

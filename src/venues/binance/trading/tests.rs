@@ -211,7 +211,9 @@ impl Scene {
     }
 
     async fn next(&mut self) -> Heard {
-        tokio::time::timeout(Duration::from_secs(20), self.heard.next()).await.expect("a word within 20 s").expect("a stream that goes on")
+        let word = tokio::time::timeout(Duration::from_secs(20), self.heard.next()).await;
+        let asked = self.fake.asked.lock().unwrap().clone();
+        word.unwrap_or_else(|_| panic!("expected a word within 20 s, found none; asked: {asked:?}")).expect("a stream that goes on")
     }
 
     async fn event(&mut self) -> VenueEvent {
