@@ -1,5 +1,7 @@
 //! The shell against a venue that is written by hand and does as it is told: what leaves, what does not, in which order words come.
 
+#![allow(clippy::disallowed_methods, reason = "a test's server is nobody's child and has the machine's time")]
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
