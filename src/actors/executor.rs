@@ -75,6 +75,7 @@ impl Actor for Executor {
         let Arguments { account, epoch, venue, around, reporter } = arguments;
         let modes = around.modes.get();
         let machine = OrderManager::new(account, epoch, modes.as_ref().clone(), around.journal.account(account));
+        let machine = machine.trading(around.roster.get().symbols.clone());
         let earlier = machine.orders().map(|order| order.order.client_order_id);
         let traces = OrderTraces::new(account, reporter.incarnation(), earlier);
         let mut state = State {

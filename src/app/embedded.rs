@@ -20,14 +20,16 @@ use crate::exchange::shell as exchange;
 use crate::exchange::standalone::{ServerWishes, server_of};
 use crate::exchange::wire::faults::{FaultDesk, Kind, Rule, When};
 use crate::exchange::wire::{self, Dialect, Key, Keys, Product, WireServer};
-use crate::exchange::{AccountSetup, ExchangeConfig, RunningExchange, ShellConfig};
+use crate::exchange::{AccountSetup, ExchangeConfig, ExchangeHandle, RunningExchange, ShellConfig};
 use crate::messages::Clock;
 use crate::settings::{AccountSpec, Bases, Settings, VenueKind};
 
 /// One product of it.
 pub struct Side {
     pub kind: VenueKind,
-    running: RunningExchange,
+    handle: ExchangeHandle,
+    /// Taken by whoever stops it.
+    running: Mutex<Option<RunningExchange>>,
     pub instruments: Vec<Instrument>,
     /// Bound before anything starts, so that everybody knows where to go; the server may be restarted on it.
     listener: TcpListener,
@@ -107,7 +109,8 @@ fn side(settings: &Settings, data_dir: &Path, clock: &exchange::Clock, market: M
     });
     let (address, listener) =
         bound.map_err(|error| Failure::failed(format!("the exchange's server expected a free loopback port, found: {error}")))?;
-    Ok(Side { kind, running, instruments, listener, address, venue: ArcSwapOption::empty() })
+    let (handle, running) = (running.handle(), Mutex::new(Some(running)));
+    Ok(Side { kind, handle, running, instruments, listener, address, venue: ArcSwapOption::empty() })
 }
 
 impl Side {
@@ -151,7 +154,7 @@ impl Embedded {
         let server = |side: &Side| {
             let wishes = ServerWishes {
                 product: side.product(),
-                exchange: side.running.handle(),
+                exchange: side.handle.clone(),
                 instruments: side.instruments.clone(),
                 keys: self.keys_of(side.kind).map_err(|error| error.to_string())?,
                 clock: Arc::clone(&self.clock),
@@ -181,7 +184,7 @@ impl Embedded {
             )));
         };
         // An exchange that stopped has the daemon halted already.
-        let _ = side.running.handle().open_account(account.id, setup(account));
+        let _ = side.handle.open_account(account.id, setup(account));
         self.lock_keys().insert(account.id, kind);
         if let Some(venue) = side.venue() {
             venue.set_keys(self.keys_of(kind).map_err(Failure::failed)?);
@@ -258,10 +261,11 @@ impl Embedded {
 
     /// # Errors
     /// What made a side stop by itself.
-    pub fn stop(self) -> Result<(), exchange::ShellError> {
+    pub fn stop(&self) -> Result<(), exchange::ShellError> {
         // A file that is left says nothing that is still true.
         let _ = std::fs::remove_file(&self.file);
-        let stopped: Vec<_> = self.sides.into_iter().map(|side| side.running.stop()).collect();
+        let running = self.sides.iter().filter_map(|side| side.running.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let stopped: Vec<_> = running.map(RunningExchange::stop).collect();
         stopped.into_iter().collect()
     }
 }

@@ -114,9 +114,6 @@ fn with_journal(
         };
         return Err(Failure::failed(why));
     }
-    // Invariant: whoever else held it went with the runtimes.
-    let exchange =
-        Arc::into_inner(exchange).ok_or_else(|| Failure::failed("the exchange expected to be nobody's any more, found it held"))?;
     exchange.stop().map_err(Failure::failed)?;
     journal.close("stopped in order").map_err(Failure::failed)?;
     DaemonStopped.emit();

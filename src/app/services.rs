@@ -91,9 +91,12 @@ fn api_server(control: &Arc<DaemonControl>, api: &ApiConfig, first: &Arc<Mutex<O
     .heartbeat(SILENCE_MAX)
 }
 
+/// A venue's REST and what it lists now.
+type Listed = (Arc<MarketRest>, Arc<ArcSwap<Vec<Instrument>>>);
+
 /// History over each venue's own REST.
 pub struct WireHistory {
-    venues: Vec<(Arc<MarketRest>, Arc<ArcSwap<Vec<Instrument>>>)>,
+    venues: Vec<Listed>,
 }
 
 impl WireHistory {

@@ -12,6 +12,7 @@ use super::money::{Money, Quantity};
 use super::order::{Fill, NewOrder, OrderIntent, OrderStatus};
 use super::position::{Position, Positions};
 use super::record::{Entry, Record};
+use super::time::Timestamp;
 
 /// An order whose end is not in the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +49,9 @@ pub struct AccountState {
     /// what the account was used for before us. A checkpoint of an earlier version was written by an account that was.
     #[serde(default = "met")]
     pub met: bool,
+    /// When that was. What was traded before is in what was taken over then.
+    #[serde(default)]
+    pub met_at: Option<Timestamp>,
     pub day: Option<DayOpen>,
     /// What each strategy's own fills came to, for strategies that share a symbol on the account.
     pub own: Vec<(StrategyId, Symbol, Position)>,
@@ -60,7 +64,7 @@ impl AccountState {
     #[must_use]
     pub fn new(account: AccountId) -> Self {
         let positions = Positions::new(account, Money::ZERO);
-        Self { open: BTreeMap::new(), positions, met: false, day: None, own: Vec::new(), orders: 0, fills: 0 }
+        Self { open: BTreeMap::new(), positions, met: false, met_at: None, day: None, own: Vec::new(), orders: 0, fills: 0 }
     }
 }
 
@@ -115,6 +119,7 @@ impl DaemonState {
             Record::Reconciled { account, wallet, adopted, .. } => {
                 let account = self.account(*account);
                 account.met = true;
+                account.met_at.get_or_insert(entry.at);
                 let positions = &mut account.positions;
                 for position in adopted {
                     positions.adopt_position(position);

@@ -44,6 +44,8 @@ const TOMBSTONES: usize = 1_024;
 /// A venue that says so often, a second apart, that more of an order filled than its trades come to is believed: its list of
 /// trades is the one that lacks something, and the position is reconciled.
 const BEHIND_MAX: u32 = 4;
+/// How far back trades of a symbol are asked for of which none is booked: one answer of a venue covers as much.
+pub const LOOK_BACK: Duration = Duration::from_secs(7 * 86_400);
 /// How often the books are compared with the venue's while nothing seems wrong: an event that was lost without the stream
 /// breaking is noticed by nobody else. It costs a venue's read weight about as much as one order a second.
 pub const CHECK_EVERY: Duration = Duration::from_secs(30);
@@ -146,6 +148,9 @@ pub struct OrderManager {
     positions: Positions,
     /// Held against the venue at least once, in this life or an earlier one.
     met: bool,
+    met_at: Option<Timestamp>,
+    /// What may be traded here.
+    tradable: Vec<Symbol>,
     day: Option<DayOpen>,
     marks: BTreeMap<Symbol, Price>,
     account_told: Timestamp,
@@ -176,6 +181,8 @@ impl OrderManager {
             tombstones: VecDeque::new(),
             positions: state.positions,
             met: state.met,
+            met_at: state.met_at,
+            tradable: Vec::new(),
             day: state.day,
             marks: BTreeMap::new(),
             account_told: Timestamp::ZERO,
@@ -187,6 +194,13 @@ impl OrderManager {
             sent: state.orders,
             fills: state.fills,
         }
+    }
+
+    /// Tells it what may be traded, so that trades are found whose rows the journal has lost.
+    #[must_use]
+    pub fn trading(mut self, symbols: Vec<Symbol>) -> Self {
+        self.tradable = symbols;
+        self
     }
 
     /// Asks the venue. Start-up and recovery are one path.

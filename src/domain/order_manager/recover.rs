@@ -12,7 +12,7 @@ use super::super::recovery::AccountState;
 use super::super::risk::AccountBook;
 use super::super::time::Timestamp;
 use super::order::Order;
-use super::{ANSWER_DEADLINE, CHECK_EVERY, Effect, OrderManager, Out, Phase, QUERY_EVERY};
+use super::{ANSWER_DEADLINE, CHECK_EVERY, Effect, LOOK_BACK, OrderManager, Out, Phase, QUERY_EVERY};
 
 /// What our rounding of a partial close may differ from the venue's, over ten thousand of them (1e-8 each), and more: no reason to
 /// stop, and settled in passing.
@@ -29,7 +29,14 @@ impl OrderManager {
     /// Back to CancelOnly, and ask. Orders on their way keep their status: their answers may still come.
     pub(super) fn recover(&mut self, now: Timestamp, out: &mut Out) {
         self.phase = Phase::Recovering { asked: now, snapshot_seen: false, awaited: vec![] };
-        let every = self.trades_wanted(|_| true);
+        let mut every = self.trades_wanted(|_| true);
+        // Of a symbol without a booked trade the journal may have lost all: what is ours began with the first contact.
+        if let Some(met) = self.met_at {
+            let from = TradesFrom::Since(met.max(now - LOOK_BACK));
+            for symbol in &self.tradable {
+                every.entry(*symbol).or_insert(from);
+            }
+        }
         self.ask(now, every, out);
     }
 
@@ -186,6 +193,7 @@ impl OrderManager {
         }
         self.take_wallet(venue);
         self.met = true;
+        self.met_at.get_or_insert(now);
         for (id, _) in &open {
             if let Some(order) = self.orders.get_mut(id).filter(|order| !order.status.is_terminal()) {
                 order.asked = now;

@@ -79,6 +79,18 @@ fn trades_are_asked_for_by_symbol_each_behind_its_own_newest() {
 }
 
 #[test]
+fn a_symbol_whose_rows_were_all_lost_is_asked_for_from_the_first_contact_on() {
+    let mut before = Desk::recovered(AccountState::new(account()), 1);
+    before.venue(0, shown("1000", vec![]));
+    let manager = OrderManager::new(account(), Epoch(2), ModeTable::default(), before.replayed()).trading(vec![symbol()]);
+    let (mut manager, mut out) = (manager, Outbox::new());
+    manager.start(at(9_000), &mut out);
+    let asked =
+        out.drain().find_map(|step| if let Step::Do(Effect::Send(VenueCommand::Snapshot { trades })) = step { Some(trades) } else { None });
+    assert_eq!(asked.unwrap(), TradesWanted::from([(symbol(), TradesFrom::Since(at(0)))]));
+}
+
+#[test]
 fn a_checkpoint_of_the_version_that_counted_trades_by_account_is_read() {
     let mut before = Desk::ready();
     let id = before.submit(1, "2");

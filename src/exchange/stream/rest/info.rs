@@ -53,7 +53,8 @@ const USDM_RATES: [RateLimit; 3] =
 #[derive(Serialize)]
 #[serde(tag = "filterType", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
 enum Filter {
-    PriceFilter {
+    #[serde(rename = "PRICE_FILTER")]
+    Price {
         min_price: String,
         max_price: String,
         tick_size: String,
@@ -330,7 +331,7 @@ fn spot_symbol(instrument: &Instrument, shows_permissions: bool) -> SpotSymbol<'
 fn spot_filters(instrument: &Instrument) -> Vec<Filter> {
     let rules = SpotFilters::of(instrument);
     vec![
-        Filter::PriceFilter {
+        Filter::Price {
             min_price: padded(rules.min_price.0),
             max_price: padded(rules.max_price.0),
             tick_size: padded(instrument.price_step.0),
@@ -410,7 +411,7 @@ fn usdm_filters(instrument: &Instrument, rules: &PerpetualRules, aster: bool) ->
     let (tick, step) = (instrument.price_step.0.to_string(), instrument.quantity_step.0.to_string());
     let least = instrument.min_quantity.0.to_string();
     let mut filters = vec![
-        Filter::PriceFilter { min_price: rules.price_min.0.to_string(), max_price: rules.price_max.to_string(), tick_size: tick },
+        Filter::Price { min_price: rules.price_min.0.to_string(), max_price: rules.price_max.to_string(), tick_size: tick },
         Filter::LotSize { min_qty: least.clone(), max_qty: instrument.max_quantity.to_string(), step_size: step.clone() },
         Filter::MarketLotSize { min_qty: least, max_qty: rules.market_quantity_max.to_string(), step_size: step },
         Filter::MaxNumOrders { limit: ORDERS_MAX },

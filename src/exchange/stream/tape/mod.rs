@@ -301,7 +301,7 @@ impl Tape {
     pub fn trades(&self, symbol: Symbol, from_id: Option<u64>, limit: usize) -> Vec<Trade> {
         let Some(board) = self.board(symbol) else { return Vec::new() };
         match from_id {
-            Some(id) => board.trades.from_id(id, limit).copied().collect(),
+            Some(id) => board.trades.starting_at(id, limit).copied().collect(),
             None => board.trades.newest(limit).copied().collect(),
         }
     }

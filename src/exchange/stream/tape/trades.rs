@@ -77,7 +77,7 @@ impl Trades {
     }
 
     /// Trades from an id on.
-    pub fn from_id(&self, id: u64, limit: usize) -> impl Iterator<Item = &Trade> {
+    pub fn starting_at(&self, id: u64, limit: usize) -> impl Iterator<Item = &Trade> {
         self.all.range(self.all.partition_point(|trade| trade.print.id < id)..).take(limit)
     }
 
@@ -132,9 +132,9 @@ mod tests {
         for id in 0..TRADES_KEPT as u64 + 10 {
             trades.add(id as i64, print(id * 2, 100, true), 0);
         }
-        let ids: Vec<u64> = trades.from_id(101, 2).map(|trade| trade.print.id).collect();
+        let ids: Vec<u64> = trades.starting_at(101, 2).map(|trade| trade.print.id).collect();
         assert_eq!(ids, [102, 104]);
-        assert_eq!(trades.from_id(0, 1).next().unwrap().print.id, 20, "the oldest have gone");
+        assert_eq!(trades.starting_at(0, 1).next().unwrap().print.id, 20, "the oldest have gone");
         assert_eq!(trades.newest(3).count(), 3);
     }
 }

@@ -74,7 +74,7 @@ struct Flight {
 const VENUE_TOLERANCE: Duration = Duration::from_secs(1);
 
 /// Refusals for a filter: they should not happen, because orders are made by the filters that are known.
-const ABOUT_RULES: [i32; 9] = [-1013, -1111, -4004, -4005, -4013, -4014, -4023, -4164, -1121];
+const ABOUT_RULES: [i32; 10] = [-4140, -1013, -1111, -4004, -4005, -4013, -4014, -4023, -4164, -1121];
 
 /// When the venue's ledger was read, and whether something moved since.
 #[derive(Debug, Default)]

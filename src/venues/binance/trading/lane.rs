@@ -200,7 +200,7 @@ impl Lane {
         let body = match head.body {
             Body::Sized(length) => self.sized(length).await?,
             Body::Chunked => self.chunked().await?,
-            Body::ToTheEnd => self.to_the_end().await?,
+            Body::ToTheEnd => self.read_to_the_end().await?,
         };
         Ok((Reply { status: head.status, used: head.used, body }, head.keep))
     }
@@ -258,7 +258,7 @@ impl Lane {
         }
     }
 
-    async fn to_the_end(&mut self) -> Result<Vec<u8>, String> {
+    async fn read_to_the_end(&mut self) -> Result<Vec<u8>, String> {
         loop {
             if self.buffer.len() > BODY_BYTES_MAX {
                 return Err(format!("expected an answer of at most {BODY_BYTES_MAX} bytes, found more"));

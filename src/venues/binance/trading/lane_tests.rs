@@ -1,5 +1,7 @@
 //! One connection against a server that is written by hand: whole answers in pieces, connections that end at every bad moment.
 
+#![allow(clippy::disallowed_methods, reason = "a test's server is nobody's child and has the machine's time")]
+
 use tokio::net::TcpListener;
 
 use super::*;

@@ -51,7 +51,7 @@ enum Finished {
     },
     Socket {
         id: SocketId,
-        socket: Result<UserSocket, String>,
+        socket: Result<Box<UserSocket>, String>,
     },
     Kept(Kept),
     Prepared(Result<(), NotReady>),
@@ -61,7 +61,7 @@ enum Finished {
 
 struct Socket {
     id: SocketId,
-    socket: UserSocket,
+    socket: Box<UserSocket>,
 }
 
 /// Snapshots on their way, and what is held back behind them.
@@ -123,6 +123,9 @@ impl Link {
     /// The clock is asked before anything is signed by it; the socket opens meanwhile with what our own says.
     fn start(&mut self) {
         self.measure_clock();
+        if self.account.standing() != Standing::Good {
+            self.prepare();
+        }
         let now = self.account.now();
         self.machine.start(now, &mut self.effects);
         self.carry();
@@ -312,7 +315,7 @@ impl Link {
                 Effect::Open(id) => {
                     let account = Arc::clone(&self.account);
                     self.running.push(Box::pin(async move {
-                        let socket = UserSocket::open(&account.trading, &account.streams).await;
+                        let socket = UserSocket::open(&account.trading, &account.streams).await.map(Box::new);
                         Finished::Socket { id, socket }
                     }));
                 }

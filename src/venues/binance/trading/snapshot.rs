@@ -108,7 +108,10 @@ async fn open_orders(account: &Account, caller: &Caller, purpose: Purpose) -> Re
 
 /// Each symbol's trades from where they are wanted, page by page.
 async fn trades(account: &Account, caller: &Caller, purpose: Purpose, wanted: &TradesWanted) -> Result<Vec<Fill>, Failure> {
-    let each = wanted.iter().map(|(symbol, from)| trades_of(account, caller, purpose, *symbol, *from));
+    // Elsewhere nothing of this account is traded.
+    let here = account.symbols();
+    let each =
+        wanted.iter().filter(|(symbol, _)| here.contains(symbol)).map(|(symbol, from)| trades_of(account, caller, purpose, *symbol, *from));
     let mut all: Vec<Fill> = futures_util::future::try_join_all(each).await?.concat();
     // By time across symbols, so that money moves as it did; by id within one.
     all.sort_by_key(|fill| (fill.at, fill.symbol, fill.trade_id));

@@ -1,5 +1,7 @@
 //! The shell against a venue that is written by hand and does as it is told: what leaves, what does not, in which order words come.
 
+#![allow(clippy::disallowed_methods, reason = "a test's server is nobody's child and has the machine's time")]
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -211,7 +213,9 @@ impl Scene {
     }
 
     async fn next(&mut self) -> Heard {
-        tokio::time::timeout(Duration::from_secs(20), self.heard.next()).await.expect("a word within 20 s").expect("a stream that goes on")
+        let word = tokio::time::timeout(Duration::from_secs(20), self.heard.next()).await;
+        let asked = self.fake.asked.lock().unwrap().clone();
+        word.unwrap_or_else(|_| panic!("expected a word within 20 s, found none; asked: {asked:?}")).expect("a stream that goes on")
     }
 
     async fn event(&mut self) -> VenueEvent {

@@ -31,7 +31,7 @@ fn an_algo_order_is_no_order_until_it_goes_off() {
     let view = desk.algo(&stop).unwrap();
     assert_eq!((view.status, view.client_algo_id()), (AlgoStatus::New, stop.order.client_order_id));
     assert!(desk.exchange.open_orders(account("a"), None).is_empty());
-    assert_eq!(desk.exchange.open_algos(account("a"), Some(btc())), [view.clone()]);
+    assert_eq!(desk.exchange.open_algos(account("a"), Some(btc())), std::slice::from_ref(&view));
     assert_eq!(desk.exchange.account_margin(account("a")).unwrap().assets[0].open_order_initial, Money::ZERO);
     assert_eq!(trades(&desk.print(MID + 50, 1, false)), [(MID + 10, 10)]);
     use AlgoStatus::{Finished, New, Triggered, Triggering};
