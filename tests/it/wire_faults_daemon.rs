@@ -180,7 +180,7 @@ fn whatever_becomes_of_answers_the_books_are_the_exchanges() {
     let gone = json!({ "refuse": { "code": -2013, "msg": "Order does not exist.", "status": 400, "when": "after" } });
     stage.suffers(
         "F02 not found, soon after",
-        &[json!({ "fault": gone, "verb": "GET", "route": "/fapi/v1/order", "count": 3 }), orders(json!("hang_up"), 3)],
+        &[json!({ "fault": gone, "verb": "GET", "route": "/fapi/v1/order", "duration_ms": 4_000 }), orders(json!("hang_up"), 3)],
     );
     stage.suffers("F10 too many", &[json!({ "fault": { "too_many_429": { "retry_after_s": 1 } }, "count": 2 })]);
     stage.suffers("F09 a clock that is ahead", &[json!({ "fault": { "skew_clock": { "millis": 8_000 } }, "duration_ms": 3_000 })]);
