@@ -29,6 +29,7 @@ mod tidy;
 mod traces;
 mod venue_payloads;
 mod wire_command;
+mod wire_faults_daemon;
 mod wire_faults_on_demand;
 mod wire_http;
 mod wire_spot;
