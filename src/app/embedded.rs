@@ -141,6 +141,12 @@ impl Side {
 }
 
 impl Embedded {
+    /// Whether anybody trades here.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.sides.is_empty()
+    }
+
     #[must_use]
     pub fn side(&self, kind: VenueKind) -> Option<&Side> {
         self.sides.iter().find(|side| side.kind == kind)
@@ -242,6 +248,11 @@ impl Embedded {
 
     /// Writes down where it is and with which keys, as `ringfence exchange --json` prints it. Replaced whole, never half.
     fn announce(&self) -> Result<(), Failure> {
+        if !self.is_open() {
+            // One that a life before this left behind would name a door that nobody opens.
+            let _ = std::fs::remove_file(&self.file);
+            return Ok(());
+        }
         let mut text = serde_json::Map::new();
         for side in &self.sides {
             let Bases { rest, ws, ws_api } = side.bases();

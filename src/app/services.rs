@@ -39,7 +39,9 @@ pub fn root(
     let first = Arc::new(Mutex::new(Some(server)));
     let (control, exchange) = (Arc::clone(control), Arc::clone(exchange));
     SupervisorSpec::new(SupervisorPolicy::new(names::plain("services")), RuntimeKind::Services, move || {
-        vec![exchange_server(&exchange), api_server(&control, &api, &first), listing()]
+        // Where every account trades elsewhere there is nothing to serve, and a server that ends at once would be a fault.
+        let exchange = exchange.is_open().then(|| exchange_server(&exchange));
+        exchange.into_iter().chain([api_server(&control, &api, &first), listing()]).collect()
     })
 }
 

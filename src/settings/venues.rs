@@ -500,8 +500,8 @@ impl super::Settings {
                 told.push(venue.id);
                 let key = format!("venues[{}]", venue.id);
                 let origin = self.rows.iter().find(|row| row.key.starts_with(&key)).map_or(Origin::Unset, |row| row.origin.clone());
-                let help = "set environment = \"testnet\" or \"embedded\", or disable its accounts; live public market data may be \
-                            used with exchange.market = \"live\"";
+                let help = "set environment = \"testnet\" or \"embedded\", or disable its accounts; a live venue's public market \
+                            is shown by: ringfence exchange --market live";
                 let expected = "a venue on this machine or a known testnet: this version is not yet released for live money";
                 problems.push(problem(&key, expected, &format!("{address:?}"), Some(help.to_owned()), origin));
             }

@@ -7,6 +7,7 @@ mod audit_command;
 mod backtest_public_data;
 mod cli;
 mod daemon_bad_input;
+mod daemon_elsewhere;
 mod daemon_faults;
 mod daemon_lifecycle;
 mod daemon_operator;

@@ -1,0 +1,68 @@
+//! A daemon whose accounts all trade at a venue in another process: it finds it by its address, with keys out of files.
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::daemon::{BUSY, Home};
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// `ringfence exchange`, ended with the test.
+struct Exchange(Child);
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// An exchange that serves USD-M, and a home whose one account trades there with that secret.
+fn elsewhere(secret: &str) -> (Exchange, Arc<Home>) {
+    let home = Home::new("");
+    let arguments = ["exchange", "--usdm", "127.0.0.1:0", "--json", "--key", "mine:the-key-of-mine:the-secret-of-mine"];
+    let mut exchange = Exchange(home.binary(&arguments).stdout(Stdio::piped()).spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(exchange.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let doors: Value = serde_json::from_str(&line).unwrap();
+    let door = |name: &str| doors["usdm"][name].as_str().unwrap().to_owned();
+    let key = home.path().join("key");
+    std::fs::write(&key, format!("the-key-of-mine\n{secret}\n")).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    home.configure(&format!(
+        "[[venues]]\nid = \"there\"\nkind = \"binance_usdm\"\nrest = \"{}\"\nws = \"{}\"\nws_api = \"{}\"\n\
+         [[accounts]]\nid = \"mine\"\nvenue = \"there\"\nkey = {{ file = \"{}\" }}\n{BUSY}",
+        door("rest"),
+        door("ws"),
+        door("ws_api"),
+        key.display(),
+    ));
+    (exchange, home)
+}
+
+#[test]
+fn accounts_that_all_trade_elsewhere_trade_and_the_daemon_serves_no_exchange() {
+    let (_exchange, home) = elsewhere("the-secret-of-mine");
+    let mut daemon = home.start();
+    daemon.wait_until("fills there", SOON, |daemon| daemon.account("mine")["fills"].as_u64() > Some(0));
+    let status = daemon.status();
+    assert!(status["children"].as_array().unwrap().iter().all(|child| child["name"] != "exchange_server"));
+    assert!(!home.data().join("exchange.json").exists());
+    assert_eq!(daemon.account("mine")["mode"], "Normal");
+    assert_eq!(daemon.terminate().code(), Some(0), "{}", home.log());
+}
+
+#[test]
+fn a_wrong_secret_opens_nothing_and_is_named_without_being_shown() {
+    let (_exchange, home) = elsewhere("another-secret");
+    let mut daemon = home.spawn();
+    daemon.wait_until("says what is wrong", SOON, |daemon| daemon.home.log().contains("-1022"));
+    assert!(!home.log().contains("another-secret"));
+    assert_eq!(daemon.account("mine")["orders"], 0);
+}
