@@ -30,6 +30,21 @@ impl Exchange {
         if self.markets[symbol].unit.spot {
             return self.place_spot(now, account, request, out);
         }
+        let id = self.take_in(now, symbol, account, request, out)?;
+        self.fire_triggers(now, symbol, out);
+        Ok(id)
+    }
+
+    /// Takes a perpetual's order or refuses it. What its trades set off is the caller's to fire: the one that fires does so in a
+    /// loop and places orders by this, so that however many conditional orders wait at one price, the stack stays as it is.
+    pub(super) fn take_in(
+        &mut self,
+        now: Timestamp,
+        symbol: usize,
+        account: usize,
+        request: &OrderRequest,
+        out: &mut Vec<ExchangeOutput>,
+    ) -> Result<u64, Reject> {
         let order = self.admit(now, symbol, account, request)?;
         let id = order.id;
         self.accept(now, symbol, order, out);
@@ -50,7 +65,6 @@ impl Exchange {
             self.open(symbol, order);
         } else {
             self.execute(now, symbol, order, out);
-            self.fire_triggers(now, symbol, out);
         }
     }
 

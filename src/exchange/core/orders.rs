@@ -378,9 +378,8 @@ impl OpenOrders {
 
     /// The oldest waiting order that these prices fire.
     #[must_use]
-    pub fn first_fired(&self, prices: &TriggerPrices) -> Option<u32> {
-        let fired = |slot: &&u32| self.get(**slot).is_some_and(|order| prices.fire(order));
-        self.waiting.iter().filter(fired).min_by_key(|slot| self.get(**slot).map(|order| order.id)).copied()
+    pub fn is_waiting(&self, (id, slot): (u64, u32)) -> bool {
+        self.get(slot).is_some_and(|order| order.id == id && order.trigger.is_some())
     }
 
     /// Moves trailing stops after the prices, and names those that moved.

@@ -232,8 +232,11 @@ impl Exchange {
         view.triggered_at = Some(now);
         self.keep_ended(account, view.clone());
         self.report_algo(now, id, &view);
-        let request = self.plain_order_of(symbol, &order);
-        if let Err(reject) = self.place(now, account, &request, out) {
+        let placed = match self.plain_order_of(symbol, &order) {
+            Some(request) => self.take_in(now, symbol, account, &request, out),
+            None => Err(Reject::ReduceOnly),
+        };
+        if let Err(reject) = placed {
             let reason = reject.words(false).1.to_owned();
             self.update_ended(now, account, order.id, |view| {
                 view.status = AlgoStatus::Rejected;
@@ -242,8 +245,9 @@ impl Exchange {
         }
     }
 
-    /// What an algo order sends when it goes off. It bears the algo order's client id where no open order does.
-    fn plain_order_of(&self, symbol: usize, order: &Order) -> OrderRequest {
+    /// What an algo order sends when it goes off. It bears the algo order's client id where no open order does. `None` for one
+    /// that closes a position which is not there any more.
+    fn plain_order_of(&self, symbol: usize, order: &Order) -> Option<OrderRequest> {
         let instrument = &self.markets[symbol].instrument;
         let extras = order.extras.as_deref().cloned().unwrap_or_default();
         let taken = self.accounts[order.account].open.contains_key(&order.client_order_id);
@@ -262,12 +266,15 @@ impl Exchange {
             reduce_only: order.reduce_only,
             self_trade_prevention: order.self_trade_prevention,
         };
-        OrderRequest { order, extras: Extras { good_till: extras.good_till, algo: extras.algo, ..Extras::default() } }
+        Some(OrderRequest { order, extras: Extras { good_till: extras.good_till, algo: extras.algo, ..Extras::default() } })
     }
 
     /// The largest market order of a symbol.
     fn lots_at_once(&self, symbol: usize) -> i64 {
         let market = &self.markets[symbol];
+        if lots == 0 {
+            return None;
+        }
         let largest = market.instrument.max_quantity.min(market.perpetual.rules.market_quantity_max);
         market.instrument.lots(market.instrument.quantity_down(largest)).map_or(i64::MAX, |lots| lots.0)
     }
