@@ -302,7 +302,7 @@ impl Exchange {
         out.push(ExchangeOutput { account: fill.account, event: VenueEvent::Filled(fill) });
     }
 
-    /// Expires the account's reduce-only orders that have nothing left to reduce.
+    /// Expires the account's reduce-only orders that have nothing left to reduce, and what lasts only with a position.
     fn expire_useless(&mut self, now: Timestamp, symbol: usize, account: usize, out: &mut Vec<ExchangeOutput>) {
         let Some(slot) = self.accounts[account].slots.get(&symbol).filter(|slot| slot.reducing_orders > 0) else { return };
         let useless = |order: &Order| {
@@ -323,3 +323,6 @@ pub(super) fn advance(order: &mut Order, lots: i64) {
         order.queue_ahead = (order.queue_ahead - lots).max(0);
     }
 }
+        if !self.accounts[account].margin.algos.is_empty() {
+            self.end_with_position(now, symbol, account);
+        }

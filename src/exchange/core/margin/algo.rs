@@ -8,6 +8,7 @@ use super::super::orders::Order;
 use super::super::report::{OrderView, UserEvent};
 use super::super::request::{AlgoName, Extras, OrderRequest};
 use super::super::{Exchange, ExchangeOutput, Reject};
+use super::UsdmReject;
 use crate::domain::ids::{AccountId, ClientOrderId, Symbol};
 use crate::domain::instrument::Lots;
 use crate::domain::money::{Price, Quantity};
@@ -118,6 +119,9 @@ impl Exchange {
             return Err(Reject::TriggerNotPositive);
         }
         order.extras.get_or_insert_default().algo = Some(AlgoName { algo_id, client_algo_id });
+        if order.lasts_with_position() && self.reducible(symbol, &order) == 0 {
+            return Err(UsdmReject::WithoutPosition.into());
+        }
         self.arm(symbol, &mut order)?;
         self.check_trigger(symbol, &order)?;
         self.next_algo_id += 1;
@@ -223,6 +227,20 @@ impl Exchange {
         Some(view)
     }
 
+    /// Ends an account's algo orders whose position is gone, the oldest first.
+    pub(in super::super) fn end_with_position(&mut self, now: Timestamp, symbol: usize, account: usize) {
+        let waiting = self.accounts[account].margin.algos.values().filter(|(index, _)| *index == symbol);
+        let ends = |slot: &u32| {
+            let order = self.markets[symbol].algos.get(*slot)?;
+            (order.lasts_with_position() && self.reducible(symbol, order) == 0).then_some((order.id, *slot))
+        };
+        let mut ended: Vec<(u64, u32)> = waiting.filter_map(|(_, slot)| ends(slot)).collect();
+        ended.sort_unstable();
+        for (_, slot) in ended {
+            self.end_algo(now, symbol, slot, AlgoStatus::Expired);
+        }
+    }
+
     /// The trigger was reached: a plain order takes the algo order's place, or the refusal of one ends it.
     pub(super) fn fire_algo(&mut self, now: Timestamp, symbol: usize, slot: u32, out: &mut Vec<ExchangeOutput>) {
         let Some(mut order) = self.remove_algo(symbol, slot) else { return };
@@ -254,6 +272,9 @@ impl Exchange {
         // Invariant: a number and a prefix are within the name's length and characters.
         let numbered = || ClientOrderId::new(&format!("algo-{}", order.id)).expect("a short name");
         let lots = if extras.close_position { self.reducible(symbol, order).min(self.lots_at_once(symbol)) } else { order.quantity };
+        if lots == 0 {
+            return None;
+        }
         let kind = order.limit.map_or(OrderKind::Market, |limit| OrderKind::Limit { price: instrument.price(limit) });
         let order = NewOrder {
             client_order_id: if taken { numbered() } else { order.client_order_id },
@@ -272,9 +293,6 @@ impl Exchange {
     /// The largest market order of a symbol.
     fn lots_at_once(&self, symbol: usize) -> i64 {
         let market = &self.markets[symbol];
-        if lots == 0 {
-            return None;
-        }
         let largest = market.instrument.max_quantity.min(market.perpetual.rules.market_quantity_max);
         market.instrument.lots(market.instrument.quantity_down(largest)).map_or(i64::MAX, |lots| lots.0)
     }
@@ -329,5 +347,12 @@ impl Exchange {
 
     fn report_algo(&mut self, now: Timestamp, account: AccountId, view: &AlgoView) {
         self.reports.add(now, account, || UserEvent::Algo(std::sync::Arc::new(view.clone())));
+    }
+}
+
+impl Order {
+    /// `GTE_GTC`.
+    fn lasts_with_position(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| extras.with_position)
     }
 }

@@ -131,9 +131,10 @@ pub fn types(view: &OrderView) -> (&'static str, &'static str) {
 }
 
 #[must_use]
-pub const fn time_in_force(word: TimeInForce, has_end: bool) -> &'static str {
-    match word {
-        TimeInForce::GoodTilCanceled if has_end => "GTD",
+pub const fn time_in_force(view: &OrderView) -> &'static str {
+    match view.time_in_force {
+        TimeInForce::GoodTilCanceled if view.extras.good_till.is_some() => "GTD",
+        TimeInForce::GoodTilCanceled if view.extras.with_position => "GTE_GTC",
         TimeInForce::GoodTilCanceled => "GTC",
         TimeInForce::ImmediateOrCancel => "IOC",
         TimeInForce::FillOrKill => "FOK",

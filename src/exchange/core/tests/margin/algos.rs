@@ -169,3 +169,27 @@ fn closing_a_position_that_is_gone_is_refused_as_reducing_nothing() {
     let view = desk.exchange.algo_order(account("a"), id).unwrap();
     assert_eq!((view.status, view.reason.as_deref()), (AlgoStatus::Rejected, Some("ReduceOnly Order is rejected.")));
 }
+
+#[test]
+fn an_algo_order_that_lasts_as_long_as_its_position_ends_with_it() {
+    let mut desk = desk();
+    let lasting = |mut order: OrderRequest| {
+        order.extras.with_position = true;
+        order
+    };
+    let stop = desk.stop(Side::Sell, MID - 50, 10);
+    assert_eq!(desk.algo(&lasting(stop)), refused(UsdmReject::WithoutPosition));
+    desk.buys("a", 10);
+    let buying = desk.stop(Side::Buy, MID + 50, 10);
+    assert_eq!(desk.algo(&lasting(buying)), refused(UsdmReject::WithoutPosition), "it would reduce nothing");
+    let stop = desk.stop(Side::Sell, MID - 50, 10);
+    desk.algo(&lasting(stop)).unwrap();
+    let plain = desk.stop(Side::Sell, MID - 60, 10);
+    let plain = desk.algo(&plain).unwrap();
+    desk.sells("a", 4);
+    assert_eq!(desk.exchange.open_algos(account("a"), None).len(), 2);
+    desk.reports();
+    desk.sells("a", 6);
+    assert_eq!(desk.standings(), [AlgoStatus::Expired]);
+    assert_eq!(desk.exchange.open_algos(account("a"), None), [plain]);
+}
