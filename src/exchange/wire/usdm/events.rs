@@ -220,7 +220,8 @@ impl OrderFields {
             s: order.symbol,
             c: order.client_order_id,
             side: order.side,
-            o: if execution == ExecutionType::Calculated { "LIQUIDATION" } else { now },
+            // The exchange's own. What it only ended keeps its type.
+            o: if view.force.is_some() && view.end.is_none() { "LIQUIDATION" } else { now },
             f: time_in_force(view),
             q: scales.quantity(order.quantity.0),
             p: price(order.kind.limit_price()),
