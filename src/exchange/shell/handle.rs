@@ -10,13 +10,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::core::margin::ForcedOrder;
-use super::super::core::report::UserReport;
+use super::super::core::report::{TradeView, UserReport};
 use super::super::core::{Exchange, ExchangeOutput};
-use super::super::record::ExchangeRecord;
+use super::super::record::{ExchangeRecord, RecordError, TradePage};
 use super::AccountSetup;
 use crate::domain::ids::{AccountId, Symbol};
 use crate::domain::market_data::{Candle, DepthSnapshot, MarketFrame};
-use crate::domain::order::{VenueCommand, VenueEvent};
+use crate::domain::order::{TradesFrom, TradesWanted, VenueCommand, VenueEvent};
 use crate::domain::time::Timestamp;
 
 /// Frames that a market reader may lag behind: some twenty seconds of the default market. A reader that falls further is cut off
