@@ -209,6 +209,9 @@ fn settings(venue: SocketAddr) -> String {
 
 // ---- the relay ------------------------------------------------------------------------------------------------------------
 
+/// How a market stream's connection begins. The private stream and the answers to requests have times of their own.
+const MARKET: [&[u8]; 3] = [b"GET /stream", b"GET /public/", b"GET /market/"];
+
 /// When the first frame of each millisecond was handed to the daemon, by the millisecond of the second.
 type Frames = Arc<Mutex<HashMap<i64, Instant>>>;
 
@@ -238,8 +241,7 @@ fn join(daemon: TcpStream, exchange: TcpStream, frames: &Frames, tell: &Sender<D
     std::thread::spawn(move || {
         pass(daemon, exchange, |at, bytes| {
             let mut learned = learned.lock().expect("no panic under it");
-            // The private stream has times of its own.
-            let market = *learned.get_or_insert_with(|| !bytes.starts_with(b"GET /private") && bytes.starts_with(b"GET /"));
+            let market = *learned.get_or_insert_with(|| MARKET.iter().any(|door| bytes.starts_with(door)));
             if !market {
                 look_for_orders(at, bytes, &seen, &tell);
             }
