@@ -14,8 +14,8 @@ use super::tree::{self, Plan};
 use crate::actors::names;
 use crate::domain::ids::Symbol;
 use crate::domain::instrument::Instrument;
-use crate::domain::money::{Price, Quantity};
 use crate::domain::mode::{Mode, Scope};
+use crate::domain::money::{Price, Quantity};
 use crate::domain::order::OrderReport;
 use crate::domain::restart::RuntimeKind;
 use crate::messages::{ExecutorMessage, KillWord, Post, RiskMessage};
@@ -44,7 +44,8 @@ pub async fn rules(host: &Arc<Host>) -> Result<BTreeMap<Symbol, SymbolRules>, St
     let reply = timeout(ANSWER, caller.reply(Purpose::Account, &request)).await;
     let reply = reply.map_err(|_| format!("no answer within {ANSWER:?}"))?.map_err(|failure| failure.to_string())?;
     let info = exchange_info(host.product, answer(&reply)).map_err(|failure| failure.to_string())?;
-    let of_weight = info.limits.iter().find(|limit| limit.kind == LimitKind::RequestWeight && limit.within == WEIGHED_WITHIN && limit.limit > 0);
+    let of_weight =
+        info.limits.iter().find(|limit| limit.kind == LimitKind::RequestWeight && limit.within == WEIGHED_WITHIN && limit.limit > 0);
     if let Some(limit) = of_weight {
         host.learn_weight_limit(limit.limit);
     }

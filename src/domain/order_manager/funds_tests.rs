@@ -29,7 +29,8 @@ fn with_a_thousand() -> Desk {
 #[test]
 fn a_ledger_entry_is_booked_once_however_often_it_is_listed() {
     let mut desk = with_a_thousand();
-    let listed = vec![before(entry(FundsKind::Funding, 1, "-3")), entry(FundsKind::Funding, 2, "-0.12345678"), entry(FundsKind::Other, 2, "1")];
+    let listed =
+        vec![before(entry(FundsKind::Funding, 1, "-3")), entry(FundsKind::Funding, 2, "-0.12345678"), entry(FundsKind::Other, 2, "1")];
     for millis in [10, 20, 2_000] {
         desk.venue(millis, shown("1000.87654322", listed.clone()));
     }

@@ -229,7 +229,9 @@ impl Account {
         if !order.reduce_only {
             match self.standing() {
                 Standing::Good => {}
-                Standing::Unchecked => return Err("the account opens nothing before its key and its settings have been looked at".to_owned()),
+                Standing::Unchecked => {
+                    return Err("the account opens nothing before its key and its settings have been looked at".to_owned());
+                }
                 Standing::Barred(why) => return Err(format!("the account opens nothing: {why}")),
             }
             self.host().admit(self.clock_offset_max).map_err(|doubt| doubt.to_string())?;

@@ -144,7 +144,9 @@ async fn settings_of(caller: &Caller, symbol: Symbol) -> Result<SymbolSettings, 
     let request = request.map_err(|error| NotReady::Wrong(error.to_string()))?;
     let reply = caller.reply(Purpose::Account, &request).await.map_err(not_ready)?;
     let told = symbol_settings_of(product, answer(&reply)).map_err(not_ready)?;
-    told.into_iter().find(|told| told.symbol == symbol).ok_or_else(|| NotReady::Wrong(format!("expected the venue to tell the leverage of {symbol}, found that it does not")))
+    told.into_iter()
+        .find(|told| told.symbol == symbol)
+        .ok_or_else(|| NotReady::Wrong(format!("expected the venue to tell the leverage of {symbol}, found that it does not")))
 }
 
 async fn apply(account: &Account, wanted: Change) -> Result<(), NotReady> {

@@ -112,7 +112,8 @@ async fn look(account: &Account, caller: &Caller, purpose: Purpose, prices: &BTr
     let (product, settlement) = (caller.product(), account.settlement());
     if product.capabilities().holdings {
         let reply = ask(caller, purpose, product.account()).await?;
-        let (wallet, positions) = codec::holdings(settlement, account.instruments().iter(), |symbol| prices.get(&symbol).copied(), answer(&reply))?;
+        let (wallet, positions) =
+            codec::holdings(settlement, account.instruments().iter(), |symbol| prices.get(&symbol).copied(), answer(&reply))?;
         return Ok(Held { wallet, positions, beside_holdings: true });
     }
     let balances = ask(caller, purpose, product.balance());
