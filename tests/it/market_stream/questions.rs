@@ -78,6 +78,8 @@ async fn exchange_info_tells_the_filters_and_each_product_its_own() {
     assert_eq!((&symbol["symbol"], &symbol["permissionSets"]), (&"ETHUSDT".into(), &serde_json::json!([])));
     assert_eq!(filter(symbol, "NOTIONAL")["minNotional"], "5.00000000");
     assert_eq!(filter(symbol, "MAX_NUM_ORDERS")["maxNumOrders"], 200);
+    // Some clients refuse a symbol whose highest price is zero.
+    assert_eq!(filter(symbol, "PRICE_FILTER")["maxPrice"], "10000000.00000000");
     assert_eq!(filter(symbol, "MAX_NUM_ALGO_ORDERS")["maxNumAlgoOrders"], 5);
     assert!(served.get("/fapi/v1/time").await.1["serverTime"].as_i64().unwrap() >= NOW.as_millis());
 }
