@@ -65,6 +65,8 @@ const SNAPSHOT_EVERY: Duration = Duration::from_millis(500);
 /// What partial books show, and some more for levels that go.
 const SNAPSHOT_LEVELS: usize = 1_000;
 const FUNDING_EVERY: Duration = Duration::from_secs(1);
+/// A market opens within a tenth of a second; so much of it may be lost by looking.
+const OPENED_EVERY: Duration = Duration::from_millis(10);
 
 /// Where the market comes from.
 pub trait MarketFloor: Send + Sync + 'static {
@@ -309,6 +311,19 @@ impl MarketWire {
             if !carried {
                 // A floor that gives nothing and hangs up will do so again.
                 return FloorGone;
+            }
+        }
+    }
+
+    /// Waits until every symbol has a price and a touch, as far as the market shows them. Clients ask for both before anything
+    /// else, and none is ready for a symbol that is listed and has never traded.
+    pub async fn opened(&self) {
+        let mut look = interval(OPENED_EVERY);
+        loop {
+            look.tick().await;
+            let state = self.0.state();
+            if self.0.symbols.iter().all(|symbol| state.tape.has_traded(*symbol) && state.tape.ticker(*symbol).is_some()) {
+                return;
             }
         }
     }
