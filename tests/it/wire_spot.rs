@@ -35,7 +35,9 @@ async fn what_clients_ask_at_start_up_is_answered() {
     }
     let contracts = client.raw("GET", "/dapi/v1/exchangeInfo", "").await;
     assert_eq!((contracts.status, &contracts.body["symbols"]), (200, &json!([])));
-    for question in ["ping", "time", "depth?symbol=BTCUSDT&limit=5", "klines?symbol=BTCUSDT&interval=1m&limit=1", "ticker/price?symbol=BTCUSDT"] {
+    for question in
+        ["ping", "time", "depth?symbol=BTCUSDT&limit=5", "klines?symbol=BTCUSDT&interval=1m&limit=1", "ticker/price?symbol=BTCUSDT"]
+    {
         let (first, third) = (format!("/api/v1/{question}"), format!("/api/v3/{question}"));
         let (first, third) = (client.raw("GET", &first, "").await, client.raw("GET", &third, "").await);
         let shape = |body: &Value| body.as_object().map(|fields| fields.keys().cloned().collect::<Vec<_>>());
