@@ -49,6 +49,7 @@ async fn a_stop_waits_apart_goes_off_and_becomes_an_order() {
     assert!(statuses.contains(&"TRIGGERED".to_owned()), "{statuses:?}");
     let finished = world.get("/fapi/v1/algoOrder", &[("clientAlgoId", "guard")]).await;
     let traded = traded.expect("a trade before the end");
+    assert!(finished["algoId"].as_u64() > traded["o"]["i"].as_u64().map(|id| id + 1_000_000), "the two kinds of numbers are far apart");
     assert_eq!(finished["actualOrderId"], traded["o"]["i"].to_string());
     assert_eq!((&finished["algoStatus"], of(&finished["actualQty"])), (&json!("FINISHED"), number("0.010")));
     let actual = [("symbol", "BTCUSDT"), ("orderId", finished["actualOrderId"].as_str().unwrap())];
