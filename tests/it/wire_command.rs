@@ -75,6 +75,25 @@ async fn both_products_trade_with_the_keys_that_are_printed_and_end_with_a_word(
 }
 
 #[tokio::test]
+async fn what_is_announced_has_prices_trades_and_touches_of_every_symbol() {
+    let both = ["--spot", "127.0.0.1:0", "--usdm", "127.0.0.1:0", "--symbols", "ETHUSDT", "SOLUSDT"];
+    let exchange = Exchange::start(&both);
+    for (product, prefix) in [("spot", "/api/v3"), ("usdm", "/fapi/v1")] {
+        let client = exchange.client(product, "alpha");
+        let prices = client.raw("GET", &format!("{prefix}/ticker/price"), "").await.body;
+        let touches = client.raw("GET", &format!("{prefix}/ticker/bookTicker"), "").await.body;
+        for (price, touch) in prices.as_array().unwrap().iter().zip(touches.as_array().unwrap()) {
+            let is_zero = |value: &Value| value.as_str().unwrap().trim_matches(['0', '.']).is_empty();
+            assert!(!is_zero(&price["price"]) && !is_zero(&touch["bidPrice"]), "{price} {touch}");
+            let path = format!("{prefix}/trades?limit=5&symbol={}", price["symbol"].as_str().unwrap());
+            assert_ne!(client.raw("GET", &path, "").await.body, serde_json::json!([]), "{path}");
+        }
+        assert_eq!(prices.as_array().map(Vec::len), Some(3), "{prices}");
+    }
+    assert!(exchange.stop().success());
+}
+
+#[tokio::test]
 async fn with_a_data_directory_keys_and_orders_outlive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let start = |folder: &Path| Exchange::start(&["--usdm", "127.0.0.1:0", "--data-dir", folder.to_str().unwrap()]);

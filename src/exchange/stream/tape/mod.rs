@@ -266,6 +266,12 @@ impl Tape {
         self.board(symbol)?.last_price()
     }
 
+    /// Since the tape began.
+    #[must_use]
+    pub fn has_traded(&self, symbol: Symbol) -> bool {
+        self.board(symbol).is_some_and(|board| board.trades.last().is_some())
+    }
+
     /// When the symbol last traded, in milliseconds.
     #[must_use]
     pub fn traded_at(&self, symbol: Symbol) -> Option<i64> {
