@@ -51,7 +51,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ADDRESS")]
     usdm: Option<SocketAddr>,
     /// What is listed, of a synthetic or a live market
-    #[arg(long, value_name = "SYMBOL", value_delimiter = ',', default_values = SYMBOLS)]
+    #[arg(long, value_name = "SYMBOL", num_args = 1.., value_delimiter = ',', default_values = SYMBOLS)]
     symbols: Vec<Symbol>,
     /// Which market is shown
     #[arg(long, value_enum, default_value = "synthetic")]
