@@ -54,10 +54,12 @@ fn measure(long: Duration) {
     let mut appends = append_alone(&home.path().join("before"), long / 3);
     let chain = run_chain(home.path(), long);
     appends.extend(append_alone(&home.path().join("after"), long / 3));
-    let (append, chain) = (Percentiles::of(appends), Percentiles::of(chain));
+    let (empty, append, chain) = (Percentiles::of(pass_on_alone(long / 3)), Percentiles::of(appends), Percentiles::of(chain));
     println!("one durable append                    {append}");
+    println!("in at one socket, out at another      {empty}");
     println!("frame on the socket to order on it    {chain}");
-    println!("the chain's p50 above the append's    {:.1} µs (budget 60)", chain.p50 - append.p50);
+    let above = chain.p50 - append.p50;
+    println!("p50 above the append's                {above:.1} µs (budget 60), {:.1} of it for waking up twice", empty.p50);
 }
 
 // ---- the strategy ---------------------------------------------------------------------------------------------------------
@@ -196,7 +198,7 @@ fn settings(venue: SocketAddr) -> String {
     let mut text = format!(
         "[[venues]]\nid = \"there\"\nkind = \"binance_usdm\"\nrest = \"http://{venue}\"\nws = \"ws://{venue}\"\n\
          ws_api = \"ws://{venue}/ws-fapi/v1\"\n[[symbols]]\nname = \"BTCUSDT\"\n\
-         [[strategies]]\nid = \"probe\"\nkind = \"prober\"\naccounts = [\"*\"]\nsymbols = [\"*\"]\ninterval = \"1s\"\n"
+         [risk]\nduplicate_window = \"1ms\"\n[[strategies]]\nid = \"probe\"\nkind = \"prober\"\naccounts = [\"*\"]\nsymbols = [\"*\"]\ninterval = \"1s\"\n"
     );
     for account in ACCOUNTS {
         let name = account.to_ascii_uppercase();
@@ -206,6 +208,9 @@ fn settings(venue: SocketAddr) -> String {
 }
 
 // ---- the relay ------------------------------------------------------------------------------------------------------------
+
+/// How a market stream's connection begins. The private stream and the answers to requests have times of their own.
+const MARKET: [&[u8]; 3] = [b"GET /stream", b"GET /public/", b"GET /market/"];
 
 /// When the first frame of each millisecond was handed to the daemon, by the millisecond of the second.
 type Frames = Arc<Mutex<HashMap<i64, Instant>>>;
@@ -236,8 +241,7 @@ fn join(daemon: TcpStream, exchange: TcpStream, frames: &Frames, tell: &Sender<D
     std::thread::spawn(move || {
         pass(daemon, exchange, |at, bytes| {
             let mut learned = learned.lock().expect("no panic under it");
-            // The private stream has times of its own.
-            let market = *learned.get_or_insert_with(|| !bytes.starts_with(b"GET /private") && bytes.starts_with(b"GET /"));
+            let market = *learned.get_or_insert_with(|| MARKET.iter().any(|door| bytes.starts_with(door)));
             if !market {
                 look_for_orders(at, bytes, &seen, &tell);
             }
@@ -309,6 +313,34 @@ fn append_alone(data: &Path, long: Duration) -> Vec<Duration> {
     }
     journal.close("end").expect("an orderly end");
     times
+}
+
+/// What nobody is spared: a thread wakes up for what comes in at one socket and writes to another, where a second one wakes up.
+fn pass_on_alone(long: Duration) -> Vec<Duration> {
+    let ((mut first, mut second), (mut third, mut fourth)) = (connected(), connected());
+    std::thread::spawn(move || {
+        let mut byte = [0];
+        while second.read_exact(&mut byte).is_ok() && third.write_all(&byte).is_ok() {}
+    });
+    let (begin, mut times) = (Instant::now(), Vec::new());
+    while begin.elapsed() < long {
+        std::thread::sleep(PACE);
+        let start = Instant::now();
+        first.write_all(&[1]).expect("a socket");
+        fourth.read_exact(&mut [0]).expect("a socket");
+        times.push(start.elapsed());
+    }
+    times
+}
+
+fn connected() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let near = TcpStream::connect(listener.local_addr().expect("an address")).expect("a socket");
+    let (far, _) = listener.accept().expect("a socket");
+    for socket in [&near, &far] {
+        socket.set_nodelay(true).expect("a socket");
+    }
+    (near, far)
 }
 
 struct Percentiles {

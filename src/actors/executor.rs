@@ -56,6 +56,8 @@ pub struct State {
     modes_seen: Arc<ModeTable>,
     traces: OrderTraces,
     sent_at: BTreeMap<ClientOrderId, Timestamp>,
+    /// Orders whose log line is still to be written.
+    untold: Vec<ClientOrderId>,
     timers: OrderTimers,
     /// An empty outbox with room, so that a step takes no memory.
     spare: Outbox<Record, Effect>,
@@ -92,6 +94,7 @@ impl Actor for Executor {
             modes_seen: modes,
             traces,
             sent_at: BTreeMap::new(),
+            untold: Vec::new(),
             timers: OrderTimers::of(account),
             spare: Outbox::new(),
             ended: VecDeque::new(),
@@ -117,6 +120,7 @@ impl Actor for Executor {
 
 impl State {
     fn message(&mut self, envelope: Envelope<ExecutorMessage>) {
+        self.tell_sent();
         let input = match envelope.message {
             ExecutorMessage::Submit(approved) => {
                 self.meet_risk();
@@ -321,7 +325,7 @@ impl State {
         match (placed, refused) {
             (Some(client_order_id), None) => {
                 self.step(Input::Sent { client_order_id });
-                self.tell_sent(client_order_id);
+                self.untold.push(client_order_id);
             }
             (Some(client_order_id), Some(why)) => self.step(Input::NotSent { client_order_id, why: why.to_string() }),
             (None, Some(why)) if question => {
@@ -332,11 +336,15 @@ impl State {
         }
     }
 
-    /// Behind the order, because a log line takes longer than the order itself.
-    fn tell_sent(&self, id: ClientOrderId) {
-        let Some(order) = self.machine.order(id) else { return };
-        if let Some(intent) = &order.intent {
-            OrderSent { account: self.machine.account(), strategy: intent.strategy, order: &order.order }.emit();
+    /// With the next message, because a log line takes longer than the order itself: the connection writes the order's bytes when
+    /// this message is done. The journal knew of the order before that.
+    fn tell_sent(&mut self) {
+        let account = self.machine.account();
+        for id in self.untold.drain(..) {
+            let Some(order) = self.machine.order(id) else { continue };
+            if let Some(intent) = &order.intent {
+                OrderSent { account, strategy: intent.strategy, order: &order.order }.emit();
+            }
         }
     }
 

@@ -94,6 +94,27 @@ impl Signature {
     }
 }
 
+/// What the verbs take that need nothing but a scope.
+#[derive(Debug, Args)]
+pub(super) struct Verb {
+    #[command(flatten)]
+    scope: ScopeArguments,
+    #[command(flatten)]
+    signature: Signature,
+    #[command(flatten)]
+    target: Target,
+    /// Print the outcome as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Verb {
+    pub(super) fn ask(self, verb: &str) -> Result<(), Failure> {
+        let Self { scope, signature, target, json } = self;
+        command(&target, &format!("/admin/{verb}"), Some(&scope), &signature.complete(verb), json)
+    }
+}
+
 /// One operator verb, from the arguments to the printed outcome.
 pub(super) fn command(
     target: &Target,

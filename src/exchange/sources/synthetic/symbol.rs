@@ -20,9 +20,11 @@ use crate::exchange::sources::history::History;
 
 /// Levels that market makers hold on each side; close ones a tick apart, far ones wider.
 const DEPTH: usize = 26;
+/// Whoever looks sees at least so many levels a side, whenever they look: a venue's `depth20` and smallest pages are always full.
+const DEPTH_MIN: usize = 20;
 /// A symbol with more ticks in its price than this has finer ticks than makers care for.
 const TICKS_PER_ROUND: f64 = 600_000.0;
-/// Diffs come every fifth step (100 ms), the mark every fiftieth (1 s).
+/// Diffs come at every fifth step (100 ms) at the latest, the mark every fiftieth (1 s).
 const STEPS_PER_DIFF: u64 = 5;
 const STEPS_PER_MARK: u64 = 50;
 /// Makers look after the first levels in each step, after the others in turns.
@@ -49,6 +51,8 @@ pub(super) struct SyntheticMarket {
     dice: Dice,
     history: History,
     book: Book,
+    /// The book as it can be known from outside: the last diff, and what the touches since have taken off it.
+    told: Book,
     changed_bids: BTreeSet<i64>,
     changed_asks: BTreeSet<i64>,
     touch_lots: f64,
@@ -91,6 +95,7 @@ impl SyntheticMarket {
             dice,
             history,
             book: Book::new(),
+            told: Book::new(),
             changed_bids: BTreeSet::new(),
             changed_asks: BTreeSet::new(),
             touch_lots: steps_of(symbol.touch.0, instrument.quantity_step.0),
@@ -118,6 +123,7 @@ impl SyntheticMarket {
             }
         }
         self.diff_id = self.update_id;
+        self.told = self.book.clone();
         self.changed_bids.clear();
         self.changed_asks.clear();
     }
@@ -145,7 +151,11 @@ impl SyntheticMarket {
         self.requote(bid, ask);
         self.show_touch(at, out);
         self.trade(at, out);
-        if self.steps.is_multiple_of(STEPS_PER_DIFF) {
+        self.deepen(Side::Buy);
+        self.deepen(Side::Sell);
+        // A price that runs takes level after level off what was told last: then the next diff does not wait for its turn.
+        let is_thin = |side| self.told.depth(side) < DEPTH_MIN;
+        if self.steps.is_multiple_of(STEPS_PER_DIFF) || is_thin(Side::Buy) || is_thin(Side::Sell) {
             self.show_diff(at, out);
         }
         // Spot has no mark.
@@ -207,6 +217,18 @@ impl SyntheticMarket {
         }
     }
 
+    /// Behind what a run or a large taker has left of a side, makers quote at once.
+    fn deepen(&mut self, side: Side) {
+        let Some(best) = self.best(side).filter(|_| self.book.depth(side) < DEPTH_MIN) else { return };
+        for n in 1..DEPTH {
+            let price = level_price(side, best.price.0, n, self.spacing);
+            if self.book.quantity_at(side, Ticks(price)).0 == 0 {
+                let lots = self.quote(n);
+                self.set(side, price, lots);
+            }
+        }
+    }
+
     /// Quotes far behind the touch are taken back, the rest of the depth stays.
     fn leave_far(&mut self, side: Side, touch: i64) {
         let farthest = level_price(side, touch, DEPTH + 4, self.spacing);
@@ -259,7 +281,9 @@ impl SyntheticMarket {
             && (bid, ask) != self.shown
         {
             self.shown = (bid, ask);
-            out.push(self.frame(at, MarketEvent::Ticker(BookTicker { id: self.update_id, bid, ask })));
+            let ticker = BookTicker { id: self.update_id, bid, ask };
+            self.told.apply_ticker(&ticker);
+            out.push(self.frame(at, MarketEvent::Ticker(ticker)));
         }
     }
 
@@ -278,6 +302,7 @@ impl SyntheticMarket {
             asks: asks.into_iter().map(|price| level(Side::Sell, price)).collect(),
         };
         self.diff_id = self.update_id;
+        self.told.apply_update(&update);
         out.push(self.frame(at, MarketEvent::Depth(update)));
     }
 
