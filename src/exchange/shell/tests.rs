@@ -301,7 +301,7 @@ fn every_book_that_is_fetched_leads_with_the_stream_to_the_same_one() {
 fn a_market_of_trades_alone_shows_the_touch_that_its_orders_meet() {
     let (hand, folder) = (Hand::new(), tempfile::tempdir().unwrap());
     let file = folder.path().join("BTCUSDT-aggTrades-2024-08-08.csv");
-    let row = |n: u64| format!("{n},{}.0,0.500,{n},{n},{},{}\n", 60_000 + n % 5, 1_723_161_255_000 + n * 100, n % 2 == 0);
+    let row = |n: u64| format!("{n},{}.0,0.500,{n},{n},{},{}\n", 60_000 + n % 5, 1_723_161_255_000 + n * 100, n.is_multiple_of(2));
     std::fs::write(&file, (1..100).map(row).collect::<String>()).unwrap();
     let config = ShellConfig {
         exchange: ExchangeConfig::default(),
