@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::core::margin::IncomeRow;
 use super::core::report::TradeView;
 use super::state::{AccountRow, Changes, ClosedRow, Counters, EndedAlgoRow, MarketRow, OrderRow, SavedState};
-use crate::domain::ids::AccountId;
+use crate::domain::ids::{AccountId, Symbol};
 use crate::domain::order::TradesWanted;
 
 /// Trades of an account that stay in the file: some 30 MB, a month at two trades a minute; a reconciliation asks for hours.
@@ -306,11 +306,43 @@ impl ExchangeRecord {
         trades.reverse();
         Ok(trades)
     }
+
+    /// A page of an account's trades, ascending. No more is read than is on it: whoever asks from the first trade on does not
+    /// keep the exchange from its work.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn trade_page(&self, account: AccountId, page: TradePage) -> Result<Vec<TradeView>, RecordError> {
+        let id = |id: u64| i64::try_from(id).unwrap_or(i64::MAX);
+        let mut statement = self.connection.prepare_cached(TRADE_PAGE)?;
+        let mut rows = statement.query(params![account.as_str(), id(page.after), id(page.before), page.order.map(id)])?;
+        let mut trades: Vec<TradeView> = Vec::new();
+        while trades.len() < page.limit {
+            let Some(row) = rows.next()? else { break };
+            let trade: TradeView = decode("trade", row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?;
+            if trade.fill.symbol == page.symbol {
+                trades.push(trade);
+            }
+        }
+        Ok(trades)
+    }
+}
+
+/// The first trades on a symbol behind one id and before another, of one order where one is named.
+#[derive(Debug, Clone, Copy)]
+pub struct TradePage {
+    pub symbol: Symbol,
+    pub after: u64,
+    pub before: u64,
+    pub order: Option<u64>,
+    pub limit: usize,
 }
 
 // In the order of a key that begins with the account: SQLite reads from its end, and no further than it is asked to.
 const NEWEST_TRADES: &str = "SELECT body FROM trade WHERE account = ?1 ORDER BY trade_id DESC, order_id DESC LIMIT ?2";
 const TRADES_BEFORE: &str = "SELECT body FROM trade WHERE account = ?1 AND trade_id < ?2 ORDER BY trade_id DESC, order_id DESC";
+const TRADE_PAGE: &str = "SELECT body FROM trade WHERE account = ?1 AND trade_id > ?2 AND trade_id < ?3
+     AND (?4 IS NULL OR order_id = ?4) ORDER BY trade_id, order_id";
 const NEWEST_CLOSED: &str = "SELECT body FROM closed_order WHERE account = ?1 ORDER BY sequence DESC LIMIT ?2";
 const NEWEST_INCOME: &str = "SELECT body FROM income WHERE account = ?1 ORDER BY id DESC LIMIT ?2";
 const OLD_FUNDINGS: &str = "DELETE FROM funding WHERE symbol = ?1 AND at <= (SELECT at FROM funding WHERE symbol = ?1
@@ -341,7 +373,7 @@ fn decode<T: DeserializeOwned>(table: &'static str, body: &str) -> Result<T, Rec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::{Asset, ClientOrderId, Symbol};
+    use crate::domain::ids::{Asset, ClientOrderId};
     use crate::domain::money::{Money, Price, Quantity, Ratio};
     use crate::domain::order::{Fill, OrderKind, OrderStatus, PositionSide, Side, VenueOrder};
     use crate::domain::time::Timestamp;
@@ -432,6 +464,21 @@ mod tests {
         }
         let error = record.load(kept as usize + 1).unwrap_err().to_string();
         assert!(error.contains("row of trade"), "what is asked for and damaged is told: {error}");
+    }
+
+    #[test]
+    fn a_page_of_trades_reads_no_further_than_it_is_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = filled(&folder.path().join("exchange.db"), 50);
+        record.connection.execute("UPDATE trade SET body = 'damaged' WHERE trade_id < 10 OR trade_id > 18", []).unwrap();
+        let page = TradePage { symbol: symbol(), after: 9, before: 100, order: None, limit: 5 };
+        let read = |page| record.trade_page(AccountId::new("a").unwrap(), page);
+        let ids = |page| read(page).unwrap().iter().map(|trade| trade.fill.trade_id).collect::<Vec<_>>();
+        assert_eq!(ids(page), [10, 12, 14, 16, 18]);
+        assert_eq!(ids(TradePage { before: 14, ..page }), [10, 12]);
+        assert_eq!(ids(TradePage { after: 0, order: Some(14), ..page }), [14]);
+        assert!(ids(TradePage { symbol: Symbol::new("ETHUSDT").unwrap(), before: 18, ..page }).is_empty());
+        assert!(read(TradePage { limit: 6, ..page }).is_err(), "what is asked for and damaged is told");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::domain::ids::{AccountId, Asset, Symbol};
 use crate::domain::instrument::{Instrument, InstrumentKind};
 use crate::domain::money::Money;
+use crate::domain::time::Timestamp;
 use crate::venues::grid::StepError;
 
 use super::core::{AccountSetup, ExchangeConfig, Reject};
@@ -128,7 +129,7 @@ pub struct ServerWishes {
 pub fn server_of(wishes: ServerWishes) -> Result<WireServer, OpenError> {
     let ServerWishes { product, exchange, instruments, keys, clock, limits, faults, extended, seed } = wishes;
     let floor = ExchangeFloor { handle: exchange.clone(), instruments: instruments.clone(), clock: Arc::clone(&clock) };
-    let usdm = (!product.is_spot()).then(|| Arc::new(Usdm::new(product.dialect, seed)));
+    let usdm = (!product.is_spot()).then(|| Arc::new(Usdm::new(product.dialect, names_from(&seed, clock()))));
     let users = usdm.as_ref().map(|usdm| Arc::new(UserSockets::new(Arc::clone(usdm), &instruments)));
     let mut config = market_config(product, users.as_ref());
     config.naming.extended = extended;
@@ -150,6 +151,12 @@ pub fn server_of(wishes: ServerWishes) -> Result<WireServer, OpenError> {
         users.attach(&venue);
     }
     Ok(WireServer { venue, market, users, encode: spot::encode, faults })
+}
+
+/// What one server draws names from: never what another of the same seed does, as orders and sockets of the time before still
+/// go by the names that they got then.
+fn names_from(seed: &[u8; 32], start: Timestamp) -> [u8; 32] {
+    *blake3::keyed_hash(seed, &start.0.to_le_bytes()).as_bytes()
 }
 
 fn market_config(product: Product, users: Option<&Arc<UserSockets>>) -> MarketWireConfig {

@@ -129,6 +129,9 @@ async fn with_a_data_directory_keys_and_orders_outlive_a_restart() {
     let now = server_time(&client, "/fapi/v1/time").await;
     let order = "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.010&price=30000.0&newClientOrderId=kept";
     assert_eq!(client.signed("POST", "/fapi/v1/order", order, now).await.status, 200);
+    // The exchange gives this one its name.
+    let nameless = order.strip_suffix("&newClientOrderId=kept").unwrap();
+    assert_eq!(client.signed("POST", "/fapi/v1/order", nameless, now).await.status, 200);
     let accounts = first.said["accounts"].clone();
     drop(first);
     let second = start(folder.path());
@@ -137,6 +140,8 @@ async fn with_a_data_directory_keys_and_orders_outlive_a_restart() {
     let now = server_time(&client, "/fapi/v1/time").await;
     let found = client.signed("GET", "/fapi/v1/order", "symbol=BTCUSDT&origClientOrderId=kept", now).await;
     assert_eq!((found.status, found.body["status"].as_str()), (200, Some("NEW")), "{}", found.body);
+    let another = client.signed("POST", "/fapi/v1/order", nameless, now).await;
+    assert_eq!(another.status, 200, "no name comes twice: {}", another.body);
     assert!(second.stop().success());
 }
 

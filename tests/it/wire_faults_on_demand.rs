@@ -209,6 +209,9 @@ async fn a_symbol_may_get_other_rules_and_lose_its_trading() {
     wired.fault(r#"{"fault":{"trading":{"open":false}},"symbol":"BTCUSDT"}"#).await;
     assert_eq!(tick().await.1, "BREAK");
     assert_eq!(place(&client, "too-late", wired.now()).await, (400, -4140));
+    let batch = "batchOrders=%5B%7B%22symbol%22%3A%22BTCUSDT%22%2C%22side%22%3A%22BUY%22%2C%22type%22%3A%22MARKET%22%2C%22quantity%22%3A%220.01%22%7D%5D";
+    let batch = client.signed("POST", "/fapi/v1/batchOrders", batch, wired.now()).await;
+    assert_eq!(batch.body[0]["code"], -4140, "{}", batch.body);
     // What stands can be cancelled all the same.
     let cancelled = client.signed("DELETE", "/fapi/v1/order", "symbol=BTCUSDT&origClientOrderId=on-the-grid", wired.now()).await;
     assert_eq!(cancelled.status, 200, "{}", cancelled.body);

@@ -22,6 +22,12 @@ const MONEY_PLACES: u32 = 8;
 /// An entry price is a quotient; it is shown to more places than any price step has.
 const ENTRY_PLACES: u32 = 12;
 
+/// The most that comes in at once. A decimal has 28 digits: a hundred thousand times as much has its eight places still.
+#[must_use]
+pub(super) fn amount_max() -> Decimal {
+    Decimal::from(1_000_000_000_000_000_i64)
+}
+
 /// The numbers of an instrument that accounting needs, computed once.
 #[derive(Debug, Clone, Copy)]
 pub struct Unit {

@@ -30,6 +30,21 @@ impl Exchange {
         if self.markets[symbol].unit.spot {
             return self.place_spot(now, account, request, out);
         }
+        let id = self.take_in(now, symbol, account, request, out)?;
+        self.fire_triggers(now, symbol, out);
+        Ok(id)
+    }
+
+    /// Takes a perpetual's order or refuses it. What its trades set off is the caller's to fire: the one that fires does so in a
+    /// loop and places orders by this, so that however many conditional orders wait at one price, the stack stays as it is.
+    pub(super) fn take_in(
+        &mut self,
+        now: Timestamp,
+        symbol: usize,
+        account: usize,
+        request: &OrderRequest,
+        out: &mut Vec<ExchangeOutput>,
+    ) -> Result<u64, Reject> {
         let order = self.admit(now, symbol, account, request)?;
         let id = order.id;
         self.accept(now, symbol, order, out);
@@ -50,7 +65,6 @@ impl Exchange {
             self.open(symbol, order);
         } else {
             self.execute(now, symbol, order, out);
-            self.fire_triggers(now, symbol, out);
         }
     }
 
@@ -186,7 +200,11 @@ fn on_grid(market: &Market, request: &OrderRequest) -> Result<OnGrid, Reject> {
     let order = &request.order;
     check_quantity_given(request)?;
     let limit = order.kind.limit_price().map(|limit| price(limit, Reject::PriceNotPositive)).transpose()?;
-    let trigger = order.kind.trigger().map(|trigger| price(trigger, Reject::TriggerNotPositive)).transpose()?;
+    let too_high = |reject: Reject| match reject {
+        Reject::Usdm(UsdmReject::PriceTooHighForFilter) => UsdmReject::TriggerTooHigh.into(),
+        other => other,
+    };
+    let trigger = order.kind.trigger().map(|trigger| price(trigger, Reject::TriggerNotPositive)).transpose().map_err(too_high)?;
     check_size(instrument, rules, request)?;
     let Lots(quantity) = instrument.lots(order.quantity).ok_or(Reject::QuantityOffGrid)?;
     Ok(OnGrid { limit, trigger, quantity })
@@ -195,12 +213,15 @@ fn on_grid(market: &Market, request: &OrderRequest) -> Result<OnGrid, Reject> {
 /// PERCENT_PRICE against the mark: a buy has a ceiling, a sell a floor.
 fn check_band(market: &Market, request: &NewOrder) -> Result<(), Reject> {
     // A conditional limit is held to the band around its own trigger: it is meant for when the price is there.
-    let reference = request.kind.trigger().or_else(|| market.reference().map(|mark| market.instrument.price(mark)));
+    let (reference, too_high, too_low) = match request.kind.trigger() {
+        Some(trigger) => (Some(trigger), Reject::Usdm(UsdmReject::PriceTooHighForTrigger), Reject::Usdm(UsdmReject::PriceTooLowForTrigger)),
+        None => (market.reference().map(|mark| market.instrument.price(mark)), Reject::PriceTooHigh, Reject::PriceTooLow),
+    };
     let (Some(limit), Some(reference)) = (request.kind.limit_price(), reference) else { return Ok(()) };
     let band = market.instrument.price_band.0;
     match request.side {
-        Side::Buy if limit.0 > reference.0 * (Decimal::ONE + band) => Err(Reject::PriceTooHigh),
-        Side::Sell if limit.0 < reference.0 * (Decimal::ONE - band) => Err(Reject::PriceTooLow),
+        Side::Buy if limit.0 > reference.0 * (Decimal::ONE + band) => Err(too_high),
+        Side::Sell if limit.0 < reference.0 * (Decimal::ONE - band) => Err(too_low),
         _ => Ok(()),
     }
 }

@@ -10,6 +10,7 @@ use crate::domain::time::Timestamp;
 use super::account::{BookedTrade, Slot, fee_of};
 use super::orders::{Order, QUEUE_UNKNOWN, is_better};
 use super::report::{AccountReason, TradeView};
+use super::spot::Ending;
 use super::{Exchange, ExchangeOutput};
 
 /// Who is next on the opposite side.
@@ -79,8 +80,8 @@ impl Exchange {
         let rests = order.limit.is_some() && matches!(order.time_in_force, TimeInForce::GoodTilCanceled | TimeInForce::PostOnly);
         if order.remaining() == 0 {
             self.finish(now, symbol, order, None, out);
-        } else if let Some(reason) = stopped {
-            self.finish(now, symbol, order, Some(reason), out);
+        } else if let Some(ending) = stopped {
+            self.finish(now, symbol, order, ending.reason(), out);
         } else if rests && self.can_fill(symbol, &order) > 0 {
             order.queue_ahead = self.queue_at(symbol, order.side, order.limit.unwrap_or_default());
             self.open(symbol, order);
@@ -89,13 +90,16 @@ impl Exchange {
         }
     }
 
-    /// Trades with the opposite side while price and quantity allow. Returns why the order must not go on, if it must not.
-    pub(super) fn take(&mut self, now: Timestamp, symbol: usize, taker: &mut Order, out: &mut Vec<ExchangeOutput>) -> Option<EndReason> {
-        let bound = if taker.limit.is_some() { taker.limit } else { self.market_bound(symbol, taker.side) };
+    /// Trades with the opposite side while price, quantity and, on spot, funds allow. Says how the order ended, if it did by that.
+    pub(super) fn take(&mut self, now: Timestamp, symbol: usize, taker: &mut Order, out: &mut Vec<ExchangeOutput>) -> Option<Ending> {
+        let bound = taker.limit.or_else(|| self.market_bound(symbol, taker.side));
         loop {
-            let wanted = self.can_fill(symbol, taker);
-            let next = self.counterparty(symbol, taker.side).filter(|_| wanted > 0)?;
+            let next = self.counterparty(symbol, taker.side)?;
             if bound.is_some_and(|bound| is_better(taker.side.opposite(), bound, next.price())) {
+                return None;
+            }
+            let wanted = self.wanted(symbol, taker, next.price());
+            if wanted == 0 {
                 return None;
             }
             match next {
@@ -107,44 +111,64 @@ impl Exchange {
                     self.markets[symbol].last = Some(price);
                 }
                 Counterparty::Ours { price, slot } => {
-                    if let Some(reason) = self.meet_own(now, symbol, taker, price, slot, out) {
-                        return Some(reason);
+                    let ended = self.meet(now, symbol, taker, (price, slot), wanted, out);
+                    if ended.is_some() {
+                        return ended;
                     }
                 }
             }
         }
     }
 
+    /// How many lots a taker takes at a price: what it may of what it has left.
+    fn wanted(&self, symbol: usize, taker: &Order, price: Ticks) -> i64 {
+        if self.markets[symbol].unit.spot { self.affordable(symbol, taker, price) } else { self.can_fill(symbol, taker) }
+    }
+
     /// One step against a resting order of ours: a trade, or self-trade prevention.
-    fn meet_own(
+    fn meet(
         &mut self,
         now: Timestamp,
         symbol: usize,
         taker: &mut Order,
-        price: Ticks,
-        slot: u32,
+        (price, slot): (Ticks, u32),
+        wanted: i64,
         out: &mut Vec<ExchangeOutput>,
-    ) -> Option<EndReason> {
+    ) -> Option<Ending> {
         let maker = self.markets[symbol].orders.get(slot)?;
         if self.is_prevented(taker, maker) {
-            let mode = taker.self_trade_prevention;
-            if matches!(mode, SelfTradePrevention::ExpireMaker | SelfTradePrevention::ExpireBoth) {
-                self.end_open(now, symbol, slot, EndReason::SelfTradePrevented, out);
-            }
-            let goes_on = mode == SelfTradePrevention::ExpireMaker;
-            return if goes_on { None } else { Some(EndReason::SelfTradePrevented) };
+            return self.prevent(now, symbol, taker, (price, slot), out);
         }
         let can = self.can_fill(symbol, maker);
         if can == 0 {
             self.end_open(now, symbol, slot, EndReason::Expired, out);
             return None;
         }
-        let lots = can.min(self.can_fill(symbol, taker));
+        let lots = can.min(wanted);
         let trade_id = self.next_trade();
         self.fill_resting(now, symbol, slot, Execution { price, lots, trade_id, maker: true }, out);
         self.fill(now, symbol, taker, Execution { price, lots, trade_id, maker: false }, out);
         self.markets[symbol].last = Some(price);
         None
+    }
+
+    /// Two orders of one owner meet: the new one's mode says which of them expires.
+    fn prevent(
+        &mut self,
+        now: Timestamp,
+        symbol: usize,
+        taker: &mut Order,
+        met: (Ticks, u32),
+        out: &mut Vec<ExchangeOutput>,
+    ) -> Option<Ending> {
+        if self.markets[symbol].unit.spot {
+            return self.prevent_spot(now, symbol, taker, met, out);
+        }
+        let mode = taker.self_trade_prevention;
+        if matches!(mode, SelfTradePrevention::ExpireMaker | SelfTradePrevention::ExpireBoth) {
+            self.end_open(now, symbol, met.1, EndReason::SelfTradePrevented, out);
+        }
+        (mode != SelfTradePrevention::ExpireMaker).then_some(Ending::Prevented(None))
     }
 
     pub(super) fn is_prevented(&self, taker: &Order, maker: &Order) -> bool {
@@ -198,9 +222,12 @@ impl Exchange {
         (external + ours).min(self.can_fill(symbol, order))
     }
 
-    /// Where the venue stops a market order: the PERCENT_PRICE band around the mark.
+    /// Where the venue stops a market order: the PERCENT_PRICE band around the mark. Spot's goes as far as the book does.
     pub(super) fn market_bound(&self, symbol: usize, side: Side) -> Option<Ticks> {
         let market = &self.markets[symbol];
+        if market.unit.spot {
+            return None;
+        }
         let mark = market.instrument.price(market.reference()?);
         let band = market.instrument.price_band.0;
         let (buy, sell) = (Decimal::ONE + band, Decimal::ONE - band);
@@ -258,6 +285,9 @@ impl Exchange {
     /// An order that is not in the book trades.
     pub(super) fn fill(&mut self, now: Timestamp, symbol: usize, order: &mut Order, execution: Execution, out: &mut Vec<ExchangeOutput>) {
         order.execute(now, execution);
+        if self.markets[symbol].unit.spot {
+            return self.book_spot(now, symbol, order, execution, out);
+        }
         self.report_fill(now, symbol, order, execution, out);
         self.expire_useless(now, symbol, order.account, out);
     }
@@ -302,8 +332,11 @@ impl Exchange {
         out.push(ExchangeOutput { account: fill.account, event: VenueEvent::Filled(fill) });
     }
 
-    /// Expires the account's reduce-only orders that have nothing left to reduce.
+    /// Expires the account's reduce-only orders that have nothing left to reduce, and what lasts only with a position.
     fn expire_useless(&mut self, now: Timestamp, symbol: usize, account: usize, out: &mut Vec<ExchangeOutput>) {
+        if !self.accounts[account].margin.algos.is_empty() {
+            self.end_with_position(now, symbol, account);
+        }
         let Some(slot) = self.accounts[account].slots.get(&symbol).filter(|slot| slot.reducing_orders > 0) else { return };
         let useless = |order: &Order| {
             order.account == account && order.reduce_only && slot.reducible(order.position_side, order.side) == 0 && order.remaining() > 0

@@ -55,6 +55,7 @@ pub use account::AccountSetup;
 use account::{Account, Unit};
 use external::External;
 use margin::{ForcedOrder, Perpetual};
+pub use orders::Force;
 use orders::{OpenOrders, Order};
 pub use reject::Reject;
 use report::{ExecutionType, OrderView, ReportLog};
@@ -424,6 +425,7 @@ impl Exchange {
             extras: order.extras.as_deref().cloned().unwrap_or_default(),
             list_id: order.list_id,
             end: None,
+            force: order.force,
             spot: Self::spot_view(order),
         }
     }

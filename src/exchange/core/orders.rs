@@ -82,7 +82,7 @@ pub struct Order {
     /// How often it was modified (perpetuals).
     #[serde(default)]
     pub modified: u32,
-    /// The exchange's own: it never rests, so that no record has one.
+    /// The exchange's own, or ended by it: in either case it never rests, so that no record of open orders has one.
     #[serde(skip)]
     pub force: Option<Force>,
     /// What only a spot order has; idle on a perpetual.
@@ -90,8 +90,8 @@ pub struct Order {
     pub spot: SpotState,
 }
 
-/// Why the exchange itself closes a position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why the exchange itself closes a position, and ends the orders of whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Force {
     Liquidation,
     Deleverage,
@@ -376,11 +376,19 @@ impl OpenOrders {
         }
     }
 
-    /// The oldest waiting order that these prices fire.
+    /// The waiting orders that these prices fire, the oldest first: id and slot.
     #[must_use]
-    pub fn first_fired(&self, prices: &TriggerPrices) -> Option<u32> {
-        let fired = |slot: &&u32| self.get(**slot).is_some_and(|order| prices.fire(order));
-        self.waiting.iter().filter(fired).min_by_key(|slot| self.get(**slot).map(|order| order.id)).copied()
+    pub fn fired(&self, prices: &TriggerPrices) -> Vec<(u64, u32)> {
+        let fires = |slot: &u32| self.get(*slot).filter(|order| prices.fire(order)).map(|order| (order.id, *slot));
+        let mut fired: Vec<(u64, u32)> = self.waiting.iter().filter_map(fires).collect();
+        fired.sort_unstable();
+        fired
+    }
+
+    /// Whether that order stands in that slot still, and waits.
+    #[must_use]
+    pub fn is_waiting(&self, (id, slot): (u64, u32)) -> bool {
+        self.get(slot).is_some_and(|order| order.id == id && order.trigger.is_some())
     }
 
     /// Moves trailing stops after the prices, and names those that moved.

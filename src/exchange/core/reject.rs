@@ -62,7 +62,7 @@ impl Reject {
             Self::QuantityNotPositive => (-4003, "Quantity less than or equal to zero."),
             Self::QuantityTooSmall => (-4004, "Quantity less than min quantity."),
             Self::QuantityTooLarge => (-4005, "Quantity greater than max quantity."),
-            Self::QuantityOffGrid => (-4023, "Quantity not increased by step size."),
+            Self::QuantityOffGrid => (-4023, "Qty not increased by step size."),
             Self::PriceNotPositive => (-4001, "Price less than 0."),
             Self::PriceOffGrid => (-4014, "Price not increased by tick size."),
             Self::TriggerNotPositive => (-4006, "Stop price less than zero."),

@@ -12,6 +12,7 @@ use crate::domain::order::{EndReason, Fill, OrderStatus, PositionSide, SelfTrade
 use crate::domain::time::Timestamp;
 
 use super::margin::{AlgoView, PositionRisk};
+use super::orders::Force;
 use super::request::Extras;
 use super::spot::{ListView, SpotExecution, SpotView};
 
@@ -43,6 +44,9 @@ pub struct OrderView {
     /// Why it ended unfilled, if it did.
     #[serde(default)]
     pub end: Option<EndReason>,
+    /// What of the exchange's own doing it is, or ended by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub force: Option<Force>,
     /// What only a spot order shows.
     #[serde(default, skip_serializing_if = "SpotView::is_plain")]
     pub spot: SpotView,
@@ -85,6 +89,7 @@ impl From<VenueOrder> for OrderView {
             extras: Extras::default(),
             list_id: None,
             end: None,
+            force: None,
             spot: SpotView::default(),
         }
     }

@@ -42,6 +42,9 @@ pub struct Extras {
     pub close_position: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trailing: Option<Trailing>,
+    /// `GTE_GTC`: a conditional order that lasts no longer than the position which it would reduce.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub with_position: bool,
     /// `goodTillDate` of a GTD order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub good_till: Option<Timestamp>,

@@ -91,7 +91,8 @@ pub fn routes(product: Product, market: &Router) -> Vec<Route> {
         let (path, market) = (*path, market.clone());
         let security = if path == "/fapi/v1/historicalTrades" { Security::Key } else { Security::None };
         let route =
-            Route::get(path, security, move |context, parameters| ask(market.clone(), path, context, parameters)).weight_of(*weight);
+            Route::get(path, security, move |context: Context, parameters: Parameters| ask(market.clone(), path, context, parameters))
+                .weight_of(*weight);
         method.iter().fold(route, |route, method| route.method(method))
     };
     let version = if product.is_spot() { ["/api/v3/ping", "/api/v3/time"] } else { ["/fapi/v1/ping", "/fapi/v1/time"] };

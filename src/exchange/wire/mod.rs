@@ -53,7 +53,7 @@ pub use accounts::{Key, KeyError, Keys, Permissions};
 pub use context::{Context, Transport};
 pub use parameters::{Manners, Parameters};
 pub use problem::Problem;
-pub use route::{Amount, Answer, Found, Json, Route, Routes, Security, Verb};
+pub use route::{Amount, Answer, Found, Handler, Json, Route, Routes, Security, Verb};
 pub use server::{ServeError, WireServer};
 pub use users::{Ear, Heard, UserHub, UserQueue, UserTicket};
 pub use venue::{Ask, Dialect, Product, Proof, Reply, Served, Venue, VenueConfig};

@@ -55,7 +55,20 @@ impl From<serde_json::Value> for Json {
 /// What a handler gives.
 pub type Answer = Result<Json, Problem>;
 
-type Handler = Arc<dyn Fn(Context, Parameters) -> BoxFuture<'static, Answer> + Send + Sync>;
+/// Who answers: any async function of context and parameters.
+pub trait Handler: Send + Sync + 'static {
+    fn answer(&self, context: Context, parameters: Parameters) -> BoxFuture<'static, Answer>;
+}
+
+impl<H, F> Handler for H
+where
+    H: Fn(Context, Parameters) -> F + Send + Sync + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
+    fn answer(&self, context: Context, parameters: Parameters) -> BoxFuture<'static, Answer> {
+        Box::pin(self(context, parameters))
+    }
+}
 
 /// The venue's methods of HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display, strum::EnumString, strum::IntoStaticStr)]
@@ -112,7 +125,7 @@ pub struct Route {
     pub orders: Amount,
     /// Orders stay counted even when the request is refused (`cancelReplace`).
     pub counts_refused: bool,
-    pub(super) handler: Handler,
+    handler: Arc<dyn Handler>,
 }
 
 impl fmt::Debug for Route {
@@ -123,11 +136,7 @@ impl fmt::Debug for Route {
 
 impl Route {
     /// A row of weight one that counts as no order and has no name in the WebSocket API.
-    pub fn new<H, F>(verb: Verb, path: &'static str, security: Security, handler: H) -> Self
-    where
-        H: Fn(Context, Parameters) -> F + Send + Sync + 'static,
-        F: Future<Output = Answer> + Send + 'static,
-    {
+    pub fn new(verb: Verb, path: &'static str, security: Security, handler: impl Handler) -> Self {
         Self {
             verb,
             path,
@@ -137,39 +146,23 @@ impl Route {
             weight_of_failure: 0,
             orders: Amount::Fixed(0),
             counts_refused: false,
-            handler: Arc::new(move |context, parameters| Box::pin(handler(context, parameters))),
+            handler: Arc::new(handler),
         }
     }
 
-    pub fn get<H, F>(path: &'static str, security: Security, handler: H) -> Self
-    where
-        H: Fn(Context, Parameters) -> F + Send + Sync + 'static,
-        F: Future<Output = Answer> + Send + 'static,
-    {
+    pub fn get(path: &'static str, security: Security, handler: impl Handler) -> Self {
         Self::new(Verb::Get, path, security, handler)
     }
 
-    pub fn post<H, F>(path: &'static str, security: Security, handler: H) -> Self
-    where
-        H: Fn(Context, Parameters) -> F + Send + Sync + 'static,
-        F: Future<Output = Answer> + Send + 'static,
-    {
+    pub fn post(path: &'static str, security: Security, handler: impl Handler) -> Self {
         Self::new(Verb::Post, path, security, handler)
     }
 
-    pub fn put<H, F>(path: &'static str, security: Security, handler: H) -> Self
-    where
-        H: Fn(Context, Parameters) -> F + Send + Sync + 'static,
-        F: Future<Output = Answer> + Send + 'static,
-    {
+    pub fn put(path: &'static str, security: Security, handler: impl Handler) -> Self {
         Self::new(Verb::Put, path, security, handler)
     }
 
-    pub fn delete<H, F>(path: &'static str, security: Security, handler: H) -> Self
-    where
-        H: Fn(Context, Parameters) -> F + Send + Sync + 'static,
-        F: Future<Output = Answer> + Send + 'static,
-    {
+    pub fn delete(path: &'static str, security: Security, handler: impl Handler) -> Self {
         Self::new(Verb::Delete, path, security, handler)
     }
 
@@ -224,7 +217,7 @@ impl Route {
     }
 
     pub(super) fn handle(&self, context: Context, parameters: Parameters) -> BoxFuture<'static, Answer> {
-        (self.handler)(context, parameters)
+        self.handler.answer(context, parameters)
     }
 }
 

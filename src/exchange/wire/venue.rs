@@ -248,7 +248,10 @@ impl Venue {
     }
 
     /// Holds a new order against rules that are not the engine's.
-    fn check_listing(&self, parameters: &Parameters) -> Result<(), Problem> {
+    ///
+    /// # Errors
+    /// The venue's, for the first rule that it breaks.
+    pub(super) fn check_listing(&self, parameters: &Parameters) -> Result<(), Problem> {
         let listings = self.faults.listings();
         if listings.is_empty() {
             return Ok(());

@@ -22,7 +22,6 @@ const PATIENT: &str = r#"
 [supervision]
 intensity = 100
 backoff_max = "100ms"
-heartbeat_deadline = "1s"
 [supervision.fault_budgets]
 transport = { count = 1000, period = "1m" }
 venue_reject = { count = 1000, period = "1m" }

@@ -77,6 +77,25 @@ async fn algo_orders_are_cancelled_by_name_and_all_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_lasts_with_a_position_expires_with_it() {
+    let world = World::binance().await;
+    let lasting = with(&[("timeInForce", "GTE_GTC"), ("clientAlgoId", "guard")]);
+    assert_eq!(world.refused("POST", "/fapi/v1/algoOrder", &lasting).await, -4509);
+    world.market("BUY", "0.010").await;
+    let mut stream = world.user_stream().await;
+    assert_eq!(world.post("/fapi/v1/algoOrder", &lasting).await["timeInForce"], "GTE_GTC");
+    world.market("SELL", "0.010").await;
+    let told = loop {
+        let event = stream.next().await;
+        if event["e"] == "ALGO_UPDATE" && event["o"]["X"] != "NEW" {
+            break event;
+        }
+    };
+    assert_eq!((&told["o"]["X"], &told["o"]["caid"], &told["o"]["f"]), (&json!("EXPIRED"), &json!("guard"), &json!("GTE_GTC")));
+    assert_eq!(world.get("/fapi/v1/openAlgoOrders", &[]).await, json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_wait_is_refused() {
     let world = World::binance().await;
     let above = with(&[]).into_iter().map(|(name, value)| if name == "triggerPrice" { (name, "51000") } else { (name, value) });

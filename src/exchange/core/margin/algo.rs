@@ -8,6 +8,7 @@ use super::super::orders::Order;
 use super::super::report::{OrderView, UserEvent};
 use super::super::request::{AlgoName, Extras, OrderRequest};
 use super::super::{Exchange, ExchangeOutput, Reject};
+use super::UsdmReject;
 use crate::domain::ids::{AccountId, ClientOrderId, Symbol};
 use crate::domain::instrument::Lots;
 use crate::domain::money::{Price, Quantity};
@@ -118,6 +119,9 @@ impl Exchange {
             return Err(Reject::TriggerNotPositive);
         }
         order.extras.get_or_insert_default().algo = Some(AlgoName { algo_id, client_algo_id });
+        if order.lasts_with_position() && self.reducible(symbol, &order) == 0 {
+            return Err(UsdmReject::WithoutPosition.into());
+        }
         self.arm(symbol, &mut order)?;
         self.check_trigger(symbol, &order)?;
         self.next_algo_id += 1;
@@ -223,6 +227,20 @@ impl Exchange {
         Some(view)
     }
 
+    /// Ends an account's algo orders whose position is gone, the oldest first.
+    pub(in super::super) fn end_with_position(&mut self, now: Timestamp, symbol: usize, account: usize) {
+        let waiting = self.accounts[account].margin.algos.values().filter(|(index, _)| *index == symbol);
+        let ends = |slot: &u32| {
+            let order = self.markets[symbol].algos.get(*slot)?;
+            (order.lasts_with_position() && self.reducible(symbol, order) == 0).then_some((order.id, *slot))
+        };
+        let mut ended: Vec<(u64, u32)> = waiting.filter_map(|(_, slot)| ends(slot)).collect();
+        ended.sort_unstable();
+        for (_, slot) in ended {
+            self.end_algo(now, symbol, slot, AlgoStatus::Expired);
+        }
+    }
+
     /// The trigger was reached: a plain order takes the algo order's place, or the refusal of one ends it.
     pub(super) fn fire_algo(&mut self, now: Timestamp, symbol: usize, slot: u32, out: &mut Vec<ExchangeOutput>) {
         let Some(mut order) = self.remove_algo(symbol, slot) else { return };
@@ -232,8 +250,11 @@ impl Exchange {
         view.triggered_at = Some(now);
         self.keep_ended(account, view.clone());
         self.report_algo(now, id, &view);
-        let request = self.plain_order_of(symbol, &order);
-        if let Err(reject) = self.place(now, account, &request, out) {
+        let placed = match self.plain_order_of(symbol, &order) {
+            Some(request) => self.take_in(now, symbol, account, &request, out),
+            None => Err(Reject::ReduceOnly),
+        };
+        if let Err(reject) = placed {
             let reason = reject.words(false).1.to_owned();
             self.update_ended(now, account, order.id, |view| {
                 view.status = AlgoStatus::Rejected;
@@ -242,14 +263,18 @@ impl Exchange {
         }
     }
 
-    /// What an algo order sends when it goes off. It bears the algo order's client id where no open order does.
-    fn plain_order_of(&self, symbol: usize, order: &Order) -> OrderRequest {
+    /// What an algo order sends when it goes off. It bears the algo order's client id where no open order does. `None` for one
+    /// that closes a position which is not there any more.
+    fn plain_order_of(&self, symbol: usize, order: &Order) -> Option<OrderRequest> {
         let instrument = &self.markets[symbol].instrument;
         let extras = order.extras.as_deref().cloned().unwrap_or_default();
         let taken = self.accounts[order.account].open.contains_key(&order.client_order_id);
         // Invariant: a number and a prefix are within the name's length and characters.
         let numbered = || ClientOrderId::new(&format!("algo-{}", order.id)).expect("a short name");
         let lots = if extras.close_position { self.reducible(symbol, order).min(self.lots_at_once(symbol)) } else { order.quantity };
+        if lots == 0 {
+            return None;
+        }
         let kind = order.limit.map_or(OrderKind::Market, |limit| OrderKind::Limit { price: instrument.price(limit) });
         let order = NewOrder {
             client_order_id: if taken { numbered() } else { order.client_order_id },
@@ -262,7 +287,7 @@ impl Exchange {
             reduce_only: order.reduce_only,
             self_trade_prevention: order.self_trade_prevention,
         };
-        OrderRequest { order, extras: Extras { good_till: extras.good_till, algo: extras.algo, ..Extras::default() } }
+        Some(OrderRequest { order, extras: Extras { good_till: extras.good_till, algo: extras.algo, ..Extras::default() } })
     }
 
     /// The largest market order of a symbol.
@@ -322,5 +347,12 @@ impl Exchange {
 
     fn report_algo(&mut self, now: Timestamp, account: AccountId, view: &AlgoView) {
         self.reports.add(now, account, || UserEvent::Algo(std::sync::Arc::new(view.clone())));
+    }
+}
+
+impl Order {
+    /// `GTE_GTC`.
+    fn lasts_with_position(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| extras.with_position)
     }
 }

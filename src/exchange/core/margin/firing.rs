@@ -15,8 +15,8 @@ impl Market {
 }
 
 impl Exchange {
-    /// Lets every conditional order go whose trigger the price has reached, the oldest first; their own trades may set off more.
-    /// It ends, as each round takes one away.
+    /// Lets every conditional order go whose trigger the price has reached, the oldest first, wherever the first ones' trades take
+    /// the price; those trades may set off more. It ends, as each round takes one away.
     pub(in super::super) fn fire_conditionals(&mut self, now: Timestamp, symbol: usize, out: &mut Vec<ExchangeOutput>) {
         while self.markets[symbol].is_woken() {
             let market = &mut self.markets[symbol];
@@ -24,12 +24,19 @@ impl Exchange {
             let changes = &mut self.changes;
             market.orders.follow(&prices, |slot, id| changes.order(symbol, slot, id));
             market.algos.follow(&prices, |slot, id| changes.algo(symbol, slot, id));
-            if let Some(slot) = market.orders.first_fired(&prices) {
-                self.fire_order(now, symbol, slot, out);
-            } else if let Some(slot) = self.markets[symbol].algos.first_fired(&prices) {
-                self.fire_algo(now, symbol, slot, out);
-            } else {
+            let (orders, algos) = (market.orders.fired(&prices), market.algos.fired(&prices));
+            if orders.is_empty() && algos.is_empty() {
                 return;
+            }
+            for order in orders {
+                if self.markets[symbol].orders.is_waiting(order) {
+                    self.fire_order(now, symbol, order.1, out);
+                }
+            }
+            for algo in algos {
+                if self.markets[symbol].algos.is_waiting(algo) {
+                    self.fire_algo(now, symbol, algo.1, out);
+                }
             }
         }
     }

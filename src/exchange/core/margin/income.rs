@@ -4,6 +4,7 @@
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use super::super::account::amount_max;
 use super::super::report::{AccountReason, TradeView};
 use super::super::{Exchange, Reject};
 use super::UsdmReject;
@@ -75,6 +76,9 @@ impl Exchange {
         let index = self.account_index(account)?;
         if amount.is_zero() {
             return Err(UsdmReject::AmountNotPositive.into());
+        }
+        if amount.0.abs() > amount_max() {
+            return Err(UsdmReject::AmountTooLarge.into());
         }
         let main = asset == self.margin_asset();
         let free =

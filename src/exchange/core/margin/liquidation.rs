@@ -6,6 +6,7 @@
 use rust_decimal::prelude::ToPrimitive;
 use rust_decimal::{Decimal, RoundingStrategy};
 
+use super::super::account::Account;
 use super::super::matching::Execution;
 use super::super::orders::{Force, OnGrid, Order};
 use super::super::report::{AccountReason, ExecutionType, UserEvent};
@@ -70,7 +71,7 @@ impl Exchange {
     ) -> Result<(), Reject> {
         let holder = self.account_index(account)?;
         let only = symbol.map(|symbol| self.symbol_index(symbol).ok_or(Reject::UnknownSymbol)).transpose()?;
-        self.cancel_all(now, holder, symbol, out);
+        self.expire_orders(now, holder, |_, symbol| only.is_none_or(|only| only == symbol), out);
         for holding in self.holdings_of(holder).into_iter().filter(|holding| only.is_none_or(|only| only == holding.symbol)) {
             let Some(mark) = self.markets[holding.symbol].reference() else { continue };
             self.liquidate_holding(now, holding, mark, out);
@@ -103,7 +104,8 @@ impl Exchange {
             return self.warn(now, account, sum.maintenance > balance * warning_share(), None);
         }
         self.warn(now, account, true, None);
-        self.cancel_cross_orders(now, account, out);
+        let is_cross = |holder: &Account, symbol: usize| holder.slots.get(&symbol).is_none_or(|slot| !slot.isolated);
+        self.expire_orders(now, account, is_cross, out);
         for holding in self.cross_holdings(account) {
             let sum = self.cross_margin(&self.accounts[account]);
             let balance = self.accounts[account].cross_wallet() + sum.unrealized;
@@ -111,8 +113,8 @@ impl Exchange {
                 return;
             }
             // Each position may lose its share of what is left.
-            let share = balance * self.maintenance_of(holding) / sum.maintenance;
-            let Some(limit) = self.bankruptcy_price(holding, share) else { continue };
+            let share = (balance * self.maintenance_of(holding)).checked_div(sum.maintenance);
+            let Some(limit) = share.and_then(|share| self.bankruptcy_price(holding, share)) else { continue };
             self.liquidate_holding(now, holding, limit, out);
         }
     }
@@ -128,8 +130,7 @@ impl Exchange {
             return self.warn(now, account, maintenance > balance * warning_share(), Some(symbol));
         }
         self.warn(now, account, true, Some(symbol));
-        let name = self.markets[symbol].instrument.symbol;
-        self.cancel_all(now, account, Some(name), out);
+        self.expire_orders(now, account, |_, other| other == symbol, out);
         if let Some(limit) = self.bankruptcy_price(holding, balance) {
             self.liquidate_holding(now, holding, limit, out);
         }
@@ -153,12 +154,21 @@ impl Exchange {
         self.reports.add(now, id, || UserEvent::MarginCall { cross_wallet, positions });
     }
 
-    fn cancel_cross_orders(&mut self, now: Timestamp, account: usize, out: &mut Vec<ExchangeOutput>) {
+    /// Whoever is liquidated loses the open orders of these symbols first; they expire for that reason.
+    fn expire_orders(
+        &mut self,
+        now: Timestamp,
+        account: usize,
+        concerned: impl Fn(&Account, usize) -> bool,
+        out: &mut Vec<ExchangeOutput>,
+    ) {
         let holder = &self.accounts[account];
-        let cross = |symbol: &usize| holder.slots.get(symbol).is_none_or(|slot| !slot.isolated);
-        let open: Vec<_> = holder.open.values().copied().filter(|(symbol, _)| cross(symbol)).collect();
+        let open: Vec<_> = holder.open.values().copied().filter(|(symbol, _)| concerned(holder, *symbol)).collect();
         for (symbol, slot) in open {
-            self.end_open(now, symbol, slot, EndReason::Canceled, out);
+            if let Some(mut order) = self.withdraw(symbol, slot) {
+                order.force = Some(Force::Liquidation);
+                self.finish(now, symbol, order, Some(EndReason::Expired), out);
+            }
         }
     }
 

@@ -23,6 +23,13 @@ pub enum UsdmReject {
     PositionModeWithPosition,
     ActivationPrice,
     QuantityWithClosePosition,
+    /// `GTE_GTC` where there is nothing to reduce.
+    WithoutPosition,
+    /// A conditional order's limit too far from its own trigger.
+    PriceTooHighForTrigger,
+    PriceTooLowForTrigger,
+    TriggerTooHigh,
+    AmountTooLarge,
     IsolatedLeverageReduction,
     MultiAssetsWithIsolated,
     IsolatedWithMultiAssets,
@@ -58,6 +65,13 @@ impl UsdmReject {
             Self::PositionModeWithPosition => (-4068, "Position side cannot be changed if there exists position."),
             Self::ActivationPrice => (-4135, "Invalid activation price"),
             Self::QuantityWithClosePosition => (-4137, "Quantity must be zero with closePosition equals true"),
+            Self::WithoutPosition => {
+                (-4509, "Time in Force (TIF) GTE can only be used with open positions. Please ensure that positions are available.")
+            }
+            Self::PriceTooHighForTrigger => (-4183, "Price is higher than stop price multiplier cap."),
+            Self::PriceTooLowForTrigger => (-4184, "Price is lower than stop price multiplier floor."),
+            Self::TriggerTooHigh => (-4007, "Stop price greater than max price."),
+            Self::AmountTooLarge => (-1111, "Precision is over the maximum defined for this asset."),
             Self::IsolatedLeverageReduction => (-4161, "Leverage reduction is not supported in Isolated Margin Mode with open positions"),
             Self::MultiAssetsWithIsolated => {
                 (-4167, "Unable to adjust to Multi-Assets mode with symbols of USDⓈ-M Futures under isolated-margin mode.")

@@ -10,6 +10,7 @@ use crate::domain::instrument::{Lots, Ticks};
 use crate::domain::money::Money;
 use crate::domain::order::Side;
 use crate::domain::time::Timestamp;
+use crate::exchange::core::account::amount_max;
 use crate::exchange::core::orders::Order;
 use crate::exchange::core::report::{AccountReason, BalanceView, UserEvent};
 use crate::exchange::core::{Exchange, Reject};
@@ -76,7 +77,7 @@ impl Exchange {
     /// Money comes in from outside.
     ///
     /// # Errors
-    /// When the account is unknown, the engine is none of spot, or the amount is not positive.
+    /// When the account is unknown, the engine is none of spot, or the amount is not positive or beyond all bounds.
     pub fn deposit(&mut self, now: Timestamp, account: AccountId, asset: Asset, amount: Money) -> Result<(), Reject> {
         self.move_money(now, account, asset, amount, AccountReason::Deposit)
     }
@@ -94,8 +95,8 @@ impl Exchange {
         if !self.is_spot_engine() {
             return Err(Reject::Spot(SpotReject::NotSpot));
         }
-        if !amount.is_positive() {
-            return Err(Reject::Spot(SpotReject::AmountNotPositive));
+        if !amount.is_positive() || amount.0 > amount_max() {
+            return Err(Reject::Spot(SpotReject::BadAmount));
         }
         let delta = if reason == AccountReason::Withdraw { -amount } else { amount };
         let place = self.spot.asset(asset);

@@ -19,11 +19,12 @@ pub(in crate::exchange::core) enum Ending {
     /// By its owner, under the id of the cancel if there was one.
     Canceled(Option<ClientOrderId>),
     Expired(ExpiryReason),
-    Prevented(Prevention),
+    /// By meeting its owner's own order; on spot with what that took from it.
+    Prevented(Option<Prevention>),
 }
 
 impl Ending {
-    const fn reason(self) -> Option<EndReason> {
+    pub(in crate::exchange::core) const fn reason(self) -> Option<EndReason> {
         match self {
             Self::Filled => None,
             Self::Canceled(_) => Some(EndReason::Canceled),
@@ -138,7 +139,7 @@ impl Exchange {
                 Told { request_id, ..Told::of(ExecutionType::Canceled) }
             }
             Ending::Expired(_) => Told::of(ExecutionType::Expired),
-            Ending::Prevented(prevention) => Told { prevention: Some(prevention), ..Told::of(ExecutionType::TradePrevention) },
+            Ending::Prevented(prevention) => Told { prevention, ..Told::of(ExecutionType::TradePrevention) },
         };
         self.tell_order(now, self.accounts[account].id, shown.clone(), told);
     }

@@ -1,4 +1,5 @@
-//! A spot order on its way through the opposite side, its trades and their booking. Who is next is `core`'s to say.
+//! What a spot order does before and after its way through the opposite side, which is `core`'s: what it can pay for, how its
+//! trades are booked, and what becomes of the rest.
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -8,8 +9,8 @@ use crate::domain::money::{Money, Quantity};
 use crate::domain::order::{FeeTaken, Fill, OrderStatus, Side, TimeInForce, VenueEvent};
 use crate::domain::time::Timestamp;
 use crate::exchange::core::account::fee_of;
-use crate::exchange::core::matching::{Counterparty, Execution};
-use crate::exchange::core::orders::{Order, is_better};
+use crate::exchange::core::matching::Execution;
+use crate::exchange::core::orders::Order;
 use crate::exchange::core::report::{Commission, ExecutionType, TradeView};
 use crate::exchange::core::{Exchange, ExchangeOutput};
 
@@ -27,7 +28,7 @@ impl Exchange {
         out: &mut Vec<ExchangeOutput>,
     ) {
         order.spot.working_at = Some(order.spot.working_at.unwrap_or(now));
-        let stopped = self.take_spot(now, symbol, &mut order, out);
+        let stopped = self.take(now, symbol, &mut order, out);
         let rests = order.limit.is_some() && matches!(order.time_in_force, TimeInForce::GoodTilCanceled | TimeInForce::PostOnly);
         if let Some(ending) = stopped {
             self.finish_spot(now, symbol, order, ending, out);
@@ -42,38 +43,9 @@ impl Exchange {
         }
     }
 
-    /// Trades with the opposite side while price, quantity and funds allow. Says how the order ended, if it did by that.
-    fn take_spot(&mut self, now: Timestamp, symbol: usize, taker: &mut Order, out: &mut Vec<ExchangeOutput>) -> Option<Ending> {
-        while taker.remaining() > 0 {
-            let next = self.counterparty(symbol, taker.side)?;
-            if taker.limit.is_some_and(|limit| is_better(taker.side.opposite(), limit, next.price())) {
-                return None;
-            }
-            let wanted = self.affordable(symbol, taker, next.price());
-            if wanted == 0 {
-                return None;
-            }
-            match next {
-                Counterparty::External { price, quantity } => {
-                    let lots = wanted.min(quantity);
-                    self.take_external(symbol, taker.side.opposite(), price, lots);
-                    let trade_id = self.next_trade();
-                    self.fill_spot(now, symbol, taker, Execution { price, lots, trade_id, maker: false }, out);
-                    self.markets[symbol].last = Some(price);
-                }
-                Counterparty::Ours { price, slot } => {
-                    if let Some(ending) = self.meet_spot(now, symbol, taker, (price, slot), wanted, out) {
-                        return Some(ending);
-                    }
-                }
-            }
-        }
-        None
-    }
-
     /// Lots that a taker can pay for at a price. Only a market purchase goes by more than it was checked for: own orders that
     /// it expired on its way may have left it with dearer ones.
-    fn affordable(&self, symbol: usize, taker: &Order, price: Ticks) -> i64 {
+    pub(in crate::exchange::core) fn affordable(&self, symbol: usize, taker: &Order, price: Ticks) -> i64 {
         if taker.limit.is_some() || taker.side == Side::Sell {
             return taker.remaining();
         }
@@ -81,28 +53,6 @@ impl Exchange {
         let each = self.markets[symbol].unit.money(i128::from(price.0));
         let lots = free.checked_div(each).and_then(|lots| lots.floor().to_i64()).unwrap_or(i64::MAX);
         taker.remaining().min(lots.max(0))
-    }
-
-    /// One step against a resting order of ours: a trade, or self-trade prevention.
-    fn meet_spot(
-        &mut self,
-        now: Timestamp,
-        symbol: usize,
-        taker: &mut Order,
-        (price, slot): (Ticks, u32),
-        wanted: i64,
-        out: &mut Vec<ExchangeOutput>,
-    ) -> Option<Ending> {
-        let maker = self.markets[symbol].orders.get(slot)?;
-        if self.is_prevented(taker, maker) {
-            return self.prevent(now, symbol, taker, (price, slot), out);
-        }
-        let lots = maker.remaining().min(wanted);
-        let trade_id = self.next_trade();
-        self.fill_resting_spot(now, symbol, slot, Execution { price, lots, trade_id, maker: true }, out);
-        self.fill_spot(now, symbol, taker, Execution { price, lots, trade_id, maker: false }, out);
-        self.markets[symbol].last = Some(price);
-        None
     }
 
     /// A resting order trades; filled whole, it leaves. The other leg of its pair leaves first.
@@ -130,14 +80,15 @@ impl Exchange {
         }
     }
 
-    /// An order that is not in the book trades.
-    fn fill_spot(&mut self, now: Timestamp, symbol: usize, order: &mut Order, execution: Execution, out: &mut Vec<ExchangeOutput>) {
-        order.execute(now, execution);
-        self.book_spot(now, symbol, order, execution, out);
-    }
-
     /// Books one side of a trade and tells its account.
-    fn book_spot(&mut self, now: Timestamp, symbol: usize, order: &Order, execution: Execution, out: &mut Vec<ExchangeOutput>) {
+    pub(in crate::exchange::core) fn book_spot(
+        &mut self,
+        now: Timestamp,
+        symbol: usize,
+        order: &Order,
+        execution: Execution,
+        out: &mut Vec<ExchangeOutput>,
+    ) {
         let trade = self.spot_trade(now, symbol, order, execution);
         let (base, quote) = (self.markets[symbol].spot.base, self.markets[symbol].spot.quote);
         let value = (trade.fill.price * trade.fill.quantity).0;

@@ -16,7 +16,7 @@ use super::state::{PreventedMatch, Prevention};
 
 impl Exchange {
     /// Takes from both orders what their match may not have. Says how the taker ended, if it did.
-    pub(super) fn prevent(
+    pub(in crate::exchange::core) fn prevent_spot(
         &mut self,
         now: Timestamp,
         symbol: usize,
@@ -52,7 +52,7 @@ impl Exchange {
         taker.spot.prevented += lots;
         taker.spot.rare_mut().prevented_match = Some(prevention.match_id);
         if taker.remaining() == 0 {
-            return Some(Ending::Prevented(prevention));
+            return Some(Ending::Prevented(Some(prevention)));
         }
         self.tell_prevention(now, symbol, taker, prevention);
         None
@@ -81,7 +81,7 @@ impl Exchange {
         stored.updated_at = now;
         let order = stored.clone();
         if is_rest {
-            return self.end_spot(now, symbol, slot, Ending::Prevented(prevention), out);
+            return self.end_spot(now, symbol, slot, Ending::Prevented(Some(prevention)), out);
         }
         let asset = self.paid_with(symbol, order.side);
         self.changes.order(symbol, slot, order.id);

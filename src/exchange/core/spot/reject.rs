@@ -28,7 +28,8 @@ pub enum SpotReject {
     NoSuchOrder,
     /// USD-M's business.
     NotSpot,
-    AmountNotPositive,
+    /// None, negative, or more than anybody has.
+    BadAmount,
 }
 
 impl SpotReject {
@@ -56,7 +57,7 @@ impl SpotReject {
             Self::NamesDiffer => (-2039, "Client order ID is not correct for this order ID."),
             Self::NoSuchOrder => (-2013, "Order does not exist."),
             Self::NotSpot => (-1020, "This operation is not supported."),
-            Self::AmountNotPositive => (-1102, "Mandatory parameter 'amount' was not sent, was empty/null, or malformed."),
+            Self::BadAmount => (-1102, "Mandatory parameter 'amount' was not sent, was empty/null, or malformed."),
         }
     }
 }

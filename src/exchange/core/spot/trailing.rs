@@ -15,30 +15,39 @@ use super::leaving::Ending;
 use super::state::{ExpiryReason, Trail};
 
 impl Exchange {
-    /// Lets every stop go whose trigger the price has reached, the oldest first; their own trades may fire more. It ends, as
-    /// each round takes one stop away or lets one begin to follow.
+    /// Lets every stop go whose trigger the price has reached, the oldest first, wherever the first ones' trades take the price;
+    /// those trades may fire more. It ends, as each round takes one stop away or lets one begin to follow.
     pub(in crate::exchange::core) fn fire_spot(&mut self, now: Timestamp, symbol: usize, out: &mut Vec<ExchangeOutput>) {
         while let Some(price) = self.trigger_price(symbol) {
             self.follow(now, symbol, price);
-            let Some(slot) = self.markets[symbol].orders.first_fired(&TriggerPrices::at(price)) else { return };
-            if self.begins_to_follow(now, symbol, slot, price) {
-                continue;
+            let fired = self.markets[symbol].orders.fired(&TriggerPrices::at(price));
+            if fired.is_empty() {
+                return;
             }
-            self.begin_leg(now, symbol, slot, out);
-            let Some(mut order) = self.withdraw_spot(symbol, slot) else { return };
-            order.trigger = None;
-            order.updated_at = now;
-            match self.check_spot(symbol, &order) {
-                Ok(Viability::Good) => {
-                    order.spot.working_at = Some(now);
-                    self.tell_new(now, symbol, &order);
-                    self.execute_spot(now, symbol, order, out);
+            for stop in fired {
+                if self.markets[symbol].orders.is_waiting(stop) && !self.begins_to_follow(now, symbol, stop.1, price) {
+                    self.fire_stop(now, symbol, stop.1, out);
                 }
-                Ok(Viability::CannotFillWhole) => {
-                    self.finish_spot(now, symbol, order, Ending::Expired(ExpiryReason::UnfilledFokOrderExpired), out);
-                }
-                Err(_) => self.finish_spot(now, symbol, order, Ending::Expired(ExpiryReason::Rejected), out),
             }
+        }
+    }
+
+    /// A stop's trigger was reached: it goes to the book, or expires where it cannot.
+    fn fire_stop(&mut self, now: Timestamp, symbol: usize, slot: u32, out: &mut Vec<ExchangeOutput>) {
+        self.begin_leg(now, symbol, slot, out);
+        let Some(mut order) = self.withdraw_spot(symbol, slot) else { return };
+        order.trigger = None;
+        order.updated_at = now;
+        match self.check_spot(symbol, &order) {
+            Ok(Viability::Good) => {
+                order.spot.working_at = Some(now);
+                self.tell_new(now, symbol, &order);
+                self.execute_spot(now, symbol, order, out);
+            }
+            Ok(Viability::CannotFillWhole) => {
+                self.finish_spot(now, symbol, order, Ending::Expired(ExpiryReason::UnfilledFokOrderExpired), out);
+            }
+            Err(_) => self.finish_spot(now, symbol, order, Ending::Expired(ExpiryReason::Rejected), out),
         }
     }
 

@@ -205,7 +205,7 @@ impl AlgoJson {
             symbol: order.symbol,
             side: order.side,
             position_side: order.position_side,
-            time_in_force: time_in_force(view.order.time_in_force, extras.good_till.is_some()),
+            time_in_force: time_in_force(&view.order),
             quantity: scales.quantity(order.quantity.0),
             algo_status: view.status.to_string(),
             actual: None,

@@ -44,20 +44,25 @@ impl Row {
     }
 }
 
-/// The members of `batchOrders`, each as parameters of its own.
+/// The members of `batchOrders`, each as parameters of its own, and held against its symbol's rules as a single order is.
 ///
 /// # Errors
 /// When it is no list, or not of one to five.
-pub(super) fn members(parameters: &Parameters) -> Result<Vec<Result<Parameters, Problem>>, Problem> {
+pub(super) fn members(context: &Context, parameters: &Parameters) -> Result<Vec<Result<Parameters, Problem>>, Problem> {
     let list: Vec<Box<RawValue>> = parameters.json("batchOrders")?.ok_or_else(|| Problem::missing("batchOrders"))?;
     if list.is_empty() || list.len() > PLACED_MAX {
         return Err(Problem::said(-4082, format!("Invalid number of batch place orders: {}", list.len())));
     }
-    Ok(list.iter().map(|member| Parameters::of_object(parameters.manners(), member)).collect())
+    let member = |object: &RawValue| {
+        let member = Parameters::of_object(parameters.manners(), object)?;
+        context.venue.check_listing(&member)?;
+        Ok(member)
+    };
+    Ok(list.iter().map(|object| member(object)).collect())
 }
 
 async fn place(usdm: Arc<Usdm>, context: Context, parameters: Parameters) -> Answer {
-    let members = members(&parameters)?;
+    let members = members(&context, &parameters)?;
     parameters.finish()?;
     let account = context.account()?;
     let read = |member: Result<Parameters, Problem>| member.and_then(|member| Wish::read(&member, usdm.door(), context.now, &usdm.names));

@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::domain::ids::AccountId;
 
-use super::{Answer, Context, Dialect, Parameters, Route};
+use super::{Answer, Context, Dialect, Handler, Parameters, Route};
 
 pub use aster::with_newer_paths;
 use listen_keys::ListenKeys;
@@ -117,11 +117,11 @@ pub fn routes(usdm: &Arc<Usdm>) -> Vec<Route> {
 }
 
 /// A handler that shares the product.
-fn with<F, H>(usdm: &Arc<Usdm>, handler: H) -> impl Fn(Context, Parameters) -> F + Send + Sync + 'static
+fn with<F, H>(usdm: &Arc<Usdm>, handler: H) -> impl Handler
 where
     H: Fn(Arc<Usdm>, Context, Parameters) -> F + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
     let usdm = Arc::clone(usdm);
-    move |context, parameters| handler(Arc::clone(&usdm), context, parameters)
+    move |context: Context, parameters: Parameters| handler(Arc::clone(&usdm), context, parameters)
 }

@@ -87,7 +87,7 @@ async fn modify(context: Context, parameters: Parameters) -> Answer {
 
 async fn modify_several(context: Context, parameters: Parameters) -> Answer {
     let changes: Vec<Result<Change, Problem>> =
-        members(&parameters)?.into_iter().map(|member| member.and_then(|member| Change::read(&member))).collect();
+        members(&context, &parameters)?.into_iter().map(|member| member.and_then(|member| Change::read(&member))).collect();
     parameters.finish()?;
     let account = context.account()?;
     let rows = context.call(move |desk| {

@@ -105,7 +105,7 @@ impl OrderJson {
             executed_qty: scales.quantity(order.filled.0),
             cum_qty: None,
             cum_quote: scales.worth(view.value.0),
-            time_in_force: time_in_force(view.time_in_force, view.extras.good_till.is_some()),
+            time_in_force: time_in_force(view),
             kind,
             reduce_only: order.reduce_only,
             close_position: view.extras.close_position,

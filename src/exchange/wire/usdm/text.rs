@@ -131,9 +131,10 @@ pub fn types(view: &OrderView) -> (&'static str, &'static str) {
 }
 
 #[must_use]
-pub const fn time_in_force(word: TimeInForce, has_end: bool) -> &'static str {
-    match word {
-        TimeInForce::GoodTilCanceled if has_end => "GTD",
+pub const fn time_in_force(view: &OrderView) -> &'static str {
+    match view.time_in_force {
+        TimeInForce::GoodTilCanceled if view.extras.good_till.is_some() => "GTD",
+        TimeInForce::GoodTilCanceled if view.extras.with_position => "GTE_GTC",
         TimeInForce::GoodTilCanceled => "GTC",
         TimeInForce::ImmediateOrCancel => "IOC",
         TimeInForce::FillOrKill => "FOK",
@@ -155,10 +156,13 @@ pub fn expiry_reason(view: &OrderView) -> &'static str {
     match view.end {
         Some(EndReason::SelfTradePrevented) if view.time_in_force == TimeInForce::ImmediateOrCancel => "3",
         Some(EndReason::SelfTradePrevented) => "1",
+        Some(EndReason::Expired) if view.force.is_some() => "5",
         Some(EndReason::Expired) if view.order.kind.limit_price().is_none() => "9",
+        Some(EndReason::Expired) if matches!(view.time_in_force, TimeInForce::ImmediateOrCancel | TimeInForce::FillOrKill) => "2",
+        // An order whose date has come has no number of its own.
+        Some(EndReason::Expired) if view.extras.good_till.is_some_and(|till| till <= view.order.updated_at) => "0",
         Some(EndReason::Expired) if view.order.reduce_only => "4",
-        Some(EndReason::Expired) => "2",
-        Some(EndReason::Canceled) | None => "0",
+        Some(EndReason::Expired | EndReason::Canceled) | None => "0",
     }
 }
 

@@ -80,6 +80,22 @@ impl OrderType {
     }
 }
 
+/// How long an order lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lasting {
+    pub time_in_force: TimeInForce,
+    /// `GTD`.
+    pub good_till: Option<Timestamp>,
+    /// `GTE_GTC`.
+    pub with_position: bool,
+}
+
+impl Lasting {
+    const fn of(time_in_force: TimeInForce) -> Self {
+        Self { time_in_force, good_till: None, with_position: false }
+    }
+}
+
 /// What was asked for; prices and quantities as they were sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wish {
@@ -87,8 +103,7 @@ pub struct Wish {
     pub side: Side,
     pub position_side: PositionSide,
     pub kind: OrderType,
-    pub time_in_force: TimeInForce,
-    pub good_till: Option<Timestamp>,
+    pub lasting: Lasting,
     pub quantity: Decimal,
     pub price: Option<Decimal>,
     pub price_match: Option<PriceMatch>,
@@ -120,7 +135,7 @@ impl Wish {
             _ => {}
         }
         let position_side = position_side(parameters)?;
-        let (time_in_force, good_till) = time_in_force(parameters, kind, door, now)?;
+        let lasting = lasting(parameters, kind, door, now)?;
         let close_position = parameters.boolean("closePosition")?.unwrap_or(false);
         if close_position && !kind.may_close_position() {
             return Err(Problem::said(-4136, format!("Target strategy invalid for orderType '{kind}',closePosition 'true'.")));
@@ -136,8 +151,7 @@ impl Wish {
             side,
             position_side,
             kind,
-            time_in_force,
-            good_till,
+            lasting,
             quantity: quantity(parameters, close_position)?,
             price,
             price_match,
@@ -179,7 +193,7 @@ impl Wish {
             side: self.side,
             position_side: self.position_side,
             kind: self.kind(limit.unwrap_or_default(), trigger, activation),
-            time_in_force: self.time_in_force,
+            time_in_force: self.lasting.time_in_force,
             quantity: Quantity(within(self.quantity, scales.quantity)?),
             reduce_only: self.reduce_only.unwrap_or(false),
             self_trade_prevention: self.self_trade_prevention,
@@ -190,7 +204,8 @@ impl Wish {
             price_protect: self.price_protect,
             close_position: self.close_position,
             trailing,
-            good_till: self.good_till,
+            with_position: self.lasting.with_position,
+            good_till: self.lasting.good_till,
             price_match: self.price_match,
             ..Extras::default()
         };
@@ -260,12 +275,7 @@ pub fn within(number: Decimal, digits: u32) -> Result<Decimal, Problem> {
     if number.normalize().scale() > digits { Err(PRECISION) } else { Ok(number) }
 }
 
-fn time_in_force(
-    parameters: &Parameters,
-    kind: OrderType,
-    door: Door,
-    now: Timestamp,
-) -> Result<(TimeInForce, Option<Timestamp>), Problem> {
+fn lasting(parameters: &Parameters, kind: OrderType, door: Door, now: Timestamp) -> Result<Lasting, Problem> {
     let till = parameters.integer::<u64>("goodTillDate")?.filter(|till| *till > 0);
     let word = match (parameters.text("timeInForce")?, kind) {
         (Some(_), OrderType::Market) => return Err(Problem::not_required("timeInForce")),
@@ -274,7 +284,10 @@ fn time_in_force(
     };
     let in_force = match word {
         "GTC" | "GTE_GTC" => TimeInForce::GoodTilCanceled,
-        "GTD" if door != Door::Aster => return good_till(till, now).map(|till| (TimeInForce::GoodTilCanceled, Some(till))),
+        "GTD" if door != Door::Aster => {
+            let till = good_till(till, now)?;
+            return Ok(Lasting { good_till: Some(till), ..Lasting::of(TimeInForce::GoodTilCanceled) });
+        }
         // Nobody else sees our orders, so a hidden one is like any other.
         "HIDDEN" if door == Door::Aster => TimeInForce::GoodTilCanceled,
         "IOC" => TimeInForce::ImmediateOrCancel,
@@ -286,7 +299,8 @@ fn time_in_force(
     if till.is_some() {
         return Err(Problem::not_required("goodTillDate"));
     }
-    Ok((in_force, None))
+    // What waits in the algo service alone knows whose position it is about.
+    Ok(Lasting { with_position: word == "GTE_GTC" && door == Door::Algo, ..Lasting::of(in_force) })
 }
 
 /// To the second, as the venue keeps it.

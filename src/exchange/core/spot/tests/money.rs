@@ -76,6 +76,8 @@ fn money_comes_and_goes_with_its_events() {
     out(&mut desk, "40000").unwrap();
     assert_eq!(desk.has("b", "USDT"), (dec("0.2"), dec("59999.8")));
     assert_eq!(desk.told("b"), ["New NEW", "position USDT", "balance USDT -40000", "position USDT"]);
+    let too_much = desk.exchange.deposit(now, account("b"), asset("USDT"), Money(Decimal::MAX));
+    assert_eq!(too_much.unwrap_err().words(true).0, -1102);
 }
 
 #[test]

@@ -52,6 +52,18 @@ fn a_stop_locks_its_funds_while_it_waits_and_trades_when_it_fires() {
 }
 
 #[test]
+fn a_price_fires_every_stop_that_it_reached_wherever_the_first_ones_trade_takes_it() {
+    let mut desk = Desk::new();
+    let stops = [(), ()].map(|()| {
+        let order = desk.stop(Side::Sell, MID - 100, 10_000);
+        desk.placed("a", &order).order.order.venue_order_id
+    });
+    // The best bid stands above the print: the first sale brings the last price back up.
+    desk.print(MID - 100, 1, true);
+    assert_eq!(stops.map(|id| desk.status("a", id).0), ["FILLED"; 2]);
+}
+
+#[test]
 fn a_trailing_stop_follows_the_price_and_fires_when_it_turns() {
     let mut desk = Desk::new();
     let mut order = desk.order(Side::Sell, OrderKind::StopMarket { trigger: Price::ZERO }, 10_000);

@@ -137,3 +137,59 @@ fn an_algo_order_with_a_date_expires_on_it() {
     desk.pass(Duration::from_secs(701));
     assert_eq!(desk.standings(), [AlgoStatus::New, AlgoStatus::Expired]);
 }
+
+#[test]
+fn any_number_of_algo_orders_goes_off_at_one_price() {
+    let mut desk = desk();
+    let names: Vec<String> = (0..10).map(|n| format!("crowd-{n}")).collect();
+    for name in &names {
+        let setup = AccountSetup { deposit: Money(Decimal::from(1_000_000)), owner: 9, hedge: false };
+        assert!(desk.exchange.open_account(account(name), setup));
+        for _ in 0..ALGOS_MAX {
+            let stop = desk.stop(Side::Buy, MID + 50, 2);
+            desk.exchange.place_algo(desk.now, account(name), &stop).unwrap();
+        }
+    }
+    assert_eq!(trades(&desk.print(MID + 50, 1, false)).len(), names.len() * ALGOS_MAX);
+    for name in &names {
+        assert!(desk.exchange.open_algos(account(name), None).is_empty());
+        assert_eq!(desk.position(name), quantity(2 * ALGOS_MAX as i64));
+    }
+}
+
+#[test]
+fn closing_a_position_that_is_gone_is_refused_as_reducing_nothing() {
+    let mut desk = desk();
+    desk.buys("a", 10);
+    let mut stop = desk.stop(Side::Sell, MID - 50, 0);
+    stop.extras.close_position = true;
+    let id = AlgoId::Id(desk.algo(&stop).unwrap().algo_id());
+    desk.sells("a", 10);
+    assert!(fills(&desk.print(MID - 50, 1, true)).is_empty());
+    let view = desk.exchange.algo_order(account("a"), id).unwrap();
+    assert_eq!((view.status, view.reason.as_deref()), (AlgoStatus::Rejected, Some("ReduceOnly Order is rejected.")));
+}
+
+#[test]
+fn an_algo_order_that_lasts_as_long_as_its_position_ends_with_it() {
+    let mut desk = desk();
+    let lasting = |mut order: OrderRequest| {
+        order.extras.with_position = true;
+        order
+    };
+    let stop = desk.stop(Side::Sell, MID - 50, 10);
+    assert_eq!(desk.algo(&lasting(stop)), refused(UsdmReject::WithoutPosition));
+    desk.buys("a", 10);
+    let buying = desk.stop(Side::Buy, MID + 50, 10);
+    assert_eq!(desk.algo(&lasting(buying)), refused(UsdmReject::WithoutPosition), "it would reduce nothing");
+    let stop = desk.stop(Side::Sell, MID - 50, 10);
+    desk.algo(&lasting(stop)).unwrap();
+    let plain = desk.stop(Side::Sell, MID - 60, 10);
+    let plain = desk.algo(&plain).unwrap();
+    desk.sells("a", 4);
+    assert_eq!(desk.exchange.open_algos(account("a"), None).len(), 2);
+    desk.reports();
+    desk.sells("a", 6);
+    assert_eq!(desk.standings(), [AlgoStatus::Expired]);
+    assert_eq!(desk.exchange.open_algos(account("a"), None), [plain]);
+}

@@ -1,6 +1,7 @@
 //! Liquidation, the insurance fund, auto-deleveraging.
 
 use super::*;
+use crate::exchange::core::orders::Force;
 
 impl Desk {
     /// An account that holds `lots` isolated at ten times.
@@ -39,7 +40,7 @@ fn a_poor_position_is_closed_at_the_market_and_what_is_left_goes_to_the_fund() {
     // The book stands at 54,150, a little above the bankruptcy price of 54,001; the mark is below maintenance.
     desk.snapshot(&[(541_500, 100_000)], &[(541_600, 100_000)]);
     let events = desk.mark(542_000);
-    assert_eq!(end(&events), Some((resting, EndReason::Canceled)));
+    assert_eq!(end(&events), Some((resting, EndReason::Expired)));
     let told = fills(&events);
     assert_eq!((told[0].price, told[0].quantity, told[0].fee), (price(541_500), quantity(1_000), Money::ZERO));
     assert!(told[0].client_order_id.as_str().starts_with("autoclose-"));
@@ -49,7 +50,11 @@ fn a_poor_position_is_closed_at_the_market_and_what_is_left_goes_to_the_fund() {
     assert_eq!(desk.income("a", IncomeKind::InsuranceClear), decimal("-149.1"));
     desk.check_ledger("a", 1_000_000);
     let reports = desk.reports();
-    assert_eq!(told_of_liquidation(&reports), ["call", "Canceled CANCELED", "New NEW", "Calculated FILLED", "ORDER", "INSURANCE_CLEAR"]);
+    assert_eq!(told_of_liquidation(&reports), ["call", "Expired EXPIRED", "New NEW", "Calculated FILLED", "ORDER", "INSURANCE_CLEAR"]);
+    let all = desk.exchange.all_orders(account("a"), btc());
+    let forced: Vec<_> = all.iter().map(|view| (view.status(), view.force)).collect();
+    // The purchase that made the position is its owner's alone.
+    assert_eq!(forced, [("FILLED", None), ("EXPIRED", Some(Force::Liquidation)), ("FILLED", Some(Force::Liquidation))]);
     let forced = desk.exchange.drain_forced_orders();
     let (symbol, order) = forced[0];
     assert_eq!(

@@ -77,6 +77,10 @@ fn money_comes_and_goes_and_only_what_is_free_leaves() {
     desk.exchange.transfer(now, a, bitcoin, Money(Decimal::TWO)).unwrap();
     let other = desk.exchange.account_margin(a).unwrap().assets[1];
     assert_eq!((other.asset, other.wallet, other.updated_at), (bitcoin, Money(Decimal::TWO), now));
+    // More than a wallet could count with all its places.
+    for amount in [Money(Decimal::MAX), Money(Decimal::MIN)] {
+        assert_eq!(desk.exchange.transfer(now, a, usdt(), amount), refused(UsdmReject::AmountTooLarge));
+    }
 }
 
 #[test]

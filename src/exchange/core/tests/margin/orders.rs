@@ -43,6 +43,15 @@ fn filters_have_usdms_own_codes() {
     assert_eq!(code(NewOrder { kind: OrderKind::Market, ..limit(0, 121_000, Side::Buy) }), Some(-4005));
     assert_eq!(code(NewOrder { time_in_force: TimeInForce::PostOnly, ..limit(MID + 10, 10, Side::Buy) }), Some(-5022));
     assert_eq!(code(NewOrder { time_in_force: TimeInForce::FillOrKill, ..limit(MID + 9, 10, Side::Buy) }), Some(-5021));
+    // A conditional order's limit is held to its own trigger.
+    let stop = |side, trigger: i64, at: i64| NewOrder {
+        kind: OrderKind::StopLimit { trigger: price(trigger), price: price(at) },
+        ..limit(0, 10, side)
+    };
+    assert_eq!(code(stop(Side::Buy, MID + 100, MID + 50_000)), Some(-4183));
+    assert_eq!(code(stop(Side::Sell, MID - 100, MID - 50_000)), Some(-4184));
+    let far = OrderKind::StopMarket { trigger: price(50_000_000) };
+    assert_eq!(code(NewOrder { kind: far, ..limit(0, 10, Side::Buy) }), Some(-4007));
 }
 
 #[test]

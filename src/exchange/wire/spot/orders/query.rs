@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::domain::ids::{AccountId, Asset, ClientOrderId, Symbol};
-use crate::domain::order::{SelfTradePrevention, Side, TradesFrom, TradesWanted};
+use crate::domain::ids::{Asset, ClientOrderId, Symbol};
+use crate::domain::order::{SelfTradePrevention, Side, TradesFrom};
 use crate::domain::time::Timestamp;
 use crate::exchange::core::OrderName;
 use crate::exchange::core::Reject;
@@ -185,13 +185,8 @@ async fn trades(context: Context, parameters: Parameters) -> Answer {
     };
     let trades = context.read(move |desk| {
         listed(desk, symbol).map_err(refused)?;
-        let mut trades = remembered(desk, account, symbol, begins)?;
-        trades.retain(|trade| {
-            order.is_none_or(|order| trade.fill.venue_order_id == order)
-                && from.is_none_or(|from| trade.fill.trade_id >= from)
-                && window.0.is_none_or(|start| trade.fill.at >= start)
-                && window.1.is_none_or(|end| trade.fill.at <= end)
-        });
+        let mut trades = desk.trades(account, symbol, begins, order, limit).map_err(|_| Problem::DISCONNECTED)?;
+        trades.retain(|trade| window.1.is_none_or(|end| trade.fill.at <= end));
         Ok::<_, Problem>(trades)
     });
     let trades = trades.await??;
@@ -199,17 +194,6 @@ async fn trades(context: Context, parameters: Parameters) -> Answer {
     let skipped = if from_oldest { 0 } else { trades.len().saturating_sub(limit) };
     let times = Times::of(&context);
     Json::of(&trades.iter().skip(skipped).take(limit).map(|trade| TradeInfo::of(trade, times)).collect::<Vec<_>>())
-}
-
-/// The trades of the engine and, where it is said how far back, before them those that only the record has; oldest first.
-fn remembered(desk: &Desk<'_>, account: AccountId, symbol: Symbol, begins: Option<TradesFrom>) -> Result<Vec<TradeView>, Problem> {
-    let recent: Vec<TradeView> = desk.exchange.trades(account, symbol).cloned().collect();
-    let first = recent.first().map_or(u64::MAX, |trade| trade.fill.trade_id);
-    let (Some(record), Some(begins)) = (desk.record, begins) else { return Ok(recent) };
-    let wanted = TradesWanted::from([(symbol, begins)]);
-    let mut trades = record.trades_before(account, first, &wanted).map_err(|_| Problem::DISCONNECTED)?;
-    trades.extend(recent);
-    Ok(trades)
 }
 
 #[derive(Serialize)]

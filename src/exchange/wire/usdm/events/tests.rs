@@ -6,6 +6,7 @@ use super::*;
 use crate::domain::ids::AccountId;
 use crate::domain::money::{Money, Price, Quantity, Ratio};
 use crate::domain::order::{EndReason, Fill, OrderKind, OrderStatus, TimeInForce, VenueOrder};
+use crate::exchange::core::Force;
 use crate::exchange::core::report::AccountReason;
 use crate::exchange::core::request::{Extras, Trailing};
 
@@ -120,6 +121,33 @@ fn self_trade_prevention_is_an_expiry_with_its_own_status() {
     let events = told(of_order(ExecutionType::TradePrevention, view, None), Dialect::Binance);
     let o = &events[0]["o"];
     assert_eq!((&o["x"], &o["X"], &o["er"]), (&json!("EXPIRED"), &json!("EXPIRED_IN_MATCH"), &json!("1")));
+}
+
+#[test]
+fn an_expiry_says_why_in_the_venues_numbers() {
+    let limit = OrderKind::Limit { price: Price(number("100.5")) };
+    let ended = |change: fn(&mut OrderView)| {
+        let mut view = order(limit, "0");
+        (view.order.status, view.end) = (OrderStatus::Expired, Some(EndReason::Expired));
+        change(&mut view);
+        let events = told(of_order(ExecutionType::Expired, view, None), Dialect::Binance);
+        (events[0]["o"]["er"].as_str().unwrap().to_owned(), events[0]["o"]["o"].as_str().unwrap().to_owned())
+    };
+    let limit = |number: &str| (number.to_owned(), "LIMIT".to_owned());
+    assert_eq!(ended(|view| view.time_in_force = TimeInForce::ImmediateOrCancel), limit("2"));
+    assert_eq!(ended(|view| view.order.reduce_only = true), limit("4"));
+    assert_eq!(ended(|view| view.force = Some(Force::Liquidation)), limit("5"));
+    assert_eq!(ended(|view| view.extras.good_till = Some(AT)), limit("0"));
+    assert_eq!(ended(|view| view.order.kind = OrderKind::Market), ("9".to_owned(), "MARKET".to_owned()));
+}
+
+#[test]
+fn an_order_of_the_exchanges_own_is_a_liquidation_from_its_first_event_on() {
+    let mut view = order(OrderKind::Limit { price: Price(number("100.5")) }, "0");
+    view.force = Some(Force::Deleverage);
+    let events = told(of_order(ExecutionType::New, view, None), Dialect::Binance);
+    let o = &events[0]["o"];
+    assert_eq!((&o["o"], &o["ot"], &o["x"], &o["X"]), (&json!("LIQUIDATION"), &json!("LIMIT"), &json!("NEW"), &json!("NEW")));
 }
 
 #[test]

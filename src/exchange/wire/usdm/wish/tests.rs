@@ -70,7 +70,7 @@ fn an_order_until_a_date_needs_one_that_is_ten_minutes_away() {
     assert_eq!(code(Door::Order, &query(1_700_000_600_000)), -5040);
     assert_eq!(code(Door::Order, &query(253_402_300_799_000)), -5040);
     let wish = read(Door::Order, &query(1_700_000_601_999)).unwrap();
-    assert_eq!(wish.good_till, Some(Timestamp::from_millis(1_700_000_601_000)));
+    assert_eq!(wish.lasting.good_till, Some(Timestamp::from_millis(1_700_000_601_000)));
 }
 
 #[test]
