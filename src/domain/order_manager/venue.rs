@@ -60,7 +60,7 @@ impl OrderManager {
     }
 
     fn accepted(&mut self, now: Timestamp, id: ClientOrderId, venue_order_id: u64, out: &mut Out) {
-        let Some(order) = self.orders.get_mut(&id) else { return self.see_beside(now, id) };
+        let Some(order) = self.orders.get_mut(&id) else { return self.see_beside(now) };
         order.venue_order_id = Some(venue_order_id);
         let answered = matches!(order.status, OrderStatus::Persisting | OrderStatus::Submitted | OrderStatus::Unknown);
         if answered {
@@ -68,12 +68,10 @@ impl OrderManager {
         }
     }
 
-    /// Somebody else's order on the account: the books are compared soon, and not with the next regular look. However many come, the
-    /// venue's read weight is spent on them no more often than that.
-    fn see_beside(&mut self, now: Timestamp, id: ClientOrderId) {
-        if !id.is_ours(self.account) {
-            self.checked = self.checked.min(now - (CHECK_EVERY - BESIDE_WITHIN));
-        }
+    /// An order on the account that is not known here, a person's or under our own name: the books are compared soon, and not with
+    /// the next regular look. However many come, the venue's read weight is spent on them no more often than that.
+    fn see_beside(&mut self, now: Timestamp) {
+        self.checked = self.checked.min(now - (CHECK_EVERY - BESIDE_WITHIN));
     }
 
     /// Open at the venue; a cancel that waited for this leaves now.
