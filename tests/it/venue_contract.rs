@@ -103,10 +103,12 @@ impl Desk {
         Self { product, wired, host, instrument, venue, heard, orders: 0 }
     }
 
-    /// With its stream open.
+    /// With its stream open, at a market that has traded.
     async fn ready(product: Product, served: Served) -> Self {
         let mut desk = Self::open(product, served, None).await;
         while desk.next().await != Heard::Opened {}
+        let traded = async { while desk.price().await.is_zero() {} };
+        tokio::time::timeout(PATIENCE, traded).await.expect("a market that trades");
         desk
     }
 

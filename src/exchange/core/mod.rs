@@ -182,7 +182,7 @@ impl Exchange {
             next_trade_id: 1,
             spot: SpotDesk::default(),
             next_transaction_id: 1,
-            next_algo_id: 1,
+            next_algo_id: margin::FIRST_ALGO_ID,
             forced_orders: Vec::new(),
             next_second: Timestamp::ZERO,
             next_deadline: Timestamp(i64::MAX),
@@ -248,6 +248,14 @@ impl Exchange {
         let external = &self.markets.get(symbol)?.external;
         let side = |side| external.displayed_levels(side).take(limit).collect();
         Some((external.displayed_id(), side(Side::Buy), side(Side::Sell)))
+    }
+
+    /// The touch that orders meet where the market has shown none with an id: a guess from trades or candles.
+    #[must_use]
+    pub fn guessed_touch(&self, symbol: usize) -> Option<(Level, Level)> {
+        let external = &self.markets.get(symbol)?.external;
+        let best = |side| external.touch(side).filter(|_| external.displayed_id() == 0);
+        Some((best(Side::Buy)?, best(Side::Sell)?))
     }
 
     /// Wallet plus open profit at the mark.
