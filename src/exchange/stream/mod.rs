@@ -43,7 +43,7 @@ use crate::domain::time::Timestamp;
 use crate::venues::grid::StepError;
 
 pub use floor::ExchangeFloor;
-use hub::{CutReason, Hub, Subscription};
+use hub::{CutReason, Hub, Owed, Subscription};
 pub use hub::{Outlet, PrivateStreams, Wrapping};
 pub use names::{Naming, Route, StreamKind, Topic};
 use problem::Problem;
@@ -136,14 +136,18 @@ pub enum ServeError {
 pub enum StreamFault {
     /// Sockets stay open, pings are answered, and no data comes for so long.
     Silence(Duration),
-    /// The next diffs of books are lost.
-    DropDiffs(u32),
-    /// The next texts on streams come by half.
-    CorruptTexts(u32),
-    /// Every socket is cut.
+    /// The next diffs of books (of one symbol's) are lost.
+    DropDiffs(Option<Symbol>, u32),
+    /// The next texts on streams (on one symbol's) come by half.
+    CorruptTexts(Option<Symbol>, u32),
+    /// Every socket is cut that hears more than an account.
     Cut,
+    /// Every socket is cut that hears an account.
+    CutAccounts,
     /// The word that the server is about to stop, which it then does not.
     AnnounceShutdown,
+    /// What was to go on, or still to come, does not.
+    Mend,
 }
 
 /// How one product's market is served.
@@ -177,7 +181,7 @@ struct State {
     tape: Tape,
     hub: Hub,
     /// Diffs that are still to be lost.
-    drop_diffs: u32,
+    drop_diffs: Owed,
     silent_until: Option<Timestamp>,
 }
 
@@ -214,7 +218,7 @@ impl MarketWire {
         // The daemon's own server has one address for all that its settings list.
         instruments.retain(|instrument| config.naming.extended || instrument.kind == config.naming.product);
         let tape = Tape::new(&instruments, config.naming, config.plain, floor.now())?;
-        let state = State { tape, hub: Hub::default(), drop_diffs: 0, silent_until: None };
+        let state = State { tape, hub: Hub::default(), drop_diffs: Owed::default(), silent_until: None };
         Ok(Self(Arc::new(Shared {
             naming: config.naming,
             rules: config.rules,
@@ -364,8 +368,7 @@ impl MarketWire {
     fn take(&self, batch: &[Arc<MarketFrame>]) {
         let State { tape, hub, drop_diffs, .. } = &mut *self.0.state();
         for frame in batch {
-            if *drop_diffs > 0 && matches!(frame.event, MarketEvent::Depth(_)) {
-                *drop_diffs -= 1;
+            if matches!(frame.event, MarketEvent::Depth(_)) && drop_diffs.take(Some(frame.symbol)) {
                 continue;
             }
             tape.frame(frame, hub);
@@ -400,12 +403,18 @@ impl MarketWire {
         let mut state = self.0.state();
         match fault {
             StreamFault::Silence(length) => {
-                state.silent_until = Some(now + length);
+                state.silent_until = state.silent_until.max(Some(now + length));
                 state.hub.silent = true;
             }
-            StreamFault::DropDiffs(count) => state.drop_diffs = state.drop_diffs.saturating_add(count),
-            StreamFault::CorruptTexts(count) => state.hub.corrupt = state.hub.corrupt.saturating_add(count),
-            StreamFault::Cut => state.hub.cut_all(CutReason::OnPurpose),
+            StreamFault::DropDiffs(symbol, count) => state.drop_diffs.add(symbol, count),
+            StreamFault::CorruptTexts(symbol, count) => state.hub.corrupt.add(symbol, count),
+            StreamFault::Cut => state.hub.cut_public(),
+            StreamFault::CutAccounts => state.hub.cut_private(),
+            StreamFault::Mend => {
+                (state.silent_until, state.hub.silent) = (None, false);
+                state.drop_diffs.clear();
+                state.hub.corrupt.clear();
+            }
             StreamFault::AnnounceShutdown => state.hub.tell_all("!serverShutdown", &shutdown_text(now)),
         }
     }
