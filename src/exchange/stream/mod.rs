@@ -19,22 +19,18 @@ mod session;
 pub mod tape;
 
 use std::collections::BTreeSet;
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{OriginalUri, Path, RawQuery, State as Held, WebSocketUpgrade};
-use axum::http::Method;
 use axum::response::Response;
 use axum::routing::get;
-use axum::serve::ListenerExt as _;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::domain::ids::Symbol;
 use crate::domain::instrument::{Instrument, InstrumentKind};
@@ -53,8 +49,6 @@ use tape::{ForcedOrder, Funding, HOURS_KEPT, MINUTES_KEPT, SECONDS_KEPT, Tape};
 
 /// WebSocket clients at once: some hundred programs of a user, each costs two buffers of some 100 KB.
 const CLIENTS_MAX: usize = 512;
-/// Requests and sockets under way when the server is told to stop have this long to end; the daemon's exit waits for it.
-const DRAIN: Duration = Duration::from_secs(2);
 /// The fastest pace of a stream is twice as long.
 const TICK: Duration = Duration::from_millis(50);
 /// Frames that are carried before anybody else may look at the tape.
@@ -119,17 +113,6 @@ pub struct PaidFunding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the market stream expected a running exchange, found none; the exchange's own error says why")]
 pub struct FloorGone;
-
-/// Why serving ended before it was told to.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    #[error(transparent)]
-    Floor(#[from] FloorGone),
-    #[error(transparent)]
-    Grid(#[from] StepError),
-    #[error("the market stream's listener failed: {0}")]
-    Listener(#[from] io::Error),
-}
 
 /// Something that goes wrong with streams on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -251,6 +234,7 @@ impl MarketWire {
                 .route("/ws/", get(handle))
                 .route("/ws/{*streams}", get(handle))
                 .route("/stream", get(handle))
+                .route("/stream/", get(handle))
         };
         let mut router = on(Route::Plain);
         if self.0.naming.product == InstrumentKind::Perpetual {
@@ -269,7 +253,8 @@ impl MarketWire {
         full_path: &str,
         upgrade: WebSocketUpgrade,
     ) -> Result<Response, Problem> {
-        let wrapping = if full_path.ends_with("/stream") { Wrapping::Combined } else { Wrapping::Raw };
+        let wrapping =
+            if path.is_none() && full_path.trim_end_matches('/').ends_with("/stream") { Wrapping::Combined } else { Wrapping::Raw };
         let asked = Asked::read(&path.unwrap_or_default(), &query);
         if asked.names.len() > names::STREAMS_MAX {
             return Err(Problem::too_many_streams(asked.names.len(), names::STREAMS_MAX));
@@ -425,6 +410,12 @@ impl MarketWire {
         self.0.ending.cancel();
     }
 
+    /// Ends all sockets when it is dropped, without a word: they must not outlive whoever publishes, and be open and silent.
+    #[must_use]
+    pub fn guard(&self) -> DropGuard {
+        self.0.ending.clone().drop_guard()
+    }
+
     /// Waits until every socket is gone.
     pub async fn drained(&self) {
         // Each socket holds one permit until it is closed. Invariant: nobody closes the semaphore.
@@ -486,41 +477,6 @@ impl Asked {
             }
         }
     }
-}
-
-/// Serves the floor's market alone on `listener` until `stop`, then says goodbye to the clients and waits at most `DRAIN` for
-/// them. Dropping the future ends all sockets too. It is the daemon's own server, so klines of any whole second are its.
-///
-/// # Errors
-/// When an instrument cannot be encoded, the floor ends, or the listener fails for good.
-pub async fn serve(listener: TcpListener, floor: Arc<dyn MarketFloor>, stop: CancellationToken) -> Result<(), ServeError> {
-    let product = floor.instruments().first().map_or(InstrumentKind::Perpetual, |instrument| instrument.kind);
-    let mut config = MarketWireConfig::of(product);
-    config.naming.extended = true;
-    let wire = MarketWire::new(floor, config)?;
-    let _sockets_end_with_us = wire.0.ending.clone().drop_guard();
-    // A frame is small and must not wait for the next one.
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let router = wire.router().fallback(unknown_path);
-    let graceful = axum::serve(listener, router).with_graceful_shutdown(wire.0.ending.clone().cancelled_owned());
-    let mut graceful = std::pin::pin!(graceful.into_future());
-    let ended = tokio::select! {
-        () = stop.cancelled() => Ok(()),
-        served = &mut graceful => return served.map_err(ServeError::Listener),
-        gone = wire.publish() => Err(ServeError::Floor(gone)),
-    };
-    wire.end();
-    let all_gone = async {
-        let _ = graceful.await;
-        wire.drained().await;
-    };
-    // What hangs on after that is cut off by dropping it.
-    let _ = tokio::time::timeout(DRAIN, all_gone).await;
-    ended
-}
-
-async fn unknown_path(method: Method, OriginalUri(uri): OriginalUri) -> Problem {
-    Problem::unknown_path(uri.path(), &method)
 }
 
 #[cfg(test)]

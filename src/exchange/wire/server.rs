@@ -56,7 +56,7 @@ impl WireServer {
     /// When the listener fails for good or the exchange is gone.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> Result<(), ServeError> {
         let stopping = CancellationToken::new();
-        let _sockets_end_with_us = stopping.clone().drop_guard();
+        let _sockets_end_with_us = (stopping.clone().drop_guard(), self.market.guard());
         let sessions = Sessions::new(self.encode);
         let venue = Arc::clone(&self.venue);
         let door = Door {
