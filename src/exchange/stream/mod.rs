@@ -4,12 +4,13 @@
 //! machine); a text is written once for each stream, whoever many listen (`hub`); a client that does not keep up is cut, and so is
 //! everybody when the floor itself has cut us, since a stream with a hole must end.
 //!
-//! Where it is not Binance: at the daemon's own server any whole number of seconds is a kline interval (`5s`); times are
-//! milliseconds, whatever `timeUnit` asks.
+//! Where it is not Binance: at the daemon's own server any whole number of seconds is a kline interval (`5s`); times in microseconds
+//! end in three zeros.
 
 mod commands;
 mod floor;
 mod hub;
+mod microseconds;
 mod names;
 mod parameters;
 mod payload;
@@ -262,7 +263,8 @@ impl MarketWire {
         let slot = Arc::clone(&self.0.clients).try_acquire_owned().map_err(|_| Problem::too_many_clients(CLIENTS_MAX))?;
         // Subscribed before the handshake ends: a client that sees the socket open misses nothing from then on.
         let subscription = Subscription::new(&self.0, wrapping);
-        let mut session = Session { subscription, naming: self.0.naming, route, rules: self.0.rules };
+        let microseconds = asked.microseconds && self.0.naming.product == InstrumentKind::Spot;
+        let mut session = Session { subscription, naming: self.0.naming, route, rules: self.0.rules, microseconds };
         session.subscribe(&asked.names);
         for (key, events) in asked.keys.iter().filter(|_| route == Route::Private) {
             session.subscription.add(key, None, events);
@@ -447,15 +449,19 @@ struct Asked {
     names: Vec<String>,
     /// Listen keys, each with the events that it wants.
     keys: Vec<(String, Vec<String>)>,
+    /// Times are wanted in microseconds.
+    microseconds: bool,
 }
 
 impl Asked {
     fn read(path: &str, query: &str) -> Self {
         let mut asked = Self::default();
         asked.add_names(path);
-        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        // In a stream's name a plus is a plus: `kline_1d@+08:00`.
+        for (key, value) in form_urlencoded::parse(query.replace('+', "%2B").as_bytes()) {
             match &*key {
                 "streams" => asked.add_names(&value),
+                "timeUnit" => asked.microseconds = value.eq_ignore_ascii_case("microsecond"),
                 "listenKey" => asked.keys.push((value.into_owned(), Vec::new())),
                 "events" => {
                     if let Some((_, events)) = asked.keys.last_mut() {
@@ -486,10 +492,13 @@ mod tests {
     #[test]
     fn addresses_name_streams_and_listen_keys() {
         let asked = Asked::read("btcusdt@trade/0/btcusdt@trade", "streams=a@b/c@d&timeUnit=MICROSECOND");
-        assert_eq!(asked.names, ["btcusdt@trade", "0", "a@b", "c@d"]);
+        assert_eq!((asked.names.join(" "), asked.microseconds), ("btcusdt@trade 0 a@b c@d".to_owned(), true));
         let asked = Asked::read("", "listenKey=K1&events=ORDER_TRADE_UPDATE/ACCOUNT_UPDATE&listenKey=K2");
         let events = vec!["ORDER_TRADE_UPDATE".to_owned(), "ACCOUNT_UPDATE".to_owned()];
         assert_eq!(asked.keys, [("K1".to_owned(), events), ("K2".to_owned(), vec![])]);
+        let zoned = vec!["btcusdt@kline_1d@+08:00".to_owned()];
+        assert_eq!(Asked::read("", "streams=btcusdt@kline_1d@+08:00").names, zoned);
+        assert_eq!(Asked::read("", "streams=btcusdt@kline_1d@%2B08:00").names, zoned);
         assert_eq!(Asked::read("", ""), Asked::default());
     }
 }

@@ -159,7 +159,8 @@ impl Connected {
                     Some(Ok(Message::Pong(_))) => heard_at = Instant::now(),
                     // The library answers pings and the close by itself.
                     Some(Ok(Message::Ping(_))) => {}
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(End::Gone),
+                    Some(Ok(Message::Close(_))) | None => return Err(End::Gone),
+                    Some(Err(_)) => return Err(End::Closed(1002, "expected a frame of RFC 6455 and of at most 64 KB, found none")),
                 },
                 Some(done) = self.under_way.next() => self.finish(done).await?,
                 heard = self.session.events.next() => match heard {
