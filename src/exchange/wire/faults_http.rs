@@ -17,9 +17,10 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::net::Peer;
+
 use super::faults::{FaultDesk, Rule, Schedule, is_own};
 use super::http::BODY_MAX;
-use super::listener::Peer;
 use super::venue::Venue;
 
 #[derive(Deserialize)]

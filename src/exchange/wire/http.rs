@@ -17,10 +17,10 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::domain::time::Timestamp;
+use crate::net::Peer;
 
 use super::context::Transport;
 use super::faults::Spoilt;
-use super::listener::Peer;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::route::{Answer, Found, Route, Verb};

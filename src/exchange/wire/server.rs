@@ -14,16 +14,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::exchange::shell::ExchangeStopped;
 use crate::exchange::stream::{MarketWire, StreamFault};
+use crate::net::{BoundedListener, Bounds, Peer};
 
 use super::faults::{Action, FaultDesk, Kind, Sockets, Word};
 use super::http::{self, Door};
-use super::listener::{BoundedListener, Peer};
 use super::problem::Problem;
 use super::usdm::UserSockets;
 use super::users::UserHub;
 use super::venue::Venue;
 use super::ws_api::{EncodeEvent, Sessions};
 
+/// A hundred clients with some sockets each, of which each costs some tens of KB; and longer than the longest silence that is allowed: a
+/// WebSocket's pong within ten minutes.
+const BOUNDS: Bounds = Bounds { connections_max: 1_024, idle_max: Duration::from_secs(740) };
 /// Requests and sockets under way when the server is told to stop have this long to end.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -68,7 +71,7 @@ impl WireServer {
         };
         let app = Router::new().fallback(http::enter).with_state(door);
         let app = app.into_make_service_with_connect_info::<Peer>();
-        let graceful = axum::serve(BoundedListener::new(listener), app).with_graceful_shutdown(stopping.clone().cancelled_owned());
+        let graceful = axum::serve(BoundedListener::new(listener, BOUNDS), app).with_graceful_shutdown(stopping.clone().cancelled_owned());
         let mut graceful = std::pin::pin!(graceful.into_future());
         let ended = tokio::select! {
             () = stop.cancelled() => Ok(()),
