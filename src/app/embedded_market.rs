@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::cli::Failure;
 use crate::domain::ids::Symbol;
 use crate::domain::instrument::{Instrument, InstrumentKind};
-use crate::domain::market_data::{Candle, MarketFrame};
+use crate::domain::market_data::{Candle, DepthSnapshot, MarketFrame};
 use crate::domain::time::Timestamp;
 use crate::exchange::shell::OpenMarket;
 use crate::exchange::sources::MarketSource;
@@ -93,6 +93,10 @@ impl MarketSource for Part {
     fn poll(&mut self, now: Timestamp, out: &mut Vec<MarketFrame>) {
         self.whole.poll(now, &mut self.frames);
         out.extend(self.frames.drain(..).filter(|frame| self.symbols.contains(&frame.symbol)));
+    }
+
+    fn book(&self, symbol: Symbol, limit: usize) -> Option<DepthSnapshot> {
+        if self.symbols.contains(&symbol) { self.whole.book(symbol, limit) } else { None }
     }
 
     fn candles(&self, symbol: Symbol, interval: std::time::Duration, limit: usize) -> Vec<Candle> {

@@ -19,6 +19,7 @@ use crate::domain::money::Money;
 use crate::exchange::shell::{self, RunningExchange};
 use crate::exchange::sources::live::LiveVenue;
 use crate::exchange::standalone::{Show, Standalone, Wishes};
+use crate::exchange::stream::MarketWire;
 use crate::exchange::wire::{Dialect, Key, Permissions, Product, ServeError, WireServer};
 use crate::messages::Clock;
 use crate::supervision::signals::{Signal, Signals};
@@ -31,6 +32,9 @@ const ACCOUNTS: [&str; 3] = ["alpha", "beta", "gamma"];
 const SYMBOLS: [&str; 3] = ["BTCUSDT", "ETHUSDT", "SOLUSDT"];
 /// What an account begins with where nothing is said.
 const FUNDS: &str = "USDT=100000";
+
+/// A market that has not traded by then is a quiet one: it is announced as it is.
+const MARKET_OPENS_MAX: Duration = Duration::from_secs(3);
 
 /// How often the exchange's clock looks at the wall's: clients sign with the wall's.
 const FOLLOW_WALL: Duration = Duration::from_millis(500);
@@ -51,7 +55,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ADDRESS")]
     usdm: Option<SocketAddr>,
     /// What is listed, of a synthetic or a live market
-    #[arg(long, value_name = "SYMBOL", value_delimiter = ',', default_values = SYMBOLS)]
+    #[arg(long, value_name = "SYMBOL", num_args = 1.., value_delimiter = ',', default_values = SYMBOLS)]
     symbols: Vec<Symbol>,
     /// Which market is shown
     #[arg(long, value_enum, default_value = "synthetic")]
@@ -185,8 +189,9 @@ async fn serve(arguments: &Arguments) -> Result<(), Failure> {
         opened.push((product.is_spot(), open(wishes, address).await?));
     }
     let of = |spot| opened.iter().find(|(is_spot, _)| *is_spot == spot).map(|(_, one)| one.addresses.clone());
-    announce(&keys()?, of(true), of(false), arguments.json)?;
-    run(opened.into_iter().map(|(_, one)| one).collect(), &wall, &mut signals).await
+    let (spot, usdm, keys) = (of(true), of(false), keys()?);
+    let announce = || announce(&keys, spot, usdm, arguments.json);
+    run(opened.into_iter().map(|(_, one)| one).collect(), &wall, &mut signals, announce).await
 }
 
 /// What the standing accounts' keys are made from: new at each start, or kept with what is remembered.
@@ -245,19 +250,28 @@ async fn open(wishes: Wishes, address: SocketAddr) -> Result<Opened, Failure> {
     Ok(Opened { running, server, listener, addresses })
 }
 
-/// Serves until a signal, or until one of them fails.
-async fn run(opened: Vec<Opened>, wall: &Clock, signals: &mut Signals) -> Result<(), Failure> {
+/// Serves until a signal, or until one of them fails; says so once the markets have opened.
+async fn run(
+    opened: Vec<Opened>,
+    wall: &Clock,
+    signals: &mut Signals,
+    announce: impl FnOnce() -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     let mut follow = tokio::time::interval(FOLLOW_WALL);
-    let (mut running, mut serving) = (Vec::new(), Vec::new());
+    let (mut running, mut serving, mut markets) = (Vec::new(), Vec::new(), Vec::new());
     for one in opened {
         running.push(one.running);
+        markets.push(one.server.market.clone());
         serving.push(one.server.run(one.listener, stop.clone()));
     }
     let mut all = std::pin::pin!(futures_util::future::try_join_all(serving));
+    let mut open = std::pin::pin!(markets_open(markets));
+    let mut announce = Some(announce);
     let ended: Result<_, ServeError> = loop {
         tokio::select! {
             ended = &mut all => break ended,
+            () = &mut open, if announce.is_some() => announce.take().map_or(Ok(()), |announce| announce())?,
             _ = follow.tick() => drop(wall.follow_wall()),
             signal = signals.next() => match signal {
                 Signal::Stop => stop.cancel(),
@@ -271,6 +285,12 @@ async fn run(opened: Vec<Opened>, wall: &Clock, signals: &mut Signals) -> Result
     // Why the engine ended says more than that its server did.
     stopped.into_iter().collect::<Result<Vec<()>, _>>().map_err(Failure::failed)?;
     ended.map(|_| ()).map_err(Failure::failed)
+}
+
+async fn markets_open(markets: Vec<MarketWire>) {
+    let all = futures_util::future::join_all(markets.iter().map(MarketWire::opened));
+    // Quiet or not, it is served.
+    let _ = tokio::time::timeout(MARKET_OPENS_MAX, all).await;
 }
 
 fn announce(keys: &[Key], spot: Option<Addresses>, usdm: Option<Addresses>, json: bool) -> Result<(), Failure> {

@@ -15,7 +15,8 @@ use super::core::{AccountSetup, ExchangeConfig, Reject};
 use super::shell::{Clock, ExchangeHandle, ExchangeStopped, OpenMarket, RunningExchange, ShellConfig, ShellError};
 use super::sources::MarketSource;
 use super::sources::live::{LiveError, LiveMarket, LiveVenue};
-use super::sources::replay::{ReplayError, ReplayMarket};
+use super::sources::recording::files_of;
+use super::sources::replay::{self, ReplayError, ReplayMarket};
 use super::sources::synthetic::{Synthetic, SyntheticConfig, SyntheticSymbol};
 use super::stream::{ExchangeFloor, MarketWire, MarketWireConfig, PrivateStreams};
 use super::wire::limits::LimitRules;
@@ -64,8 +65,8 @@ pub enum OpenError {
     Replay(#[from] ReplayError),
     #[error(transparent)]
     Live(#[from] LiveError),
-    #[error("the recording expected symbols of {expected:?}, found none; give files of that market, or leave the product out")]
-    NoSymbols { expected: InstrumentKind },
+    #[error("expected a recording of {expected} to play, found none among {}; give one, or leave the product out", replay::names(files))]
+    NoFiles { expected: &'static str, files: Vec<PathBuf> },
     #[error(transparent)]
     Shell(#[from] ShellError),
     #[error(transparent)]
@@ -184,15 +185,17 @@ async fn open_market(show: &Show, kind: InstrumentKind, clock: &Clock) -> Result
             Ok((open, listed))
         }
         Show::Recording { files } => {
-            let market = ReplayMarket::open(files, clock())?;
+            // The other product's files may show the same symbols: they are the other engine's.
+            let own = files_of(kind, files).map_err(ReplayError::from)?;
+            if own.is_empty() && !files.is_empty() {
+                let expected = if kind == InstrumentKind::Spot { "spot" } else { "USD-M" };
+                return Err(OpenError::NoFiles { expected, files: files.clone() });
+            }
+            let market = ReplayMarket::open(&own, clock())?;
             for warning in market.warnings() {
                 tracing::warn!(target: "ringfence::market", warning, "recording");
             }
-            let mut listed = market.instruments();
-            listed.retain(|instrument| instrument.kind == kind);
-            if listed.is_empty() {
-                return Err(OpenError::NoSymbols { expected: kind });
-            }
+            let listed = market.instruments();
             Ok((Box::new(move |_, _| Box::new(market)), listed))
         }
         Show::Live { venue, symbols } => {

@@ -33,6 +33,7 @@ SCENARIOS = {
     "sdk_spot": None,
     "sdk_usdm": None,
     "ed25519": "python-binance",
+    "pybotters_stores": None,
 }
 # The slowest takes about fifteen seconds alone; a hang must not eat a CI run.
 SCENARIO_SECONDS = 90

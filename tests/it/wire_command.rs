@@ -74,6 +74,71 @@ async fn both_products_trade_with_the_keys_that_are_printed_and_end_with_a_word(
     stream.until(|value| value["e"] == "serverShutdown").await;
 }
 
+/// The same symbol, the same minute, one file from each product.
+#[tokio::test]
+async fn both_products_play_their_own_recordings_of_one_symbol() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, line: &dyn Fn(u64) -> String| {
+        let text: String = (0..200).map(|n| format!("{}\n", line(n))).collect();
+        std::fs::write(folder.path().join(name), text).unwrap();
+        folder.path().join(name).to_str().unwrap().to_owned()
+    };
+    let at = |n: u64| (1_723_161_255_000_000_000 + n * 100_000_000, 1_723_161_255_000 + n * 100);
+    let usdm = file("one_btcusdt.log", &|n| {
+        let (local, ms) = at(n);
+        format!(
+            "{local} {{\"stream\":\"btcusdt@bookTicker\",\"data\":{{\"e\":\"bookTicker\",\"u\":{n},\"s\":\"BTCUSDT\",\"b\":\"61800.20\",\
+             \"B\":\"2.507\",\"a\":\"61800.30\",\"A\":\"2.510\",\"T\":{ms},\"E\":{ms}}}}}"
+        )
+    });
+    let spot = file("two_btcusdt.log", &|n| {
+        let local = at(n).0;
+        format!(
+            "{local} {{\"stream\":\"btcusdt@bookTicker\",\"data\":{{\"u\":{n},\"s\":\"BTCUSDT\",\"b\":\"61837.63000000\",\
+             \"B\":\"3.78826000\",\"a\":\"61837.64000000\",\"A\":\"1.54698000\"}}}}"
+        )
+    });
+    let both = ["--spot", "127.0.0.1:0", "--usdm", "127.0.0.1:0", "--market", "recording", "--files", &usdm, &spot, "--fund", "BTC=1"];
+    let exchange = Exchange::start(&both);
+    for (product, path, account, bid) in [
+        ("spot", "/api/v3/ticker/bookTicker", "/api/v3/account", "61837.63000000"),
+        ("usdm", "/fapi/v1/ticker/bookTicker", "/fapi/v3/account", "61800.20"),
+    ] {
+        let client = exchange.client(product, "alpha");
+        let shown = client.raw("GET", &format!("{path}?symbol=BTCUSDT"), "").await;
+        assert_eq!(shown.body["bidPrice"], bid, "{product}: {}", shown.body);
+        let time = if product == "spot" { "/api/v3/time" } else { "/fapi/v1/time" };
+        let now = server_time(&client, time).await;
+        assert_eq!(client.signed("GET", account, "", now).await.status, 200);
+    }
+    assert!(exchange.stop().success());
+    let refused = Command::new(env!("CARGO_BIN_EXE_ringfence"))
+        .args(["exchange", "--spot", "127.0.0.1:0", "--market", "recording", "--files", &usdm])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(2) && text.contains("expected a recording of spot"), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_announced_has_prices_trades_and_touches_of_every_symbol() {
+    let both = ["--spot", "127.0.0.1:0", "--usdm", "127.0.0.1:0", "--symbols", "ETHUSDT", "SOLUSDT"];
+    let exchange = Exchange::start(&both);
+    for (product, prefix) in [("spot", "/api/v3"), ("usdm", "/fapi/v1")] {
+        let client = exchange.client(product, "alpha");
+        let prices = client.raw("GET", &format!("{prefix}/ticker/price"), "").await.body;
+        let touches = client.raw("GET", &format!("{prefix}/ticker/bookTicker"), "").await.body;
+        for (price, touch) in prices.as_array().unwrap().iter().zip(touches.as_array().unwrap()) {
+            let is_zero = |value: &Value| value.as_str().unwrap().trim_matches(['0', '.']).is_empty();
+            assert!(!is_zero(&price["price"]) && !is_zero(&touch["bidPrice"]), "{price} {touch}");
+            let path = format!("{prefix}/trades?limit=5&symbol={}", price["symbol"].as_str().unwrap());
+            assert_ne!(client.raw("GET", &path, "").await.body, serde_json::json!([]), "{path}");
+        }
+        assert_eq!(prices.as_array().map(Vec::len), Some(3), "{prices}");
+    }
+    assert!(exchange.stop().success());
+}
+
 #[tokio::test]
 async fn with_a_data_directory_keys_and_orders_outlive_a_restart() {
     let folder = tempfile::tempdir().unwrap();

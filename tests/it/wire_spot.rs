@@ -20,6 +20,9 @@ async fn what_clients_ask_at_start_up_is_answered() {
         ("/sapi/v1/margin/allPairs", true),
         ("/sapi/v1/margin/isolated/allPairs", true),
         ("/sapi/v1/asset/tradeFee", true),
+        ("/sapi/v1/capital/deposit/hisrec", true),
+        ("/sapi/v1/capital/withdraw/history", true),
+        ("/sapi/v1/asset/transfer?type=MAIN_UMFUTURE", false),
         ("/sapi/v1/account/status", false),
         ("/sapi/v1/account/apiTradingStatus", false),
         ("/api/v3/rateLimit/order", true),
@@ -29,6 +32,16 @@ async fn what_clients_ask_at_start_up_is_answered() {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let told = client.signed("GET", path, query, wired.now()).await;
         assert!(told.status == 200 && told.body.is_array() == is_list, "{path}: {} {}", told.status, told.body);
+    }
+    let contracts = client.raw("GET", "/dapi/v1/exchangeInfo", "").await;
+    assert_eq!((contracts.status, &contracts.body["symbols"]), (200, &json!([])));
+    for question in
+        ["ping", "time", "depth?symbol=BTCUSDT&limit=5", "klines?symbol=BTCUSDT&interval=1m&limit=1", "ticker/price?symbol=BTCUSDT"]
+    {
+        let (first, third) = (format!("/api/v1/{question}"), format!("/api/v3/{question}"));
+        let (first, third) = (client.raw("GET", &first, "").await, client.raw("GET", &third, "").await);
+        let shape = |body: &Value| body.as_object().map(|fields| fields.keys().cloned().collect::<Vec<_>>());
+        assert_eq!((first.status, shape(&first.body)), (200, shape(&third.body)), "{question}");
     }
     let assets = client.signed("POST", "/sapi/v3/asset/getUserAsset", "asset=BTC", wired.now()).await.body;
     assert_eq!((&assets[0]["asset"], &assets[0]["free"]), (&json!("BTC"), &json!("2.00000000")));

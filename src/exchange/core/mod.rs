@@ -250,6 +250,14 @@ impl Exchange {
         Some((external.displayed_id(), side(Side::Buy), side(Side::Sell)))
     }
 
+    /// The touch that orders meet where the market has shown none with an id: a guess from trades or candles.
+    #[must_use]
+    pub fn guessed_touch(&self, symbol: usize) -> Option<(Level, Level)> {
+        let external = &self.markets.get(symbol)?.external;
+        let best = |side| external.touch(side).filter(|_| external.displayed_id() == 0);
+        Some((best(Side::Buy)?, best(Side::Sell)?))
+    }
+
     /// Wallet plus open profit at the mark.
     #[must_use]
     pub fn equity(&self, account: AccountId) -> Option<Money> {

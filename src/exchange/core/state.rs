@@ -164,13 +164,14 @@ pub enum RestoreError {
 pub(super) struct ChangeLog {
     on: bool,
     accounts: BTreeSet<usize>,
-    orders: BTreeSet<(u64, usize, u32)>,
+    /// Where each was last: one that left its slot for another is in one place only.
+    orders: BTreeMap<u64, (usize, u32)>,
     closed: Vec<ClosedRow>,
     trades: Vec<TradeView>,
     lists: BTreeMap<u64, ListRow>,
     income: Vec<IncomeRow>,
     fundings: Vec<FundingPoint>,
-    algos: BTreeSet<(u64, usize, u32)>,
+    algos: BTreeMap<u64, (usize, u32)>,
     algos_ended: Vec<EndedAlgoRow>,
 }
 
@@ -179,20 +180,20 @@ impl ChangeLog {
         Self {
             on,
             accounts: BTreeSet::new(),
-            orders: BTreeSet::new(),
+            orders: BTreeMap::new(),
             closed: Vec::new(),
             trades: Vec::new(),
             lists: BTreeMap::new(),
             income: Vec::new(),
             fundings: Vec::new(),
-            algos: BTreeSet::new(),
+            algos: BTreeMap::new(),
             algos_ended: Vec::new(),
         }
     }
 
     pub(super) fn algo(&mut self, symbol: usize, slot: u32, id: u64) {
         if self.on {
-            self.algos.insert((id, symbol, slot));
+            self.algos.insert(id, (symbol, slot));
         }
     }
 
@@ -222,7 +223,7 @@ impl ChangeLog {
 
     pub(super) fn order(&mut self, symbol: usize, slot: u32, id: u64) {
         if self.on {
-            self.orders.insert((id, symbol, slot));
+            self.orders.insert(id, (symbol, slot));
         }
     }
 
@@ -261,13 +262,13 @@ impl Exchange {
             counters: self.counters(),
             ..Changes::default()
         };
-        for (id, symbol, slot) in orders {
+        for (id, (symbol, slot)) in orders {
             match self.markets[symbol].orders.get(slot).filter(|order| order.id == id) {
                 Some(order) => changes.open.push(self.order_row(&self.markets[symbol], order)),
                 None => changes.gone.push(id),
             }
         }
-        for (id, symbol, slot) in std::mem::take(&mut self.changes.algos) {
+        for (id, (symbol, slot)) in std::mem::take(&mut self.changes.algos) {
             match self.markets[symbol].algos.get(slot).filter(|order| order.id == id) {
                 Some(order) => changes.algos.push(self.order_row(&self.markets[symbol], order)),
                 None => changes.algos_gone.push(id),

@@ -1,6 +1,7 @@
 //! The exchange in the daemon: one thread that owns the engine, the market and the durable record. It reads the clock, moves
 //! the market on in real time, answers commands, and tells an account nothing before it is on disk. It decides nothing itself.
 
+mod guess;
 mod handle;
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::domain::ids::{AccountId, Symbol};
-use crate::domain::instrument::Ticks;
+use crate::domain::instrument::{InstrumentKind, Ticks};
 use crate::domain::market_data::{DepthSnapshot, MarketEvent, MarketFrame};
 use crate::domain::order::{VenueCommand, VenueEvent};
 use crate::domain::time::Timestamp;
@@ -27,6 +28,7 @@ use super::record::{ExchangeRecord, RecordError};
 use super::sources::MarketSource;
 use super::state::RestoreError;
 
+use guess::Guesses;
 use handle::{Answer, Listener, Request};
 pub use handle::{Desk, EventStream, ExchangeHandle, ExchangeStopped, Fault, MARKET_BACKLOG_MAX, TradesAsked, USER_BACKLOG_MAX};
 
@@ -155,6 +157,8 @@ struct Shell {
     prune_at: Timestamp,
     listeners: BTreeMap<AccountId, Listener>,
     readers: Vec<Reader>,
+    /// The quotes of symbols whose market shows none.
+    guesses: Guesses,
     faults: Faults,
     /// Commands that came while frozen.
     held: VecDeque<Request>,
@@ -199,6 +203,7 @@ impl Shell {
             prune_at: now + PRUNE_EVERY,
             listeners: BTreeMap::new(),
             readers: Vec::new(),
+            guesses: Guesses::default(),
             faults: Faults::default(),
             held: VecDeque::new(),
             frames: Vec::new(),
@@ -279,6 +284,9 @@ impl Shell {
     }
 
     fn depth(&self, symbol: Symbol, limit: usize) -> Option<DepthSnapshot> {
+        if let Some(book) = self.source.book(symbol, limit).or_else(|| self.guesses.book(symbol)) {
+            return Some(book);
+        }
         let (last_id, bids, asks) = self.exchange.book(self.exchange.symbol_index(symbol)?, limit)?;
         Some(DepthSnapshot { last_id, bids, asks })
     }
@@ -349,11 +357,25 @@ impl Shell {
         for frame in frames.drain(..) {
             if let Some(symbol) = self.exchange.symbol_index(frame.symbol) {
                 self.exchange.market(frame.venue_time, symbol, frame.borrowed().event, &mut self.outputs);
+                let guess = self.guess(symbol, &frame);
+                self.publish(frame);
+                guess.into_iter().flatten().for_each(|frame| self.publish(frame));
+                continue;
             }
             self.publish(frame);
         }
         self.frames = frames;
         self.exchange.tick(now, &mut self.outputs);
+    }
+
+    /// What the engine goes by, where the market shows no quotes of its own.
+    fn guess(&mut self, symbol: usize, frame: &MarketFrame) -> Option<[MarketFrame; 2]> {
+        if !matches!(frame.event, MarketEvent::Trade(_) | MarketEvent::Candle(_)) {
+            return None;
+        }
+        let touch = self.exchange.guessed_touch(symbol)?;
+        let chained = self.exchange.instrument(symbol)?.kind == InstrumentKind::Perpetual;
+        self.guesses.follow(frame.symbol, chained, frame.venue_time, touch)
     }
 
     fn publish(&mut self, frame: MarketFrame) {

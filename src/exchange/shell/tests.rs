@@ -3,6 +3,7 @@ use std::sync::Mutex;
 use rust_decimal::Decimal;
 
 use super::*;
+use crate::domain::book::{BookSync, SequenceRule, SyncOutcome};
 use crate::domain::ids::ClientOrderId;
 use crate::domain::market_data::DepthUpdate;
 use crate::domain::money::{Money, Price, Quantity};
@@ -10,6 +11,7 @@ use crate::domain::order::{
     EndReason, NewOrder, OrderKind, OrderStatus, PositionSide, SelfTradePrevention, Side, TimeInForce, TradesFrom, TradesWanted,
     VenueSnapshot,
 };
+use crate::exchange::sources::replay::ReplayMarket;
 use crate::exchange::sources::synthetic::{Synthetic, SyntheticConfig};
 
 /// A clock that a test moves.
@@ -262,6 +264,82 @@ fn a_frozen_exchange_answers_after_the_thaw() {
     assert_eq!(stream.waiting(), 0);
     hand.advance(Duration::from_secs(6));
     assert!(matches!(stream.blocking_next(), Some(VenueEvent::Accepted { .. })));
+    running.stop().unwrap();
+}
+
+/// Between two diffs too, and while touches run ahead of them.
+#[test]
+fn every_book_that_is_fetched_leads_with_the_stream_to_the_same_one() {
+    let hand = Hand::new();
+    let running = start(&hand, None);
+    let handle = running.handle();
+    let mut frames = handle.subscribe_market(&[btc()]).unwrap();
+    let mut readers: Vec<BookSync> = Vec::new();
+    for n in 0..400 {
+        hand.advance(Duration::from_millis(10 + n % 7));
+        let book = ask(handle.depth_snapshot(btc(), 5_000)).unwrap().unwrap();
+        while let Ok(frame) = frames.try_recv() {
+            let MarketEvent::Depth(update) = &frame.event else { continue };
+            readers.iter_mut().for_each(|reader| assert!(!matches!(reader.on_diff(update), SyncOutcome::Gap { .. }), "{update:?}"));
+        }
+        let mut reader = BookSync::new(SequenceRule::UsdM);
+        reader.on_snapshot(&book);
+        readers.push(reader);
+        let levels =
+            |reader: &BookSync| reader.book().unwrap().levels(Side::Buy).chain(reader.book().unwrap().levels(Side::Sell)).collect();
+        for reader in &readers {
+            if reader.last_id() == book.last_id {
+                let (found, expected): (Vec<_>, Vec<_>) = (levels(reader), book.bids.iter().chain(&book.asks).copied().collect());
+                assert_eq!(found, expected, "at {}", book.last_id);
+            }
+        }
+    }
+    running.stop().unwrap();
+}
+
+#[test]
+fn a_market_of_trades_alone_shows_the_touch_that_its_orders_meet() {
+    let (hand, folder) = (Hand::new(), tempfile::tempdir().unwrap());
+    let file = folder.path().join("BTCUSDT-aggTrades-2024-08-08.csv");
+    let row = |n: u64| format!("{n},{}.0,0.500,{n},{n},{},{}\n", 60_000 + n % 5, 1_723_161_255_000 + n * 100, n.is_multiple_of(2));
+    std::fs::write(&file, (1..100).map(row).collect::<String>()).unwrap();
+    let config = ShellConfig {
+        exchange: ExchangeConfig::default(),
+        accounts: vec![(account("a"), AccountSetup { deposit: Money(Decimal::from(100_000)), owner: 0, hedge: false })],
+        record: None,
+        clock: hand.clock(),
+    };
+    let open: OpenMarket = Box::new(move |now, _| Box::new(ReplayMarket::open(&[file], now).unwrap()));
+    let running = RunningExchange::start(config, open).unwrap();
+    let handle = running.handle();
+    let mut frames = handle.subscribe_market(&[btc()]).unwrap();
+    let mut reader: Option<BookSync> = None;
+    let mut touches = 0;
+    for _ in 0..100 {
+        hand.advance(Duration::from_millis(90));
+        let book = ask(handle.depth_snapshot(btc(), 5)).unwrap();
+        while let Ok(frame) = frames.try_recv() {
+            match (&frame.event, &mut reader) {
+                (MarketEvent::Depth(update), Some(reader)) => assert_eq!(reader.on_diff(update), SyncOutcome::Applied),
+                (MarketEvent::Ticker(touch), Some(reader)) => {
+                    touches += 1;
+                    let book = reader.book().unwrap();
+                    assert_eq!((book.best_bid(), book.best_ask()), (Some(touch.bid), Some(touch.ask)));
+                }
+                _ => {}
+            }
+        }
+        if let (None, Some(book)) = (&reader, book.filter(|book| book.last_id > 0)) {
+            let mut begun = BookSync::new(SequenceRule::UsdM);
+            begun.on_snapshot(&book);
+            reader = Some(begun);
+        }
+    }
+    assert!(touches > 20, "{touches}");
+    let bid = reader.and_then(|reader| reader.book()?.best_bid()).unwrap();
+    let sold = ask(handle.request(account("a"), order("s", Side::Sell, OrderKind::Market))).unwrap();
+    let at = sold.iter().find_map(|event| if let VenueEvent::Filled(fill) = event { Some(fill.price) } else { None });
+    assert_eq!(at, Some(Price(Decimal::new(bid.price.0, 1))), "{sold:?}");
     running.stop().unwrap();
 }
 

@@ -60,13 +60,15 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
     Value::deserialize(deserializer).map(Some)
 }
 
-/// Reads one text. JSON that is nested deeper than the parser goes is no JSON.
-pub(super) fn read(text: &str) -> Result<Request, Refusal> {
+/// Reads one text. JSON that is nested deeper than the parser goes is no JSON. Where ids are not required, one that is absent is
+/// null.
+pub(super) fn read(text: &str, ids_required: bool) -> Result<Request, Refusal> {
     let frame: Frame = serde_json::from_str(text).map_err(|error| match error.classify() {
         Category::Data => Refusal { code: 2, message: format!("Invalid request: {error}"), id: None },
         _ => Refusal { code: 3, message: format!("Invalid JSON: {error}"), id: None },
     })?;
-    let id = frame.id.filter(is_id).ok_or_else(|| refusal(2, "Invalid request: request ID must be an unsigned integer", None))?;
+    let given = frame.id.or((!ids_required).then_some(Value::Null));
+    let id = given.filter(is_id).ok_or_else(|| refusal(2, "Invalid request: request ID must be an unsigned integer", None))?;
     let ask = ask(frame.method, frame.params).map_err(|refused| Refusal { id: Some(id.clone()), ..refused })?;
     Ok(Request { ask, id })
 }
@@ -160,7 +162,7 @@ mod tests {
             (r#"{"method":"GET_PROPERTY","params":["combined"],"id":2}"#, Ask::IsCombined),
         ];
         for (text, ask) in cases {
-            assert_eq!(read(text).map(|request| request.ask), Ok(ask), "{text}");
+            assert_eq!(read(text, true).map(|request| request.ask), Ok(ask), "{text}");
         }
     }
 
@@ -182,16 +184,23 @@ mod tests {
             (r#"{"method":"GET_PROPERTY","params":[true],"id":1}"#, 2, "Invalid request: property name must be a string"),
         ];
         for (text, code, words) in cases {
-            let refused = read(text).unwrap_err();
+            let refused = read(text, true).unwrap_err();
             assert!(refused.code == code && refused.message.contains(words), "{text}: {refused:?}");
         }
+    }
+
+    #[test]
+    fn an_id_may_be_absent_where_it_is_not_required() {
+        let request = read(r#"{"method":"LIST_SUBSCRIPTIONS"}"#, false).unwrap();
+        assert_eq!(request, Request { ask: Ask::List, id: Value::Null });
+        assert_eq!(read(r#"{"method":"LIST_SUBSCRIPTIONS","id":1.5}"#, false).unwrap_err().code, 2);
     }
 
     #[test]
     fn hostile_depth_is_refused() {
         for text in ["[".repeat(60_000), format!("{{\"method\":\"SUBSCRIBE\",\"params\":{}", "[".repeat(60_000)), "{\"id\":".repeat(9_000)]
         {
-            assert!(matches!(read(&text).unwrap_err().code, 2 | 3));
+            assert!(matches!(read(&text, true).unwrap_err().code, 2 | 3));
         }
     }
 
@@ -199,7 +208,7 @@ mod tests {
     fn answers_are_the_venues() {
         assert_eq!(answer(&Value::Null, &json!(1)), r#"{"result":null,"id":1}"#);
         assert_eq!(answer(&json!(["a@b"]), &json!("x")), r#"{"result":["a@b"],"id":"x"}"#);
-        let refused = read(r#"{"method":"SUBSCRIBE","params":[""],"id":9}"#).unwrap_err();
+        let refused = read(r#"{"method":"SUBSCRIBE","params":[""],"id":9}"#, true).unwrap_err();
         assert_eq!(refused.text(), r#"{"error":{"code":2,"msg":"Invalid request: invalid stream"},"id":9}"#);
     }
 }

@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{OriginalUri, Path, RawQuery, State as Held, WebSocketUpgrade};
 use axum::http::Method;
 use axum::response::Response;
@@ -64,6 +65,8 @@ const SNAPSHOT_EVERY: Duration = Duration::from_millis(500);
 /// What partial books show, and some more for levels that go.
 const SNAPSHOT_LEVELS: usize = 1_000;
 const FUNDING_EVERY: Duration = Duration::from_secs(1);
+/// A market opens within a tenth of a second; so much of it may be lost by looking.
+const OPENED_EVERY: Duration = Duration::from_millis(10);
 
 /// Where the market comes from.
 pub trait MarketFloor: Send + Sync + 'static {
@@ -248,7 +251,12 @@ impl MarketWire {
                 .route("/ws/{*streams}", get(handle))
                 .route("/stream", get(handle))
         };
-        let mut router = on(Route::Plain);
+        // Clients that choose their streams by command alone leave the path out.
+        let root = |wire: Held<MarketWire>, query: RawQuery, upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>| async move {
+            let upgrade = upgrade.map_err(|_| Problem::unknown_path("/", &Method::GET))?;
+            wire.0.open(Route::Plain, None, query.0.unwrap_or_default(), "/", upgrade)
+        };
+        let mut router = on(Route::Plain).route("/", get(root));
         if self.0.naming.product == InstrumentKind::Perpetual {
             for (path, route) in [("/public", Route::Public), ("/market", Route::Market), ("/private", Route::Private)] {
                 router = router.nest(path, on(route));
@@ -275,7 +283,7 @@ impl MarketWire {
         let subscription = Subscription::new(&self.0, wrapping);
         let mut session = Session { subscription, naming: self.0.naming, route, rules: self.0.rules };
         session.subscribe(&asked.names);
-        for (key, events) in asked.keys.iter().filter(|_| route == Route::Private) {
+        for (key, events) in asked.keys.iter().filter(|_| matches!(route, Route::Private | Route::Plain)) {
             session.subscription.add(key, None, events);
         }
         let upgrade = upgrade.max_message_size(session::MESSAGE_BYTES_MAX).max_frame_size(session::MESSAGE_BYTES_MAX);
@@ -303,6 +311,19 @@ impl MarketWire {
             if !carried {
                 // A floor that gives nothing and hangs up will do so again.
                 return FloorGone;
+            }
+        }
+    }
+
+    /// Waits until every symbol has a price and a touch, as far as the market shows them. Clients ask for both before anything
+    /// else, and none is ready for a symbol that is listed and has never traded.
+    pub async fn opened(&self) {
+        let mut look = interval(OPENED_EVERY);
+        loop {
+            look.tick().await;
+            let state = self.0.state();
+            if self.0.symbols.iter().all(|symbol| state.tape.has_traded(*symbol) && state.tape.ticker(*symbol).is_some()) {
+                return;
             }
         }
     }

@@ -13,6 +13,8 @@ const PARAMETERS_MAX: usize = 64;
 #[derive(Debug)]
 pub(super) struct Parameters {
     given: Vec<(String, String, bool)>,
+    /// Names that were asked for, sent or not: what the question takes.
+    known: Vec<String>,
     strict: bool,
 }
 
@@ -35,11 +37,14 @@ impl Parameters {
                 false => given.push((name.into_owned(), value.into_owned(), false)),
             }
         }
-        Ok(Self { given, strict })
+        Ok(Self { given, known: Vec::new(), strict })
     }
 
     /// One that may be absent; an empty one is an error.
     pub(super) fn optional(&mut self, name: &str) -> Result<Option<&str>, Problem> {
+        if !self.known.iter().any(|known| known == name) {
+            self.known.push(name.to_owned());
+        }
         match self.given.iter_mut().find(|(known, ..)| known == name) {
             Some((_, value, read)) => {
                 *read = true;
@@ -64,10 +69,14 @@ impl Parameters {
         text.parse().map(Some).map_err(|_| Problem::illegal(name, "^[0-9]{1,20}$"))
     }
 
-    /// Everything that the question takes has been read.
+    /// Everything that was sent has been read. The venue counts first: more than the question takes has an error of its own.
     pub(super) fn finish(&self) -> Result<(), Problem> {
-        let read = self.given.iter().filter(|(.., read)| *read).count();
-        if self.strict && read < self.given.len() { Err(Problem::unread(read, self.given.len())) } else { Ok(()) }
+        let (read, sent) = (self.given.iter().filter(|(.., read)| *read).count(), self.given.len());
+        match self.strict && read < sent {
+            true if sent > self.known.len() => Err(Problem::too_many(self.known.len(), sent)),
+            true => Err(Problem::unread(read, sent)),
+            false => Ok(()),
+        }
     }
 }
 
@@ -84,7 +93,12 @@ mod tests {
         let mut parameters = parse("symbol=BTCUSDT&limit=5&more=1").unwrap();
         assert_eq!(parameters.text("symbol").unwrap(), "BTCUSDT");
         assert_eq!(parameters.number::<usize>("limit"), Ok(Some(5)));
-        assert_eq!(parameters.finish().unwrap_err().code, -1101);
+        let problem = parameters.finish().unwrap_err();
+        assert_eq!((problem.code, &*problem.msg), (-1101, "Too many parameters; expected '2' and received '3'."));
+        assert_eq!(parameters.optional("startTime"), Ok(None));
+        let problem = parameters.finish().unwrap_err();
+        let words = "Not all sent parameters were read; read '2' parameter(s) but was sent '3'.";
+        assert_eq!((problem.code, &*problem.msg), (-1104, words), "the question takes three, but not this one");
         assert_eq!(parameters.optional("more"), Ok(Some("1")));
         assert_eq!(parameters.finish(), Ok(()));
         let mut usdm = Parameters::parse(InstrumentKind::Perpetual, "more=1&limit=x").unwrap();

@@ -62,8 +62,12 @@ impl Problem {
         Self::said(-1100, format!("Illegal characters found in parameter '{parameter}'; legal range is '{legal}'."))
     }
 
+    pub(super) fn too_many(expected: usize, sent: usize) -> Self {
+        Self::said(-1101, format!("Too many parameters; expected '{expected}' and received '{sent}'."))
+    }
+
     pub(super) fn unread(read: usize, sent: usize) -> Self {
-        Self::said(-1101, format!("Too many parameters; expected '{read}' and received '{sent}'."))
+        Self::said(-1104, format!("Not all sent parameters were read; read '{read}' parameter(s) but was sent '{sent}'."))
     }
 
     pub(super) fn too_many_streams(found: usize, max: usize) -> Self {

@@ -36,15 +36,19 @@ pub struct SessionRules {
     pub pong_max: Duration,
     /// Messages of a client in a second: pings, pongs and commands.
     pub messages_max: usize,
+    /// A command without an id is refused.
+    pub ids_required: bool,
 }
 
 impl SessionRules {
     #[must_use]
     pub const fn of(product: InstrumentKind) -> Self {
         match product {
-            InstrumentKind::Spot => Self { ping_every: Duration::from_secs(20), pong_max: Duration::from_secs(60), messages_max: 5 },
+            InstrumentKind::Spot => {
+                Self { ping_every: Duration::from_secs(20), pong_max: Duration::from_secs(60), messages_max: 5, ids_required: true }
+            }
             InstrumentKind::Perpetual => {
-                Self { ping_every: Duration::from_secs(180), pong_max: Duration::from_secs(600), messages_max: 10 }
+                Self { ping_every: Duration::from_secs(180), pong_max: Duration::from_secs(600), messages_max: 10, ids_required: true }
             }
         }
     }
@@ -52,7 +56,7 @@ impl SessionRules {
     /// Aster's, where it differs from USD-M's.
     #[must_use]
     pub const fn aster() -> Self {
-        Self { ping_every: Duration::from_secs(300), pong_max: Duration::from_secs(900), messages_max: 10 }
+        Self { ping_every: Duration::from_secs(300), pong_max: Duration::from_secs(900), messages_max: 10, ids_required: false }
     }
 }
 
@@ -191,7 +195,7 @@ impl Session {
 
     /// Does what a command asks, and says the answer, which is written before anything that it brings.
     fn answer(&mut self, text: &str) -> String {
-        let Request { ask, id } = match commands::read(text) {
+        let Request { ask, id } = match commands::read(text, self.rules.ids_required) {
             Ok(request) => request,
             Err(refused) => return refused.text(),
         };

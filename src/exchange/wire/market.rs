@@ -83,6 +83,21 @@ const USDM: &[Row] = &[
     ("/futures/data/openInterestHist", None, |_| 0),
 ];
 
+/// Spot's public questions as its first version had them. The venue answers there still, and clients still ask there.
+const FIRST_VERSION: [(&str, &str); 11] = [
+    ("/api/v3/ping", "/api/v1/ping"),
+    ("/api/v3/time", "/api/v1/time"),
+    ("/api/v3/exchangeInfo", "/api/v1/exchangeInfo"),
+    ("/api/v3/depth", "/api/v1/depth"),
+    ("/api/v3/trades", "/api/v1/trades"),
+    ("/api/v3/historicalTrades", "/api/v1/historicalTrades"),
+    ("/api/v3/aggTrades", "/api/v1/aggTrades"),
+    ("/api/v3/klines", "/api/v1/klines"),
+    ("/api/v3/ticker/24hr", "/api/v1/ticker/24hr"),
+    ("/api/v3/ticker/price", "/api/v1/ticker/price"),
+    ("/api/v3/ticker/bookTicker", "/api/v1/ticker/bookTicker"),
+];
+
 /// Rows that `market` answers.
 #[must_use]
 pub fn routes(product: Product, market: &Router) -> Vec<Route> {
@@ -97,7 +112,9 @@ pub fn routes(product: Product, market: &Router) -> Vec<Route> {
     };
     let version = if product.is_spot() { ["/api/v3/ping", "/api/v3/time"] } else { ["/fapi/v1/ping", "/fapi/v1/time"] };
     let clock = [Route::get(version[0], Security::None, ping).method("ping"), Route::get(version[1], Security::None, time).method("time")];
-    let rows: Vec<Route> = rows.iter().map(route).chain(clock).collect();
+    let mut rows: Vec<Route> = rows.iter().map(route).chain(clock).collect();
+    let first = Route::renamed(&rows, &FIRST_VERSION);
+    rows.extend(first);
     match product.dialect {
         Dialect::Binance => rows,
         Dialect::Aster => with_newer_paths(rows),

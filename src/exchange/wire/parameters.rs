@@ -170,6 +170,13 @@ impl Parameters {
         }
     }
 
+    /// A word out of a set that may be left out. An empty one is left out too: clients send what nobody has set as empty, and the
+    /// venue takes their orders.
+    #[must_use]
+    pub fn word(&self, name: &str) -> Option<&str> {
+        self.get(name).filter(|word| !word.is_empty())
+    }
+
     /// # Errors
     /// When it was not sent, or is empty.
     pub fn required(&self, name: &str) -> Result<&str, Problem> {
@@ -231,9 +238,9 @@ impl Parameters {
     /// One of a set of words; `otherwise` is what the venue says to any other.
     ///
     /// # Errors
-    /// `otherwise`, or that it is empty.
+    /// `otherwise`.
     pub fn choice<T>(&self, name: &str, parse: impl FnOnce(&str) -> Option<T>, otherwise: Problem) -> Result<Option<T>, Problem> {
-        self.text(name)?.map(|text| parse(text).ok_or(otherwise)).transpose()
+        self.word(name).map(|word| parse(word).ok_or(otherwise)).transpose()
     }
 
     /// A member of a type that parses its words.

@@ -150,6 +150,19 @@ impl Route {
         }
     }
 
+    /// The same row under another path; it has no name of its own in the WebSocket API.
+    #[must_use]
+    pub fn under(&self, path: &'static str) -> Self {
+        Self { path, methods: Vec::new(), ..self.clone() }
+    }
+
+    /// Each row whose path is the first of a pair, under the second.
+    #[must_use]
+    pub fn renamed(rows: &[Self], paths: &[(&'static str, &'static str)]) -> Vec<Self> {
+        let under = |row: &Self| paths.iter().find(|(path, _)| *path == row.path).map(|(_, other)| row.under(other));
+        rows.iter().filter_map(under).collect()
+    }
+
     pub fn get(path: &'static str, security: Security, handler: impl Handler) -> Self {
         Self::new(Verb::Get, path, security, handler)
     }

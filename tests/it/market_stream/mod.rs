@@ -276,6 +276,16 @@ async fn raw_streams_and_routed_addresses_carry_the_bare_payload() {
 }
 
 #[tokio::test]
+async fn a_socket_without_a_path_is_raw_and_chooses_by_command() {
+    let served = Served::start().await;
+    let mut socket = served.open("/").await;
+    assert_eq!(ask(&mut socket, r#"{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":1}"#).await, r#"{"result":null,"id":1}"#);
+    served.floor.show(1, trade(7)).await;
+    assert!(heard(&mut socket).await.starts_with(r#"{"e":"trade","#));
+    assert_eq!(served.get("/").await.0, 404, "there is no page");
+}
+
+#[tokio::test]
 async fn streams_are_chosen_left_and_listed_on_an_open_socket() {
     let served = Served::start().await;
     let mut socket = served.open("/ws").await;
@@ -362,6 +372,8 @@ async fn a_listen_key_joins_its_account_on_any_address() {
         ("/ws/key", None, 0, r#"{"e":"X"}"#),
         ("/stream?streams=btcusdt@trade/key", None, 0, r#"{"stream":"key","data":{"e":"X"}}"#),
         ("/private/ws?listenKey=key&events=A/B", None, 2, r#"{"e":"X"}"#),
+        ("/ws?listenKey=key", None, 0, r#"{"e":"X"}"#),
+        ("/stream?listenKey=key&events=A", None, 1, r#"{"stream":"key","data":{"e":"X"}}"#),
         ("/private/stream", Some(r#"{"method":"SUBSCRIBE","params":["key","other"],"id":1}"#), 0, r#"{"stream":"key","data":{"e":"X"}}"#),
     ] {
         let (mut socket, _) = within(tokio_tungstenite::connect_async(format!("{base}{path}"))).await.unwrap();

@@ -35,7 +35,8 @@ async fn a_refusal_reaches_the_client_in_the_venues_words() {
         (&served, "/fapi/v1/klines?symbol=BTCUSDT&interval=7m", -1120),
         (&served, "/fapi/v1/aggTrades?symbol=BTCUSDT&startTime=1&endTime=3600002", -1127),
         (&spot, "/api/v3/klines?symbol=BTCUSDT&interval=1m&timeZone=15", -1130),
-        (&spot, "/api/v3/depth?symbol=BTCUSDT&fast=1", -1101),
+        (&spot, "/api/v3/depth?symbol=BTCUSDT&fast=1", -1104),
+        (&spot, "/api/v3/depth?symbol=BTCUSDT&a=1&b=2&c=3", -1101),
         (&spot, "/api/v3/depth?symbol=BTCUSDT&symbol=BTCUSDT", -1101),
         (&spot, "/api/v3/depth?symbol=BTCUSDT&symbolStatus=HALT", -1220),
         (&spot, "/api/v3/ticker", -1102),
@@ -77,6 +78,8 @@ async fn exchange_info_tells_the_filters_and_each_product_its_own() {
     let symbol = &one["symbols"][0];
     assert_eq!((&symbol["symbol"], &symbol["permissionSets"]), (&"ETHUSDT".into(), &serde_json::json!([])));
     assert_eq!(filter(symbol, "NOTIONAL")["minNotional"], "5.00000000");
+    // Some clients refuse a symbol whose highest price is zero.
+    assert_eq!(filter(symbol, "PRICE_FILTER")["maxPrice"], "10000000.00000000");
     assert_eq!(filter(symbol, "MAX_NUM_ORDERS")["maxNumOrders"], 200);
     assert_eq!(filter(symbol, "MAX_NUM_ALGO_ORDERS")["maxNumAlgoOrders"], 5);
     assert!(served.get("/fapi/v1/time").await.1["serverTime"].as_i64().unwrap() >= NOW.as_millis());

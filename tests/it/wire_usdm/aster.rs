@@ -17,6 +17,9 @@ async fn conditional_orders_are_orders_and_there_is_no_algo_service() {
     assert_eq!((&placed["type"], &placed["stopPrice"], &placed["status"]), (&json!("STOP_MARKET"), &json!("49900.00"), &json!("NEW")));
     assert_eq!(world.get("/fapi/v1/openOrders", &[]).await[0]["orderId"], placed["orderId"]);
     assert_eq!(stream.next().await["o"]["ot"], "STOP_MARKET");
+    // Nor do its commands need an id.
+    stream.send(json!({ "method": "LIST_SUBSCRIPTIONS" })).await;
+    assert_eq!(stream.next().await["id"], json!(null));
     let (status, _) = world.ask("POST", "/fapi/v1/algoOrder", &STOP).await;
     assert_eq!(status, 404);
     world.trade_at(498_990);

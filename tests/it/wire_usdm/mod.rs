@@ -89,6 +89,10 @@ impl MarketSource for Puppet {
         out.extend(frames.into_iter().map(|event| MarketFrame { symbol: btc(), venue_time: now, received_at: now, event }));
     }
 
+    fn book(&self, _: Symbol, _: usize) -> Option<DepthSnapshot> {
+        None
+    }
+
     fn candles(&self, _: Symbol, _: Duration, _: usize) -> Vec<Candle> {
         Vec::new()
     }

@@ -57,6 +57,19 @@ async fn an_acknowledgement_shows_the_order_as_it_came_and_a_result_as_it_stands
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_word_that_is_sent_empty_is_not_sent() {
+    let world = World::binance().await;
+    let mut order = LIMIT.to_vec();
+    order.extend(["newOrderRespType", "positionSide", "workingType", "priceMatch", "selfTradePreventionMode"].map(|name| (name, "")));
+    assert_eq!(world.post("/fapi/v1/order", &order).await["positionSide"], "BOTH");
+    assert_eq!(world.get("/fapi/v1/forceOrders", &[("autoCloseType", "")]).await, json!([]));
+    // What an order cannot do without is missed all the same, and a number has to be one.
+    assert_eq!(world.refused("POST", "/fapi/v1/order", &changed("timeInForce", "")).await, -1102);
+    assert_eq!(world.refused("POST", "/fapi/v1/order", &changed("type", "")).await, -1105);
+    assert_eq!(world.refused("POST", "/fapi/v1/order", &changed("price", "")).await, -1105);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_takes_what_it_can_and_answers_in_order() {
     let world = World::binance().await;
     let limit = |price: &str, id: &str| json!({ "symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.01", "price": price, "newClientOrderId": id });

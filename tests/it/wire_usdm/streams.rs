@@ -26,7 +26,8 @@ async fn every_way_to_listen_hears_the_same_event() {
     let world = World::binance().await;
     let key = world.listen_key().await;
     let mut raw = Vec::new();
-    for path in [format!("/ws/{key}"), format!("/private/ws/{key}"), format!("/private/ws?listenKey={key}")] {
+    for path in [format!("/ws/{key}"), format!("/private/ws/{key}"), format!("/private/ws?listenKey={key}"), format!("/ws?listenKey={key}")]
+    {
         raw.push(world.socket(&path).await);
     }
     for path in ["/ws", "/private/ws"] {

@@ -47,6 +47,10 @@ pub struct SpotFilters {
     pub max_position: Option<Quantity>,
 }
 
+/// A thousand million steps, as a perpetual without rules of its own has: no market comes near, and clients refuse a symbol
+/// whose highest price is zero, although the venue lets zero mean none.
+const PRICE_STEPS_MAX: i64 = 1_000_000_000;
+
 const TRAILING: TrailingRange = TrailingRange { min: 10, max: 2_000 };
 
 impl SpotFilters {
@@ -56,7 +60,7 @@ impl SpotFilters {
         let (up, down) = (Ratio(Decimal::ONE + band), Ratio((Decimal::ONE - band).max(Decimal::ZERO)));
         Self {
             min_price: instrument.price_step,
-            max_price: Price::ZERO,
+            max_price: Price(instrument.price_step.0 * Decimal::from(PRICE_STEPS_MAX)),
             market_max_quantity: instrument.max_quantity,
             iceberg_parts: 100,
             trailing_above: TRAILING,

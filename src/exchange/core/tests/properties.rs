@@ -144,6 +144,8 @@ fn follow(copy: &mut SavedState, changes: Changes) {
             None => copy.accounts.push(row),
         }
     }
+    // Whichever the reader takes first.
+    assert!(!changes.open.iter().any(|row| changes.gone.contains(&row.order.id)), "{:?}", changes.gone);
     copy.open.retain(|row| !changes.gone.contains(&row.order.id) && !changes.open.iter().any(|new| new.order.id == row.order.id));
     copy.open.extend(changes.open);
     copy.open.sort_by_key(|row| row.order.id);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::domain::ids::Symbol;
 use crate::domain::instrument::{Instrument, InstrumentKind};
-use crate::domain::market_data::{Candle, MarketEvent, MarketFrame};
+use crate::domain::market_data::{Candle, DepthSnapshot, MarketEvent, MarketFrame};
 use crate::domain::time::Timestamp;
 
 use super::MarketSource;
@@ -109,6 +109,10 @@ impl MarketSource for LiveMarket {
             self.hear(now, word, out);
         }
         self.polled = self.polled.max(now);
+    }
+
+    fn book(&self, symbol: Symbol, limit: usize) -> Option<DepthSnapshot> {
+        self.tracks.get(&symbol)?.depth(limit)
     }
 
     fn candles(&self, symbol: Symbol, interval: Duration, limit: usize) -> Vec<Candle> {

@@ -133,7 +133,9 @@ impl Found {
         }
         let Ok(cells) = cells(line) else { return };
         if let Some(columns) = Columns::from_header(&cells) {
-            self.votes += i64::from(cells.contains(&"agg_trade_id"));
+            // USD-M's files of trades have a header, and no flag of the best match.
+            let of_trades = cells.contains(&"quote_qty") && !cells.contains(&"is_best_match");
+            self.votes += i64::from(of_trades || cells.contains(&"agg_trade_id"));
             self.format = Some(Format::Rows(columns));
         } else if let Some(columns) = Columns::from_row(&cells) {
             // The flag of the best match is spot's alone.

@@ -69,6 +69,20 @@ pub struct Recording {
     others: BTreeMap<Other, u64>,
 }
 
+/// Those of the files that are of one product.
+///
+/// # Errors
+/// When a file cannot be opened, or is of no known format.
+pub fn files_of(kind: InstrumentKind, paths: &[PathBuf]) -> Result<Vec<PathBuf>, RecordingError> {
+    let mut files = Vec::new();
+    for path in paths {
+        if probe(path, &Options::default())?.kind == kind {
+            files.push(path.clone());
+        }
+    }
+    Ok(files)
+}
+
 impl Recording {
     /// Looks at the first lines of every file, settles the instruments and opens the files for reading.
     ///

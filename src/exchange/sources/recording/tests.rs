@@ -150,6 +150,7 @@ fn public_trade_files_are_read_in_all_their_shapes() {
             "id,price,qty,quote_qty,time,is_buyer_maker\n12,61800.3,0.006,370.8,1723161256322,true\n",
         ),
         ("BTCUSDT-trades-2020-01-01.csv", "12,61800.3,0.006,370.8,1723161256322,true\n"),
+        ("BTCUSDT-trades-2020-01-02.csv", "id,price,qty,quote_qty,time,is_buyer_maker\n12,61800.3,0.006,370.8,1723161256322,true\n"),
     ];
     for (name, text) in cases {
         let path = folder.file(name, text.as_bytes());
@@ -211,6 +212,16 @@ fn a_symbol_of_two_venues_is_not_merged() {
     let spot = folder.file("b_btcusdt.csv", b"12,61800.30000000,0.00600000,370.8,1723161256322,True,True\n");
     let error = Recording::open(&[usdm, spot], &Options::default()).err().unwrap();
     assert!(error.to_string().starts_with("BTCUSDT expected from one venue"), "{error}");
+}
+
+#[test]
+fn each_product_plays_its_own_files_whatever_symbols_they_share() {
+    let folder = Folder::new();
+    let usdm = folder.file("a_btcusdt.log", RAW.as_bytes());
+    let spot = folder.file("b_btcusdt.csv", b"12,61800.30000000,0.00600000,370.8,1723161256322,True,True\n");
+    let files = [usdm.clone(), spot.clone()];
+    assert_eq!(files_of(InstrumentKind::Perpetual, &files).unwrap(), [usdm]);
+    assert_eq!(files_of(InstrumentKind::Spot, &files).unwrap(), [spot]);
 }
 
 #[test]

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use crate::domain::ids::Symbol;
 use crate::domain::instrument::Instrument;
-use crate::domain::market_data::{Candle, MarketEvent, MarketFrame};
+use crate::domain::market_data::{Candle, DepthSnapshot, MarketEvent, MarketFrame};
 use crate::domain::time::Timestamp;
 
 use super::MarketSource;
@@ -63,7 +63,9 @@ pub enum ReplayError {
     Changed { files: Vec<PathBuf> },
 }
 
-fn names(files: &[PathBuf]) -> String {
+/// As they are told to the user.
+#[must_use]
+pub fn names(files: &[PathBuf]) -> String {
     files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
@@ -329,6 +331,10 @@ impl MarketSource for ReplayMarket {
             self.play_next(at, out);
         }
         self.polled = self.polled.max(now);
+    }
+
+    fn book(&self, symbol: Symbol, limit: usize) -> Option<DepthSnapshot> {
+        self.tracks.get(&symbol)?.depth(limit)
     }
 
     fn candles(&self, symbol: Symbol, interval: Duration, limit: usize) -> Vec<Candle> {

@@ -102,6 +102,118 @@ fn assert_one_unbroken_stream(frames: &[MarketFrame], rule: SequenceRule) -> usi
     snapshots
 }
 
+/// A touch runs ahead of the diffs, with the very id that the next diff will have: a book that was fetched in between must not claim
+/// the deeper levels of that diff, or its reader lets the diff go by and is wrong for good.
+#[test]
+fn a_book_that_is_fetched_at_any_time_leads_with_the_diffs_after_it_to_the_same_book() {
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = DepthSnapshot { last_id: 110, bids: vec![level(600_000, 5), level(599_990, 7)], asks: vec![level(600_010, 5)] };
+    let mut events = vec![(0, diff(100, 110, &[(600_000, 5)])), (200, MarketEvent::Snapshot(snapshot))];
+    for n in 0..40_u64 {
+        let (id, price) = (110 + n * 10, 599_000 - n as i64);
+        let touch = BookTicker { id: id + 10, bid: level(600_000, 6 + n as i64), ask: level(600_010, 5) };
+        events.push((300 + n * 100, MarketEvent::Ticker(touch)));
+        events.push((350 + n * 100, diff(id, id + 10, &[(600_000, 6 + n as i64), (price, 9)])));
+    }
+    let mut market = ReplayMarket::open(&[write(folder.path(), &events)], START).unwrap();
+    let mut readers: Vec<BookSync> = Vec::new();
+    let (mut frames, mut fetched) = (Vec::new(), 0);
+    for millis in (0..=4_000).step_by(25) {
+        market.poll(START + Duration::from_millis(millis), &mut frames);
+        for frame in frames.drain(..) {
+            let MarketEvent::Depth(update) = &frame.event else { continue };
+            readers.iter_mut().for_each(|reader| assert!(!matches!(reader.on_diff(update), SyncOutcome::Gap { .. })));
+        }
+        if let Some(book) = market.book(btc().symbol, usize::MAX) {
+            let mut reader = BookSync::new(SequenceRule::UsdM);
+            reader.on_snapshot(&book);
+            readers.push(reader);
+            fetched += 1;
+            // As a reader of spot has it, who lets go by what the snapshot has.
+            let same = |reader: &BookSync| reader.book().is_some_and(|own| own.levels(Side::Buy).eq(book.bids.iter().copied()));
+            assert!(readers.iter().all(same), "after {fetched} books");
+        }
+    }
+    assert!(fetched > 100, "{fetched}");
+}
+
+#[test]
+fn what_a_recorder_wrote_twice_or_late_is_told_once_and_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let touch = |id: u64| MarketEvent::Ticker(BookTicker { id, bid: level(600_000, id as i64), ask: level(600_010, 5) });
+    let events =
+        [(0, trade(5, 600_000)), (10, trade(6, 600_000)), (20, trade(6, 600_000)), (30, trade(5, 600_000)), (40, trade(8, 600_000))];
+    let touches = [(50, touch(70)), (60, touch(72)), (70, touch(71)), (80, touch(73))];
+    let all: Vec<_> = events.into_iter().chain(touches).collect();
+    let mut market = ReplayMarket::open(&[write(folder.path(), &all)], START).unwrap();
+    let mut frames = Vec::new();
+    market.poll(START + Duration::from_millis(85), &mut frames);
+    let ids = frames.iter().filter_map(|frame| match &frame.event {
+        MarketEvent::Trade(trade) => Some(trade.id),
+        MarketEvent::Ticker(touch) => Some(touch.id),
+        _ => None,
+    });
+    let ids: Vec<u64> = ids.collect();
+    let steps: Vec<u64> = ids.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
+    assert_eq!((ids.len(), [steps[0], steps[1], steps[3], steps[4]]), (6, [1, 2, 2, 1]), "{ids:?}");
+}
+
+#[test]
+fn a_recording_without_touches_shows_the_best_levels_of_its_book() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut market = ReplayMarket::open(&[recording(folder.path(), 5)], START).unwrap();
+    let frames = play(&mut market, 14);
+    let mut reader = BookSync::new(SequenceRule::UsdM);
+    let mut touches = 0;
+    for frame in &frames {
+        match &frame.event {
+            MarketEvent::Snapshot(snapshot) => drop(reader.on_snapshot(snapshot)),
+            MarketEvent::Depth(update) => drop(reader.on_diff(update)),
+            MarketEvent::Ticker(touch) => {
+                touches += 1;
+                let book = reader.book().unwrap();
+                assert_eq!((Some(touch.bid), Some(touch.ask), touch.id), (book.best_bid(), book.best_ask(), reader.last_id()));
+            }
+            _ => {}
+        }
+    }
+    assert!(touches > 0);
+}
+
+#[test]
+fn a_recording_of_touches_alone_shows_a_book_of_one_level() {
+    let folder = tempfile::tempdir().unwrap();
+    let touch = |n: u64| {
+        let price = 600_000 + (n % 3) as i64 * 10;
+        MarketEvent::Ticker(BookTicker { id: 50 + n * 7, bid: level(price, 1 + n as i64), ask: level(price + 10, 5) })
+    };
+    let all: Vec<_> = (0..20).map(|n| (n * 100, touch(n))).collect();
+    let mut market = ReplayMarket::open(&[write(folder.path(), &all)], START).unwrap();
+    let mut reader: Option<BookSync> = None;
+    let (mut frames, mut compared) = (Vec::new(), 0);
+    for millis in (0..=6_000).step_by(50) {
+        market.poll(START + Duration::from_millis(millis), &mut frames);
+        for frame in frames.drain(..) {
+            match (&frame.event, &mut reader) {
+                (MarketEvent::Depth(update), Some(reader)) => assert_eq!(reader.on_diff(update), SyncOutcome::Applied, "{update:?}"),
+                (MarketEvent::Ticker(touch), Some(reader)) => {
+                    let book = reader.book().unwrap();
+                    let (bids, asks): (Vec<_>, Vec<_>) = (book.levels(Side::Buy).collect(), book.levels(Side::Sell).collect());
+                    assert_eq!((bids, asks, reader.last_id()), (vec![touch.bid], vec![touch.ask], touch.id));
+                    compared += 1;
+                }
+                _ => {}
+            }
+        }
+        if let (None, Some(book)) = (&reader, market.book(btc().symbol, usize::MAX)) {
+            let mut begun = BookSync::new(SequenceRule::UsdM);
+            begun.on_snapshot(&book);
+            reader = Some(begun);
+        }
+    }
+    assert!(compared > 40, "over the seam too: {compared}");
+}
+
 #[test]
 fn a_recording_is_played_round_after_round_as_one_unbroken_stream() {
     let folder = tempfile::tempdir().unwrap();
@@ -189,7 +301,8 @@ fn touches_without_depth_and_diffs_without_a_snapshot_play_too() {
     let touch = |id, price| MarketEvent::Ticker(BookTicker { id, bid: level(price, 1), ask: level(price + 10, 1) });
     let file = write(folder.path(), &[(0, touch(50, 600_000)), (10, touch(57, 600_010))]);
     let frames = play(&mut ReplayMarket::open(&[file], START).unwrap(), 1);
-    let ids: Vec<u64> = frames.iter().map(|frame| if let MarketEvent::Ticker(ticker) = frame.event { ticker.id } else { 0 }).collect();
+    let told = |frame: &MarketFrame| if let MarketEvent::Ticker(ticker) = frame.event { Some(ticker.id) } else { None };
+    let ids: Vec<u64> = frames.iter().filter_map(told).collect();
     assert_eq!(ids[..5], [58, 65, 66, 73, 74]);
 
     let file = write(folder.path(), &[(0, diff(10, 12, &[(599_999, 1)])), (10, diff(12, 14, &[(599_998, 1)]))]);

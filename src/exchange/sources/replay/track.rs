@@ -26,6 +26,11 @@ pub(in crate::exchange::sources) struct Track {
     has_depth: bool,
     /// The recording has a snapshot that its diffs join. Without one the book begins empty with the first diff.
     has_snapshot: bool,
+    /// Touches were seen.
+    has_touches: bool,
+    left_out: LeftOut,
+    /// A diff was told: readers have a book to follow.
+    has_told: bool,
     /// The id of the newest diff told, and the newest of diffs and tickers.
     diff_id: u64,
     book_id: u64,
@@ -33,6 +38,17 @@ pub(in crate::exchange::sources) struct Track {
     /// Added to recorded ids; unknown until the round's first.
     book_shift: Option<i128>,
     trade_shift: Option<i128>,
+}
+
+/// What a recording leaves out of what a venue tells of a book, and is made from the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum LeftOut {
+    #[default]
+    Nothing,
+    /// It has diffs and no touches: the best levels that the diffs make are the touch.
+    Touches,
+    /// It has touches and no diffs: they are a book of one level.
+    Diffs,
 }
 
 impl Track {
@@ -51,6 +67,9 @@ impl Track {
             has_depth: false,
             // Until the first frames have shown otherwise.
             has_snapshot: true,
+            has_touches: false,
+            left_out: LeftOut::Nothing,
+            has_told: false,
             diff_id: 0,
             book_id: 0,
             trade_id: 0,
@@ -59,9 +78,15 @@ impl Track {
         }
     }
 
-    /// After the first look at the recording: diffs that no snapshot was found for must do without.
+    /// After the first look at the recording: diffs that no snapshot was found for must do without, and what it never shows is
+    /// made up for.
     pub(in crate::exchange::sources) fn settle(&mut self) {
         self.has_snapshot = self.diff_id > 0;
+        self.left_out = match (self.has_depth, self.has_touches) {
+            (true, false) => LeftOut::Touches,
+            (false, true) => LeftOut::Diffs,
+            _ => LeftOut::Nothing,
+        };
     }
 
     pub(in crate::exchange::sources) fn begin_round(&mut self) {
@@ -80,7 +105,12 @@ impl Track {
     }
 
     fn show(&self, at: Timestamp) -> MarketFrame {
-        frame(self.instrument.symbol, at, MarketEvent::Snapshot(snapshot_of(&self.shown, self.diff_id)))
+        frame(self.instrument.symbol, at, MarketEvent::Snapshot(snapshot_of(&self.shown, self.diff_id, usize::MAX)))
+    }
+
+    /// The book as the diffs told make it; none before the first.
+    pub(in crate::exchange::sources) fn depth(&self, limit: usize) -> Option<DepthSnapshot> {
+        self.has_told.then(|| snapshot_of(&self.shown, self.diff_id, limit))
     }
 
     /// Appends what a venue would have sent for a recorded frame.
@@ -121,6 +151,9 @@ impl Track {
 
     fn diff(&mut self, update: &DepthUpdate, at: Timestamp, out: &mut Vec<MarketFrame>) {
         self.has_depth = true;
+        if self.left_out == LeftOut::Diffs {
+            self.left_out = LeftOut::Nothing;
+        }
         if !self.has_snapshot && self.sync.state() == SyncState::NeedsSnapshot {
             self.sync.on_snapshot(&DepthSnapshot { last_id: id_before(update), ..DepthSnapshot::default() });
             self.join(at, out);
@@ -130,11 +163,12 @@ impl Track {
             SyncOutcome::Gap { found, .. } if self.book_shift.is_some() => self.bridge(update, found, at, out),
             SyncOutcome::Buffered | SyncOutcome::Stale | SyncOutcome::Gap { .. } => {}
         }
+        self.tell_best(at, out);
     }
 
     /// A hole in the recording is none in the market: it goes on with what is known, and nobody is told of the ids between.
     fn bridge(&mut self, update: &DepthUpdate, follows: u64, at: Timestamp, out: &mut Vec<MarketFrame>) {
-        if self.sync.on_snapshot(&snapshot_of(&self.shown, follows)) == SyncOutcome::Applied {
+        if self.sync.on_snapshot(&snapshot_of(&self.shown, follows, usize::MAX)) == SyncOutcome::Applied {
             self.book_shift = Some(i128::from(self.diff_id) - i128::from(follows));
             self.tell_diff(update, at, out);
         }
@@ -146,7 +180,41 @@ impl Track {
         if self.sync.on_snapshot(snapshot) == SyncOutcome::Applied {
             self.join(at, out);
             out.push(self.show(at));
+            self.tell_best(at, out);
         }
+    }
+
+    /// The touch of a recording that has none of its own.
+    fn tell_best(&mut self, at: Timestamp, out: &mut Vec<MarketFrame>) {
+        let (LeftOut::Touches, Some(bid), Some(ask)) = (self.left_out, self.shown.best_bid(), self.shown.best_ask()) else { return };
+        let is_new = self.ticker.is_none_or(|told| (told.bid, told.ask) != (bid, ask));
+        // A book that was begun without a snapshot has levels that are long gone.
+        if is_new && self.book_shift.is_some() && bid.price < ask.price {
+            let told = BookTicker { id: self.diff_id, bid, ask };
+            self.ticker = Some(told);
+            out.push(frame(self.instrument.symbol, at, MarketEvent::Ticker(told)));
+        }
+    }
+
+    /// The diff of a recording that has none of its own: from one touch to the next.
+    fn tell_step(&mut self, told: BookTicker, at: Timestamp, out: &mut Vec<MarketFrame>) -> BookTicker {
+        let side = |before: Option<Level>, now: Level| {
+            let gone = before.filter(|before| before.price != now.price).map(|before| Level { quantity: Lots(0), ..before });
+            gone.into_iter().chain([now]).filter(|level| level.price.0 > 0).collect()
+        };
+        let first_id = if self.has_told { self.diff_id + 1 } else { told.id };
+        let final_id = told.id.max(first_id);
+        let update = DepthUpdate {
+            first_id,
+            final_id,
+            previous_id: self.previous_id(),
+            bids: side(self.ticker.map(|before| before.bid), told.bid),
+            asks: side(self.ticker.map(|before| before.ask), told.ask),
+        };
+        self.shown.apply_update(&update);
+        (self.diff_id, self.has_told) = (final_id, true);
+        out.push(frame(self.instrument.symbol, at, MarketEvent::Depth(update)));
+        BookTicker { id: final_id, ..told }
     }
 
     /// The recorded book is whole again: one diff leads from what readers have to it, and ids go on behind the newest.
@@ -200,6 +268,7 @@ impl Track {
         };
         self.diff_id = final_id;
         self.book_id = self.book_id.max(final_id);
+        self.has_told = true;
         out.push(frame(self.instrument.symbol, at, MarketEvent::Depth(told)));
     }
 
@@ -212,6 +281,18 @@ impl Track {
         let first = self.book_id == 0;
         let shift = *self.book_shift.get_or_insert(if first { 0 } else { next - i128::from(ticker.id) });
         let told = BookTicker { id: shifted(ticker.id, shift), ..*ticker };
+        if self.ticker.is_some_and(|newest| told.id < newest.id) {
+            return;
+        }
+        self.has_touches = true;
+        let told = match self.left_out {
+            LeftOut::Diffs => self.tell_step(told, at, out),
+            // It has touches after all.
+            LeftOut::Touches | LeftOut::Nothing => {
+                self.left_out = LeftOut::Nothing;
+                told
+            }
+        };
         self.book_id = self.book_id.max(told.id);
         self.ticker = Some(told);
         out.push(frame(self.instrument.symbol, at, MarketEvent::Ticker(told)));
@@ -222,6 +303,10 @@ impl Track {
         let first = self.trade_id == 0;
         let shift = *self.trade_shift.get_or_insert(if first { 0 } else { next - i128::from(trade.id) });
         let told = TradePrint { id: shifted(trade.id, shift), ..*trade };
+        // Recorders that listen twice write twice; a venue tells each trade once, in the order of ids.
+        if !first && told.id <= self.trade_id {
+            return;
+        }
         self.trade_id = self.trade_id.max(told.id);
         out.push(frame(self.instrument.symbol, at, MarketEvent::Trade(told)));
     }
@@ -256,8 +341,9 @@ fn frame(symbol: Symbol, at: Timestamp, event: MarketEvent) -> MarketFrame {
     MarketFrame { symbol, venue_time: at, received_at: at, event }
 }
 
-fn snapshot_of(book: &Book, last_id: u64) -> DepthSnapshot {
-    DepthSnapshot { last_id, bids: book.levels(Side::Buy).collect(), asks: book.levels(Side::Sell).collect() }
+fn snapshot_of(book: &Book, last_id: u64, limit: usize) -> DepthSnapshot {
+    let levels = |side| book.levels(side).take(limit).collect();
+    DepthSnapshot { last_id, bids: levels(Side::Buy), asks: levels(Side::Sell) }
 }
 
 /// The id that a diff follows.

@@ -17,7 +17,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 use crate::domain::ids::Symbol;
 use crate::domain::instrument::{Instrument, InstrumentKind, Ticks};
-use crate::domain::market_data::{Candle, MarketFrame};
+use crate::domain::market_data::{Candle, DepthSnapshot, MarketFrame};
 use crate::domain::money::{Price, Quantity};
 use crate::domain::time::Timestamp;
 
@@ -105,6 +105,10 @@ impl MarketSource for Synthetic {
             self.next = self.next + STEP;
         }
         self.polled = self.polled.max(now);
+    }
+
+    fn book(&self, symbol: Symbol, limit: usize) -> Option<DepthSnapshot> {
+        self.markets.iter().find(|market| market.instrument.symbol == symbol).map(|market| market.depth(limit))
     }
 
     fn candles(&self, symbol: Symbol, interval: Duration, limit: usize) -> Vec<Candle> {

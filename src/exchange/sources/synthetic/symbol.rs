@@ -129,9 +129,12 @@ impl SyntheticMarket {
     }
 
     pub(super) fn snapshot(&self, at: Timestamp) -> MarketFrame {
-        let levels = |side| self.book.levels(side).collect();
-        let snapshot = DepthSnapshot { last_id: self.update_id, bids: levels(Side::Buy), asks: levels(Side::Sell) };
-        self.frame(at, MarketEvent::Snapshot(snapshot))
+        self.frame(at, MarketEvent::Snapshot(self.depth(usize::MAX)))
+    }
+
+    pub(super) fn depth(&self, limit: usize) -> DepthSnapshot {
+        let levels = |side| self.book.levels(side).take(limit).collect();
+        DepthSnapshot { last_id: self.update_id, bids: levels(Side::Buy), asks: levels(Side::Sell) }
     }
 
     pub(super) fn candles(&self, interval: Duration, limit: usize, now: Timestamp) -> Vec<Candle> {

@@ -373,13 +373,18 @@ impl Board {
             Statistics::Window(length) => (length, None),
             Statistics::Since(opens, _) => (now - opens, Some(opens)),
         };
-        let window = match over {
+        let mut window = match over {
             Statistics::Since(opens, closes) => {
                 let bar = self.bars.sum(opens, closes).or_else(|| Some(Bar::flat(opens, self.bars.last_price()?)))?;
                 Window { bar, before: bar.open }
             }
             _ => self.bars.window(now, length)?,
         };
+        // Trades of before the tape are counted, and their ids were never heard: they are those before the first that was.
+        let counted = i64::try_from(window.bar.trades).unwrap_or(i64::MAX);
+        if window.bar.last_id >= counted {
+            window.bar.first_id = window.bar.first_id.min(window.bar.last_id - counted + 1);
+        }
         let closes = if let Statistics::Since(_, closes) = over { closes - 1 } else { now };
         let none = Level::default();
         Some(Ticker {

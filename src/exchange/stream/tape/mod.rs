@@ -30,6 +30,8 @@ pub use interval::{DAY_MS, HOUR_MS, Interval, MINUTE_MS};
 pub use trades::{Aggregate, Trade};
 
 const FUNDING_MS: i64 = 8 * HOUR_MS;
+/// The shortest bar.
+const SECOND_MS: i64 = 1_000;
 
 /// Where a tape's words go. It asks for a text only where somebody listens; one that stays empty is not sent.
 pub trait Sink {
@@ -150,7 +152,8 @@ impl Tape {
         }
         let board = &mut self.boards[index];
         match &frame.event {
-            MarketEvent::Trade(print) => board.trade(now, at, *print, sink),
+            // A trade that was on its way while the clock closed its second is of the next one: a bar is the trades that say so.
+            MarketEvent::Trade(print) => board.trade(now, at.max(Timestamp::from_millis(now - now.rem_euclid(SECOND_MS))), *print, sink),
             MarketEvent::Ticker(ticker) => {
                 board.touch(at, *ticker, sink);
                 if self.naming.pace(StreamKind::BookTicker, true) == 0 {
@@ -264,6 +267,12 @@ impl Tape {
     #[must_use]
     pub fn last_price(&self, symbol: Symbol) -> Option<Price> {
         self.board(symbol)?.last_price()
+    }
+
+    /// Since the tape began.
+    #[must_use]
+    pub fn has_traded(&self, symbol: Symbol) -> bool {
+        self.board(symbol).is_some_and(|board| board.trades.last().is_some())
     }
 
     /// When the symbol last traded, in milliseconds.

@@ -109,6 +109,45 @@ fn a_kline_is_told_at_its_pace_and_once_more_when_it_closes() {
     assert_eq!((&next["x"], &next["n"], &next["o"], &next["f"]), (&false.into(), &0.into(), &"59999.00".into(), &(-1).into()));
 }
 
+/// The clock may close a second while a trade of it is on its way: the trade says the time of the bar that it is counted in.
+#[test]
+fn a_trade_that_comes_late_says_the_time_of_the_bar_that_has_it() {
+    let mut world = World::new(InstrumentKind::Spot);
+    let (bars, trades) = (world.listen("btcusdt@kline_1s"), world.listen("btcusdt@trade"));
+    world.trade(900, 1, 6_000_000, 1);
+    world.tick(1_005);
+    world.trade(998, 2, 6_000_100, 1);
+    world.tick(2_000);
+    let closed: Vec<_> = world.on(bars).iter().filter(|kline| kline["k"]["x"] == true).map(|kline| &kline["k"]["n"]).collect();
+    assert_eq!(closed, [1, 1]);
+    let times: Vec<i64> = world.on(trades).iter().map(|trade| trade["T"].as_i64().unwrap() - START).collect();
+    assert_eq!(times, [900, 1_000]);
+}
+
+/// A venue's count of trades and their ids say the same.
+#[test]
+fn the_days_first_trade_is_as_far_back_as_its_trades_are_many() {
+    let mut world = World::new(InstrumentKind::Perpetual);
+    let opens = Timestamp::from_millis(START - 3_600_000);
+    let price = Price(60_000.into());
+    let past = Candle {
+        open_time: opens,
+        close_time: Timestamp::from_millis(START - 3_540_001),
+        open: price,
+        high: price,
+        low: price,
+        close: price,
+        volume: crate::domain::money::Quantity(1.into()),
+        quote_volume: crate::domain::money::Money(60_000.into()),
+        trades: 40,
+    };
+    world.tape.seed(symbol(), [&[], &[past], &[]]);
+    world.trade(10, 1_000, 600_000, 1);
+    world.trade(20, 1_001, 600_000, 1);
+    let day = world.tape.statistics(symbol(), Statistics::Day).unwrap().window.bar;
+    assert_eq!((day.trades, day.first_id, day.last_id), (42, 960, 1_001));
+}
+
 #[test]
 fn a_trade_after_the_bars_end_closes_it_before_it_is_counted() {
     let mut world = World::new(InstrumentKind::Spot);

@@ -1,6 +1,7 @@
 //! The `/sapi` routes that clients call at start-up, as far as an exchange that keeps spot and USD-M wallets alone can answer
-//! them: keys, coins, fees, status. No margin pairs, no deposits, no withdrawals. USD-M answers them too, so that one address is
-//! enough for a client; its coins are then those of its own wallets.
+//! them: keys, coins, fees, status. No margin pairs, no deposits, no withdrawals, and no coin-margined contracts, after which some
+//! ask before they trade anything else. USD-M answers them too, so that one address is enough for a client; its coins are then those
+//! of its own wallets.
 
 use std::collections::BTreeMap;
 
@@ -28,6 +29,10 @@ pub fn routes() -> Vec<Route> {
         Route::post("/sapi/v1/asset/get-funding-asset", Security::Signed, nothing),
         Route::get("/sapi/v1/margin/allPairs", Security::Key, nothing),
         Route::get("/sapi/v1/margin/isolated/allPairs", Security::Key, nothing).weight(10),
+        Route::get("/sapi/v1/capital/deposit/hisrec", Security::Signed, nothing),
+        Route::get("/sapi/v1/capital/withdraw/history", Security::Signed, nothing),
+        Route::get("/sapi/v1/asset/transfer", Security::Signed, no_rows),
+        Route::get("/dapi/v1/exchangeInfo", Security::None, no_contracts),
     ]
 }
 
@@ -41,6 +46,15 @@ async fn account_status(_: Context, _: Parameters) -> Answer {
 
 async fn nothing(_: Context, _: Parameters) -> Answer {
     Ok(json!([]).into())
+}
+
+async fn no_rows(_: Context, _: Parameters) -> Answer {
+    Ok(json!({ "total": 0, "rows": [] }).into())
+}
+
+async fn no_contracts(context: Context, _: Parameters) -> Answer {
+    let server_time = context.time(context.now);
+    Ok(json!({ "timezone": "UTC", "serverTime": server_time, "rateLimits": [], "exchangeFilters": [], "symbols": [] }).into())
 }
 
 async fn account_info(_: Context, _: Parameters) -> Answer {

@@ -76,7 +76,7 @@ async fn query(context: Context, parameters: Parameters) -> Answer {
 async fn open(context: Context, parameters: Parameters) -> Answer {
     let symbol = parameters.optional_symbol()?;
     let only: Option<u64> = parameters.integer("algoId")?;
-    if parameters.text("algoType")?.is_some_and(|kind| kind != "CONDITIONAL") {
+    if parameters.word("algoType").is_some_and(|kind| kind != "CONDITIONAL") {
         return Err(Problem::invalid("algoType"));
     }
     parameters.finish()?;

@@ -46,16 +46,7 @@ const NEWER: [(&str, &str); 36] = [
 /// The rows, and those of them that have a newer path under that as well.
 #[must_use]
 pub fn with_newer_paths(mut rows: Vec<Route>) -> Vec<Route> {
-    let newer: Vec<Route> = rows.iter().filter_map(newer).collect();
+    let newer = Route::renamed(&rows, &NEWER);
     rows.extend(newer);
     rows
-}
-
-/// The same row under its newer path; it has no name of its own in the WebSocket API.
-fn newer(row: &Route) -> Option<Route> {
-    let (_, path) = NEWER.iter().find(|(older, _)| *older == row.path)?;
-    let mut newer = row.clone();
-    newer.path = path;
-    newer.methods.clear();
-    Some(newer)
 }

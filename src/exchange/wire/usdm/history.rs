@@ -48,7 +48,7 @@ const DELEVERAGING: &str = "adl_autoclose";
 
 async fn force_orders(context: Context, parameters: Parameters) -> Answer {
     let symbol = parameters.optional_symbol()?;
-    let (liquidation, deleveraging) = match parameters.text("autoCloseType")? {
+    let (liquidation, deleveraging) = match parameters.word("autoCloseType") {
         None => (true, true),
         Some("LIQUIDATION") => (true, false),
         Some("ADL") => (false, true),
@@ -72,7 +72,7 @@ async fn force_orders(context: Context, parameters: Parameters) -> Answer {
 
 async fn income(context: Context, parameters: Parameters) -> Answer {
     let symbol = parameters.optional_symbol()?;
-    let word = parameters.text("incomeType")?.map(str::to_owned);
+    let word = parameters.word("incomeType").map(str::to_owned);
     let kind: Option<IncomeKind> = word.as_deref().and_then(|word| word.parse().ok());
     let unearned = match (&word, kind) {
         (Some(word), None) if UNEARNED.contains(&word.as_str()) => true,

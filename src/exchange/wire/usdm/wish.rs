@@ -239,7 +239,7 @@ pub fn side(parameters: &Parameters) -> Result<Side, Problem> {
 /// # Errors
 /// When it is none.
 pub fn position_side(parameters: &Parameters) -> Result<PositionSide, Problem> {
-    match parameters.text("positionSide")? {
+    match parameters.word("positionSide") {
         None | Some("BOTH") => Ok(PositionSide::Both),
         Some("LONG") => Ok(PositionSide::Long),
         Some("SHORT") => Ok(PositionSide::Short),
@@ -250,7 +250,7 @@ pub fn position_side(parameters: &Parameters) -> Result<PositionSide, Problem> {
 /// # Errors
 /// When it is none.
 pub fn price_match(parameters: &Parameters) -> Result<Option<PriceMatch>, Problem> {
-    match parameters.text("priceMatch")? {
+    match parameters.word("priceMatch") {
         None | Some("NONE") => Ok(None),
         Some(word) => PriceMatch::from_str(word).map(Some).map_err(|_| INVALID_PRICE_MATCH),
     }
@@ -277,7 +277,7 @@ pub fn within(number: Decimal, digits: u32) -> Result<Decimal, Problem> {
 
 fn lasting(parameters: &Parameters, kind: OrderType, door: Door, now: Timestamp) -> Result<Lasting, Problem> {
     let till = parameters.integer::<u64>("goodTillDate")?.filter(|till| *till > 0);
-    let word = match (parameters.text("timeInForce")?, kind) {
+    let word = match (parameters.word("timeInForce"), kind) {
         (Some(_), OrderType::Market) => return Err(Problem::not_required("timeInForce")),
         (None, OrderType::Limit) => return Err(Problem::missing("timeInForce")),
         (word, _) => word.unwrap_or("GTC"),
@@ -364,7 +364,7 @@ fn callback(parameters: &Parameters, kind: OrderType, door: Door) -> Result<Opti
 }
 
 fn working_type(parameters: &Parameters) -> Result<Option<TriggerPrice>, Problem> {
-    match parameters.text("workingType")? {
+    match parameters.word("workingType") {
         None => Ok(None),
         Some("CONTRACT_PRICE") => Ok(Some(TriggerPrice::Last)),
         Some("MARK_PRICE") => Ok(Some(TriggerPrice::Mark)),
@@ -373,7 +373,7 @@ fn working_type(parameters: &Parameters) -> Result<Option<TriggerPrice>, Problem
 }
 
 fn prevention(parameters: &Parameters, door: Door) -> Result<SelfTradePrevention, Problem> {
-    match parameters.text(if door == Door::Aster { "stpMode" } else { "selfTradePreventionMode" })? {
+    match parameters.word(if door == Door::Aster { "stpMode" } else { "selfTradePreventionMode" }) {
         None | Some("EXPIRE_MAKER") => Ok(SelfTradePrevention::ExpireMaker),
         Some("NONE") => Ok(SelfTradePrevention::None),
         Some("EXPIRE_TAKER") => Ok(SelfTradePrevention::ExpireTaker),
@@ -396,7 +396,7 @@ fn client_id(parameters: &Parameters, door: Door) -> Result<Option<ClientOrderId
 /// # Errors
 /// When it is another word.
 fn response_type(parameters: &Parameters) -> Result<Shows, Problem> {
-    match parameters.text("newOrderRespType")? {
+    match parameters.word("newOrderRespType") {
         None | Some("ACK") => Ok(Shows::Acceptance),
         Some("RESULT") => Ok(Shows::Standing),
         Some(_) => Err(INVALID_RESPONSE_TYPE),

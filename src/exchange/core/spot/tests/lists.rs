@@ -90,6 +90,20 @@ fn pending_orders_stand_nowhere_until_the_working_one_has_filled() {
     assert_eq!(desk.exchange.list(account("a"), list.list.id).unwrap().progress, ListProgress::Done);
 }
 
+/// They change places on their way to the book, and once had left it for the record, which forgot them with what they had locked.
+#[test]
+fn orders_whose_turn_comes_are_open_and_not_gone() {
+    let mut desk = Desk::new();
+    let working = desk.limit(Side::Buy, MID - 100, 10_000);
+    let (stop, maker) = (desk.stop(Side::Sell, MID - 900, 9_900), desk.maker(Side::Sell, MID + 900, 9_900));
+    let list = desk.list("a", Contingency::Oto, vec![working, stop, maker]).unwrap();
+    desk.exchange.drain_changes();
+    desk.print(MID - 101, 10_000, true);
+    let changes = desk.exchange.drain_changes();
+    let open: Vec<u64> = changes.open.iter().map(|row| row.order.id).collect();
+    assert_eq!((open.as_slice(), changes.gone.as_slice()), (&ids(&list)[1..], &ids(&list)[..1]));
+}
+
 #[test]
 fn the_answer_to_a_list_that_fills_at_once_shows_its_pending_order_pending() {
     let mut desk = Desk::new();

@@ -190,6 +190,8 @@ fn follow(copy: &mut SavedState, changes: Changes) {
         }
     }
     for (open, gone, now) in [(&mut copy.open, &changes.gone, changes.open), (&mut copy.algos, &changes.algos_gone, changes.algos)] {
+        // Whichever the reader takes first.
+        assert!(!now.iter().any(|row| gone.contains(&row.order.id)), "{now:?} {gone:?}");
         open.retain(|row| !gone.contains(&row.order.id) && !now.iter().any(|new| new.order.id == row.order.id));
         open.extend(now);
         open.sort_by_key(|row| row.order.id);

@@ -146,7 +146,7 @@ pub fn order_type(parameters: &Parameters, name: &str) -> Result<Type, Problem> 
 
 /// `selfTradePreventionMode`; the symbols' default is EXPIRE_MAKER.
 pub fn prevention(parameters: &Parameters) -> Result<SelfTradePrevention, Problem> {
-    Ok(match parameters.text("selfTradePreventionMode")? {
+    Ok(match parameters.word("selfTradePreventionMode") {
         None => SelfTradePrevention::default(),
         Some("NONE") => SelfTradePrevention::None,
         Some("EXPIRE_TAKER") => SelfTradePrevention::ExpireTaker,

@@ -49,6 +49,10 @@ impl MarketSource for Still {
         frames.extend(events.map(|event| MarketFrame { symbol: btc(), venue_time: now, received_at: now, event }));
     }
 
+    fn book(&self, _: Symbol, _: usize) -> Option<DepthSnapshot> {
+        None
+    }
+
     fn candles(&self, _: Symbol, _: std::time::Duration, _: usize) -> Vec<Candle> {
         Vec::new()
     }
