@@ -49,6 +49,8 @@ pub const LOOK_BACK: Duration = Duration::from_secs(7 * 86_400);
 /// How often the books are compared with the venue's while nothing seems wrong: an event that was lost without the stream
 /// breaking is noticed by nobody else. It costs a venue's read weight about as much as one order a second.
 pub const CHECK_EVERY: Duration = Duration::from_secs(30);
+/// How soon they are compared once an order was heard of that is not known here: a hand places several in a row.
+pub const BESIDE_WITHIN: Duration = Duration::from_secs(3);
 /// How often an account's equity is looked at between fills: a day's loss is then seen within a second.
 pub const ACCOUNT_EVERY: Duration = Duration::from_secs(1);
 

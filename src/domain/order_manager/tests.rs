@@ -440,6 +440,24 @@ fn an_order_under_our_name_that_no_journal_knows_is_cancelled_and_a_foreign_one_
 }
 
 #[test]
+fn an_order_that_is_heard_of_and_not_known_is_looked_for_soon_and_however_many_come_no_sooner() {
+    let mut desk = Desk::ready();
+    let looks = |desk: &Desk| desk.sent.iter().filter(|command| matches!(command, VenueCommand::Snapshot { .. })).count();
+    let before = looks(&desk);
+    for number in 0..20 {
+        let of_a_stranger = ClientOrderId::new(&format!("web_{number}")).unwrap();
+        let client_order_id = if number % 2 == 0 { of_a_stranger } else { ClientOrderId::compose(account(), Epoch(9), IntentId(1)) };
+        desk.venue(1_000 + number, VenueEvent::Accepted { client_order_id, venue_order_id: 900, at: at(0) });
+    }
+    desk.on(2_000, Input::Tick);
+    assert_eq!(looks(&desk), before);
+    desk.on(4_100, Input::Tick);
+    assert_eq!(looks(&desk), before + 1);
+    desk.on(4_200, Input::Tick);
+    assert_eq!(looks(&desk), before + 1);
+}
+
+#[test]
 fn an_ended_order_that_the_venue_lists_after_all_is_cancelled_and_not_forgotten_with_the_ended_ones() {
     let mut desk = Desk::ready();
     let id = desk.submit(1, "2");

@@ -10,7 +10,7 @@ use super::super::position::Applied;
 use super::super::record::Record;
 use super::super::time::Timestamp;
 use super::order::Order;
-use super::{ABSENT_AFTER, ABSENT_ANSWERS, BEHIND_MAX, CHECK_EVERY, Effect, OrderManager, Out, QUERY_EVERY, TOMBSTONES};
+use super::{ABSENT_AFTER, ABSENT_ANSWERS, BEHIND_MAX, BESIDE_WITHIN, CHECK_EVERY, Effect, OrderManager, Out, QUERY_EVERY, TOMBSTONES};
 
 /// Codes of USD-M by which an order ends as it was asked to: post-only that would take, FOK that cannot fill whole.
 const ASKED_FOR: [i32; 2] = [-5022, -5021];
@@ -60,12 +60,18 @@ impl OrderManager {
     }
 
     fn accepted(&mut self, now: Timestamp, id: ClientOrderId, venue_order_id: u64, out: &mut Out) {
-        let Some(order) = self.orders.get_mut(&id) else { return };
+        let Some(order) = self.orders.get_mut(&id) else { return self.see_beside(now) };
         order.venue_order_id = Some(venue_order_id);
         let answered = matches!(order.status, OrderStatus::Persisting | OrderStatus::Submitted | OrderStatus::Unknown);
         if answered {
             self.working(now, id, out);
         }
+    }
+
+    /// An order on the account that is not known here, a person's or under our own name: the books are compared soon, and not with
+    /// the next regular look. However many come, the venue's read weight is spent on them no more often than that.
+    fn see_beside(&mut self, now: Timestamp) {
+        self.checked = self.checked.min(now - (CHECK_EVERY - BESIDE_WITHIN));
     }
 
     /// Open at the venue; a cancel that waited for this leaves now.

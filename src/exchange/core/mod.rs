@@ -182,7 +182,7 @@ impl Exchange {
             next_trade_id: 1,
             spot: SpotDesk::default(),
             next_transaction_id: 1,
-            next_algo_id: 1,
+            next_algo_id: margin::FIRST_ALGO_ID,
             forced_orders: Vec::new(),
             next_second: Timestamp::ZERO,
             next_deadline: Timestamp(i64::MAX),

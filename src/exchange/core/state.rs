@@ -393,7 +393,7 @@ impl Exchange {
         self.next_trade_id = saved.counters.next_trade_id.max(1);
         self.spot.resume(saved.counters.spot);
         self.next_transaction_id = saved.counters.next_transaction_id.max(1);
-        self.next_algo_id = saved.counters.next_algo_id.max(1);
+        self.next_algo_id = saved.counters.next_algo_id.max(super::margin::FIRST_ALGO_ID);
         self.fund = saved.counters.fund.map_or(self.fund, |fund| fund.0);
         for point in saved.fundings {
             if let Some(index) = self.symbol_index(point.symbol) {

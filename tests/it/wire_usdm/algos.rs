@@ -27,7 +27,10 @@ async fn a_stop_waits_apart_goes_off_and_becomes_an_order() {
         (&placed["algoStatus"], &placed["orderType"], &placed["triggerPrice"]),
         (&json!("NEW"), &json!("STOP_MARKET"), &json!("49900.00"))
     );
-    assert_eq!(world.get("/fapi/v1/openAlgoOrders", &[]).await[0]["clientAlgoId"], "guard");
+    let open = world.get("/fapi/v1/openAlgoOrders", &[]).await;
+    assert_eq!(open[0]["clientAlgoId"], "guard");
+    // Clients take whatever rate is shown for a number.
+    assert_eq!((&placed["callbackRate"], open[0].get("callbackRate"), open[0].get("activatePrice")), (&json!(""), None, None));
     assert_eq!(world.get("/fapi/v1/openOrders", &[]).await, json!([]));
     assert_eq!(world.refused("GET", "/fapi/v1/order", &[("symbol", "BTCUSDT"), ("origClientOrderId", "guard")]).await, -2013);
     let told = stream.next().await;
@@ -46,6 +49,7 @@ async fn a_stop_waits_apart_goes_off_and_becomes_an_order() {
     assert!(statuses.contains(&"TRIGGERED".to_owned()), "{statuses:?}");
     let finished = world.get("/fapi/v1/algoOrder", &[("clientAlgoId", "guard")]).await;
     let traded = traded.expect("a trade before the end");
+    assert!(finished["algoId"].as_u64() > traded["o"]["i"].as_u64().map(|id| id + 1_000_000), "the two kinds of numbers are far apart");
     assert_eq!(finished["actualOrderId"], traded["o"]["i"].to_string());
     assert_eq!((&finished["algoStatus"], of(&finished["actualQty"])), (&json!("FINISHED"), number("0.010")));
     let actual = [("symbol", "BTCUSDT"), ("orderId", finished["actualOrderId"].as_str().unwrap())];
@@ -70,6 +74,8 @@ async fn algo_orders_are_cancelled_by_name_and_all_at_once() {
         .collect();
     let placed = world.post("/fapi/v1/algoOrder", &trailing).await;
     assert_eq!((&placed["callbackRate"], &placed["activatePrice"]), (&json!("1.5"), &json!("51000.00")));
+    let shown = world.get("/fapi/v1/algoOrder", &[("algoId", &placed["algoId"].to_string())]).await;
+    assert_eq!((&shown["callbackRate"], &shown["activatePrice"]), (&json!("1.5"), &json!("51000.00")));
     success(world.ask("DELETE", "/fapi/v1/algoOpenOrders", &[("symbol", "BTCUSDT")]).await);
     assert_eq!(world.get("/fapi/v1/openAlgoOrders", &[]).await, json!([]));
     let all = world.get("/fapi/v1/allAlgoOrders", &[("symbol", "BTCUSDT")]).await;

@@ -15,6 +15,8 @@ use crate::domain::money::{Price, Quantity};
 use crate::domain::order::{NewOrder, OrderKind, OrderStatus};
 use crate::domain::time::Timestamp;
 
+/// Their numbers and those of orders never meet, on the venue neither: clients keep both in one table. No exchange has so many orders.
+pub const FIRST_ALGO_ID: u64 = 1_000_000_000_001;
 /// Algo orders that an account may have waiting, over all symbols.
 pub const ALGOS_MAX: usize = 200;
 /// Ended algo orders that an account can still list: as many as it has ended orders.

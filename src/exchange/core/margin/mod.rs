@@ -22,7 +22,7 @@ mod views;
 
 pub use account::{MarginRow, MarginState};
 pub(super) use admission::{check_price_range, check_quantity_given, check_size, closes_leg};
-pub use algo::{ALGOS_MAX, ActualOrder, AlgoId, AlgoStatus, AlgoView};
+pub use algo::{ALGOS_MAX, ActualOrder, AlgoId, AlgoStatus, AlgoView, FIRST_ALGO_ID};
 pub use income::{IncomeKind, IncomeRow};
 pub use liquidation::ForcedOrder;
 pub use mark::{FundingPoint, Perpetual, PremiumIndex};

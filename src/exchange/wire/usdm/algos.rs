@@ -167,8 +167,10 @@ struct AlgoJson {
     close_position: bool,
     price_protect: bool,
     reduce_only: bool,
-    activate_price: String,
-    callback_rate: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activate_price: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callback_rate: Option<String>,
     create_time: i64,
     update_time: i64,
     trigger_time: i64,
@@ -191,7 +193,7 @@ struct Actual {
 }
 
 impl AlgoJson {
-    fn placed(view: &AlgoView, scales: Scales) -> Self {
+    fn of(view: &AlgoView, scales: Scales) -> Self {
         let order = &view.order.order;
         let extras = &view.order.extras;
         let trailing = extras.trailing;
@@ -218,13 +220,21 @@ impl AlgoJson {
             close_position: extras.close_position,
             price_protect: extras.price_protect,
             reduce_only: order.reduce_only,
-            activate_price: trailing.and_then(|trailing| trailing.activation).map_or_else(String::new, |at| scales.price(at.0).to_string()),
-            callback_rate: trailing.map_or_else(String::new, |trailing| super::text::percent(trailing.callback).0.to_string()),
+            activate_price: trailing.and_then(|trailing| trailing.activation).map(|at| scales.price(at.0).to_string()),
+            callback_rate: trailing.map(|trailing| super::text::percent(trailing.callback).0.to_string()),
             create_time: view.order.created_at.as_millis(),
             update_time: order.updated_at.as_millis(),
             trigger_time: view.triggered_at.map_or(0, |at| at.as_millis()),
             good_till_date: extras.good_till.map_or(0, |at| at.as_millis()),
         }
+    }
+
+    /// What only a trailing stop has is empty on the others, and on a question's answer absent: clients take an empty rate for a
+    /// number.
+    fn placed(view: &AlgoView, scales: Scales) -> Self {
+        let algo = Self::of(view, scales);
+        let shown = |text: Option<String>| Some(text.unwrap_or_default());
+        Self { activate_price: shown(algo.activate_price), callback_rate: shown(algo.callback_rate), ..algo }
     }
 
     fn asked(view: &AlgoView, scales: Scales) -> Self {
@@ -240,6 +250,6 @@ impl AlgoJson {
             sl_price: nothing,
             tp_order_type: "",
         };
-        Self { actual: Some(actual), ..Self::placed(view, scales) }
+        Self { actual: Some(actual), ..Self::of(view, scales) }
     }
 }

@@ -1,7 +1,7 @@
 //! The algo service: orders that wait beside the book.
 
 use super::*;
-use crate::exchange::core::margin::{ALGOS_MAX, AlgoId, AlgoView};
+use crate::exchange::core::margin::{ALGOS_MAX, AlgoId, AlgoView, FIRST_ALGO_ID};
 
 impl Desk {
     fn algo(&mut self, request: &OrderRequest) -> Result<AlgoView, Reject> {
@@ -59,8 +59,8 @@ fn an_algo_order_that_cannot_be_taken_says_why() {
     let stop = desk.stop(Side::Buy, MID + 50, 10);
     assert_eq!(desk.algo(&stop), Err(Reject::TooManyStops));
     assert_eq!(desk.exchange.cancel_all_algos(desk.now, account("a"), Some(btc())), Ok(ALGOS_MAX));
-    assert_eq!(desk.exchange.cancel_algo(desk.now, account("a"), AlgoId::Id(1)), Err(Reject::UnknownOrder));
-    assert_eq!(desk.exchange.algo_order(account("a"), AlgoId::Id(1)).unwrap().status, AlgoStatus::Canceled);
+    assert_eq!(desk.exchange.cancel_algo(desk.now, account("a"), AlgoId::Id(FIRST_ALGO_ID)), Err(Reject::UnknownOrder));
+    assert_eq!(desk.exchange.algo_order(account("a"), AlgoId::Id(FIRST_ALGO_ID)).unwrap().status, AlgoStatus::Canceled);
 }
 
 #[test]
