@@ -127,6 +127,11 @@ async fn a_person_may_trade_and_move_money_and_positions_may_be_taken() {
     assert!(kinds.contains(&"TRANSFER") && kinds.contains(&"FUNDING_FEE"), "{kinds:?}");
     wired.fault(r#"{"fault":"liquidate","account":"a","symbol":"BTCUSDT"}"#).await;
     assert!(matches!(amount().await.as_str(), "0.000" | "0"));
+    let other = wired.client("b");
+    assert_eq!(other.signed("POST", "/fapi/v1/positionSide/dual", "dualSidePosition=true", wired.now()).await.status, 200);
+    wired.fault(r#"{"fault":{"trade":{"side":"SELL","quantity":"0.5"}},"account":"b","symbol":"BTCUSDT"}"#).await;
+    let held = other.signed("GET", "/fapi/v3/positionRisk", "symbol=BTCUSDT", wired.now()).await;
+    assert_eq!((&held.body[0]["positionSide"], &held.body[0]["positionAmt"]), (&json!("SHORT"), &json!("-0.500")), "{}", held.body);
     wired.stop().await;
 }
 
