@@ -13,10 +13,12 @@ use sha2::Sha256;
 use crate::support::daemon::{BUSY, Daemon, Home, request};
 use crate::support::ledger::Ledger;
 
-/// Faults are what is tested here, not how many of them are too many.
+/// Faults of the venue are what is tested here, not how many of them are too many, nor how soon a busy machine runs a thread.
 const PATIENT: &str = r#"
 [supervision]
 intensity = 50
+thread_deadline = "10s"
+heartbeat_deadline = "20s"
 [supervision.fault_budgets]
 transport = { count = 100000, period = "1m" }
 venue_reject = { count = 100000, period = "1m" }
