@@ -8,6 +8,7 @@ pub mod cli;
 pub mod domain;
 pub mod exchange;
 pub mod messages;
+pub mod net;
 pub mod settings;
 pub mod simulation;
 pub mod store;

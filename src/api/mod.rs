@@ -3,7 +3,6 @@
 //! Nothing here decides about an order.
 
 mod command;
-mod connection;
 mod endpoint;
 mod guard;
 mod problem;

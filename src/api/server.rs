@@ -11,10 +11,15 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::BoundedListener;
+use crate::net::{BoundedListener, Bounds};
+
 use super::guard::Guard;
 use super::{Control, EndpointError, Token, TokenError, endpoint, routes};
 
+/// A client that hangs must cost a slot for a minute and no more, because the same port takes the emergency stop. A person's tabs, a
+/// scraper and some commands are ten; each costs some tens of KB. A minute is longer than the pause between two polls of a dashboard
+/// or a scraper, and four times the event stream's heartbeat.
+const BOUNDS: Bounds = Bounds { connections_max: 128, idle_max: Duration::from_secs(60) };
 /// Requests under way when the server is told to stop have this long to end; the daemon's exit waits for it.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -68,7 +73,7 @@ impl ApiServer {
         let stopping = CancellationToken::new();
         let guard = Guard::new(address, &config.allowed_hosts, token);
         let router = routes::router(control, guard, config.fault_injection, stopping.clone());
-        Ok(Self { listener: BoundedListener::new(listener), router, address, stopping })
+        Ok(Self { listener: BoundedListener::new(listener, BOUNDS), router, address, stopping })
     }
 
     /// Where it listens; the port is the real one where 0 was configured.

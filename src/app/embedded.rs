@@ -210,7 +210,7 @@ impl Embedded {
     pub async fn refuse_cancels(&self, refuse: bool) {
         for venue in self.sides.iter().filter_map(Side::venue) {
             if !refuse {
-                venue.faults().disarm();
+                FaultDesk::disarm(&venue);
                 continue;
             }
             let fault = Kind::Refuse {

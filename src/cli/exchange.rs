@@ -164,9 +164,26 @@ async fn serve(arguments: &Arguments) -> Result<(), Failure> {
     // Before anything is bound: a signal from then on ends it in order.
     let mut signals = Signals::listen().map_err(|error| Failure::failed(format!("signals cannot be heard: {error}")))?;
     let seed = seed(arguments.data_dir.as_deref())?;
-    let keys = || keys(arguments, &seed);
-    let funds = funds(&arguments.fund)?;
     let wall = Clock::start();
+    let opened = tokio::select! {
+        opened = open_all(arguments, seed, &wall) => opened?,
+        // A live venue that does not answer must not keep whoever has changed their mind. Nobody knows of anything yet.
+        () = told_to_stop(&mut signals) => return Ok(()),
+    };
+    let of = |spot| opened.iter().find(|(is_spot, _)| *is_spot == spot).map(|(_, one)| one.addresses.clone());
+    let (spot, usdm, keys) = (of(true), of(false), keys(arguments, &seed)?);
+    let announce = || announce(&keys, spot, usdm, arguments.json);
+    run(opened.into_iter().map(|(_, one)| one).collect(), &wall, &mut signals, announce).await
+}
+
+async fn told_to_stop(signals: &mut Signals) {
+    // There is no configuration to read again.
+    while signals.next().await == Signal::Reload {}
+}
+
+/// Every product that is asked for, each with whether it is spot.
+async fn open_all(arguments: &Arguments, seed: [u8; 32], wall: &Clock) -> Result<Vec<(bool, Opened)>, Failure> {
+    let funds = funds(&arguments.fund)?;
     let clock: shell::Clock = Arc::new({
         let wall = wall.clone();
         move || wall.now()
@@ -178,7 +195,7 @@ async fn serve(arguments: &Arguments) -> Result<(), Failure> {
         let wishes = Wishes {
             product,
             show: show(arguments, product),
-            keys: keys()?,
+            keys: keys(arguments, &seed)?,
             funds: funds.clone(),
             record: arguments.data_dir.as_ref().map(|folder| folder.join(record_name(product))),
             clock: Arc::clone(&clock),
@@ -188,10 +205,7 @@ async fn serve(arguments: &Arguments) -> Result<(), Failure> {
         };
         opened.push((product.is_spot(), open(wishes, address).await?));
     }
-    let of = |spot| opened.iter().find(|(is_spot, _)| *is_spot == spot).map(|(_, one)| one.addresses.clone());
-    let (spot, usdm, keys) = (of(true), of(false), keys()?);
-    let announce = || announce(&keys, spot, usdm, arguments.json);
-    run(opened.into_iter().map(|(_, one)| one).collect(), &wall, &mut signals, announce).await
+    Ok(opened)
 }
 
 /// What the standing accounts' keys are made from: new at each start, or kept with what is remembered.

@@ -85,7 +85,7 @@ impl Standalone {
     pub async fn open(wishes: Wishes) -> Result<Self, OpenError> {
         let keys = Keys::new(wishes.keys)?;
         let (open, instruments) = open_market(&wishes.show, wishes.product.kind, &wishes.clock).await?;
-        let exchange = ExchangeConfig { log_reports: true, ..ExchangeConfig::default() };
+        let exchange = ExchangeConfig { log_reports: true, ..memory(wishes.record.is_some()) };
         let config = ShellConfig { exchange, accounts: Vec::new(), record: wishes.record, clock: Arc::clone(&wishes.clock) };
         let running = RunningExchange::start(config, open)?;
         let accounts = keys.accounts();
@@ -151,6 +151,13 @@ pub fn server_of(wishes: ServerWishes) -> Result<WireServer, OpenError> {
         users.attach(&venue);
     }
     Ok(WireServer { venue, market, users, encode: spot::encode, faults })
+}
+
+/// How much of the past the engine keeps itself. Without a record there is nobody else to ask: then as many trades as a record has, some
+/// 30 MB an account, and ten pages of ended orders.
+fn memory(has_record: bool) -> ExchangeConfig {
+    let usual = ExchangeConfig::default();
+    if has_record { usual } else { ExchangeConfig { trades_kept: 100_000, closed_kept: 10_000, ..usual } }
 }
 
 /// What one server draws names from: never what another of the same seed does, as orders and sockets of the time before still

@@ -3,9 +3,10 @@
 //! sees from outside when no task there runs any more: on the one by a timer, on the other each time the watch asks.
 
 use std::io;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -23,6 +24,8 @@ pub(super) const HEARTBEAT_EVERY: Duration = Duration::from_millis(50);
 pub struct ThreadHeartbeat {
     name: &'static str,
     beats: Arc<AtomicU64>,
+    /// Where the system counts what its thread waits for processors; empty where it does not, and where there are several threads.
+    waits: Arc<OnceLock<PathBuf>>,
     /// Where it beats only when it is asked to.
     asked: Option<Handle>,
 }
@@ -32,9 +35,13 @@ impl ThreadHeartbeat {
     /// that lives on the very thread it watches.
     #[must_use]
     fn start(name: &'static str, runtime: &Handle) -> Self {
-        let heartbeat = Self { name, beats: Arc::default(), asked: None };
-        let beats = Arc::clone(&heartbeat.beats);
+        let heartbeat = Self { name, beats: Arc::default(), waits: Arc::default(), asked: None };
+        let (beats, waits) = (Arc::clone(&heartbeat.beats), Arc::clone(&heartbeat.waits));
         runtime.spawn(async move {
+            // Linux tells a thread its own place, and beside it the three numbers of its scheduling.
+            if let Ok(own) = std::fs::read_link("/proc/thread-self") {
+                waits.get_or_init(|| Path::new("/proc").join(own).join("schedstat"));
+            }
             let mut tick = tokio::time::interval(HEARTBEAT_EVERY);
             // After a stall one beat is news enough.
             tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -51,7 +58,7 @@ impl ThreadHeartbeat {
     /// outside tells whether any of them is free, and wakes it.
     #[must_use]
     fn when_asked(name: &'static str, runtime: &Handle) -> Self {
-        Self { name, beats: Arc::default(), asked: Some(runtime.clone()) }
+        Self { name, beats: Arc::default(), waits: Arc::default(), asked: Some(runtime.clone()) }
     }
 
     /// Asks for a beat. Each question is a task of its own: one that waits in a busy thread's queue does not stand for the
@@ -66,6 +73,14 @@ impl ThreadHeartbeat {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// What its thread has waited for processors since it began; zero where nobody counts it.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        let told = self.waits.get().and_then(|place| std::fs::read_to_string(place).ok());
+        let nanos = told.and_then(|told| told.split_ascii_whitespace().nth(1)?.parse().ok());
+        Duration::from_nanos(nanos.unwrap_or_default())
     }
 
     #[must_use]
@@ -134,5 +149,23 @@ impl Runtimes {
         let in_time = self.trading_ended.recv_timeout(wait).is_ok();
         self.services.shutdown_timeout(wait);
         in_time
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_system_counts_what_the_trading_thread_waits_for_processors() {
+        let runtimes = Runtimes::start().unwrap();
+        let heartbeat = runtimes.trading_heartbeat();
+        while heartbeat.beats() == 0 {
+            std::thread::yield_now();
+        }
+        let told = std::fs::read_to_string(heartbeat.waits.get().unwrap()).unwrap();
+        assert_eq!(told.split_ascii_whitespace().count(), 3, "{told}");
+        assert!(runtimes.shutdown(Duration::from_secs(10)));
     }
 }

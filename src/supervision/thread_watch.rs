@@ -4,6 +4,7 @@
 //! No false alarm when the whole process stood still (suspended, swapped out, a starved machine): time counts as silence
 //! only as far as the watch itself was awake to see it. A look that comes late counts for at most twice its interval, so
 //! that after any pause the watched thread still has most of the limit to show a beat. The watch over the disk is the same.
+//! A thread that waits for a processor, which others have, is not silent meanwhile either, up to a bound: it trades no more then.
 
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,8 @@ use crate::domain::restart::ChildName;
 const LOOK_EVERY: Duration = super::runtimes::HEARTBEAT_EVERY;
 /// Found within half a second (one beat and one look on top), eight beats missed: ordinary scheduling does not do that.
 pub const STALL_LIMIT_DEFAULT: Duration = Duration::from_millis(400);
+/// So many limits without a beat are a stall whatever the thread waits for: for as long, nobody watches the orders that are out.
+const WAITING_LIMITS_MAX: u32 = 4;
 
 /// What one look showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,37 +36,54 @@ pub struct ThreadWatch {
     look_every: Duration,
     beats: Option<u64>,
     looked_at: Duration,
-    silent_for: Duration,
+    /// Since the last beat, as far as the watch was awake.
+    awake_for: Duration,
+    /// What the thread had waited for processors by then.
+    waited: Duration,
     reported: bool,
 }
 
 impl ThreadWatch {
     #[must_use]
     pub const fn new(limit: Duration, look_every: Duration) -> Self {
-        Self { limit, look_every, beats: None, looked_at: Duration::ZERO, silent_for: Duration::ZERO, reported: false }
+        Self {
+            limit,
+            look_every,
+            beats: None,
+            looked_at: Duration::ZERO,
+            awake_for: Duration::ZERO,
+            waited: Duration::ZERO,
+            reported: false,
+        }
     }
 
     /// `now` is any monotonic time.
     pub fn look(&mut self, now: Duration, beats: u64) -> Verdict {
+        self.look_at(now, beats, Duration::ZERO)
+    }
+
+    /// As [`ThreadWatch::look`], at a thread that has waited so long for processors since it began.
+    pub fn look_at(&mut self, now: Duration, beats: u64, waited: Duration) -> Verdict {
         let awake_for = now.saturating_sub(self.looked_at).min(self.look_every * 2);
         self.looked_at = now;
         if self.beats.replace(beats) != Some(beats) {
-            self.silent_for = Duration::ZERO;
-            self.reported = false;
+            (self.awake_for, self.waited, self.reported) = (Duration::ZERO, waited, false);
             return Verdict::Alive;
         }
-        self.silent_for += awake_for;
-        if self.silent_for < self.limit || std::mem::replace(&mut self.reported, true) {
-            return Verdict::Silent(self.silent_for);
+        self.awake_for += awake_for;
+        let silent_for = self.awake_for.saturating_sub(waited.saturating_sub(self.waited));
+        let is_stalled = silent_for >= self.limit || self.awake_for >= self.limit * WAITING_LIMITS_MAX;
+        if !is_stalled || std::mem::replace(&mut self.reported, true) {
+            return Verdict::Silent(silent_for);
         }
-        Verdict::Stalled(self.silent_for)
+        Verdict::Stalled(self.awake_for)
     }
 
     /// A look that found nothing to do, and so nothing to be silent about.
     pub fn idle(&mut self, now: Duration) -> Verdict {
         self.looked_at = now;
         self.beats = None;
-        self.silent_for = Duration::ZERO;
+        self.awake_for = Duration::ZERO;
         self.reported = false;
         Verdict::Alive
     }
@@ -93,7 +113,7 @@ pub fn watch_threads(
             context.reporter.heartbeat();
             context.reporter.obey_injection_blocking();
             for (thread, watch) in &mut watches {
-                if let Verdict::Stalled(silent_for) = watch.look(began.elapsed(), thread.beats()) {
+                if let Verdict::Stalled(silent_for) = watch.look_at(began.elapsed(), thread.beats(), thread.waited()) {
                     on_stall(StallFound { thread: thread.name(), silent_for });
                 }
                 thread.ask();
@@ -131,6 +151,21 @@ mod tests {
         assert_eq!(watch.look(ms(50), 7), Verdict::Alive);
         assert!(stalled_after(&mut watch, ms(50)) <= ms(500));
         assert!(matches!(watch.look(ms(1_000), 7), Verdict::Silent(_)));
+    }
+
+    /// Looks every 50 ms at a thread that does not beat and waits for a processor so long of each; when it is found.
+    fn found_while_waiting(of_each: u64) -> u64 {
+        let mut watch = ThreadWatch::new(LIMIT, TICK);
+        watch.look_at(ms(50), 7, ms(1_000));
+        let found = |n: &u64| matches!(watch.look_at(ms(50 + 50 * n), 7, ms(1_000 + of_each * n)), Verdict::Stalled(_));
+        (1..100).find(found).unwrap() * 50
+    }
+
+    #[test]
+    fn waiting_for_a_processor_is_no_silence_up_to_a_bound() {
+        assert_eq!(found_while_waiting(0), 400);
+        assert_eq!(found_while_waiting(25), 800, "it spins, and has half a processor for it");
+        assert_eq!(found_while_waiting(50), 1_600);
     }
 
     #[test]

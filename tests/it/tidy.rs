@@ -13,6 +13,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// else is a machine, a codec or a shell that knows one of them.
 const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("net", &[]),
     ("strategies", &["domain"]),
     ("settings", &["domain"]),
     ("supervision", &["domain"]),
@@ -20,9 +21,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["domain"]),
     ("venues", &["domain"]),
     // It speaks a venue's wire and reads its recordings; it knows no adapter.
-    ("exchange", &["domain", "venues::binance", "venues::grid"]),
+    ("exchange", &["domain", "net", "venues::binance", "venues::grid"]),
     ("messages", &["domain", "strategies", "supervision"]),
-    ("api", &["domain", "telemetry"]),
+    ("api", &["domain", "net", "telemetry"]),
     ("simulation", &["domain", "strategies", "exchange", "venues", "settings"]),
     ("actors", &["domain", "strategies", "messages", "supervision", "store", "venues", "telemetry", "simulation::assemble"]),
     (
@@ -72,7 +73,8 @@ const BANS: &[Ban] = &[
             ("src/exchange/wire/", "a connection's pings and silences are of the machine's time"),
             ("src/store/mod.rs", "the wall clock that rows are dated by where nobody passes another"),
             ("src/app/", "a root: it starts the clock and measures a command's speed"),
-            ("src/api/", "how long a connection is idle and a request takes is wall time"),
+            ("src/net/", "how long a connection is idle is of the machine's time"),
+            ("src/api/", "how long a request takes is wall time"),
             ("src/cli/", "a terminal's progress is wall time"),
         ],
         remedy: "take the time as a parameter, or read it from the clock that the shell was given",

@@ -165,6 +165,21 @@ async fn with_a_data_directory_keys_and_orders_outlive_a_restart() {
 }
 
 #[test]
+fn a_start_that_waits_for_a_venue_can_be_ended() {
+    // Takes the question and never answers.
+    let venue = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (rest, ws) = (format!("http://{}", venue.local_addr().unwrap()), format!("ws://{}", venue.local_addr().unwrap()));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringfence"));
+    command.args(["exchange", "--json", "--usdm", "127.0.0.1:0", "--market", "live", "--live-rest", &rest, "--live-ws", &ws]);
+    let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+    let asked = venue.accept().unwrap();
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    // The question alone would end with a refusal.
+    assert!(child.wait().unwrap().success());
+    drop(asked);
+}
+
+#[test]
 fn what_cannot_be_served_is_refused_in_words() {
     let refused = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_ringfence")).arg("exchange").args(arguments).output().unwrap();

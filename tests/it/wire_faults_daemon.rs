@@ -13,10 +13,12 @@ use sha2::Sha256;
 use crate::support::daemon::{BUSY, Daemon, Home, request};
 use crate::support::ledger::Ledger;
 
-/// Faults are what is tested here, not how many of them are too many.
+/// Faults of the venue are what is tested here, not how many of them are too many, nor how soon a busy machine runs a thread.
 const PATIENT: &str = r#"
 [supervision]
 intensity = 50
+thread_deadline = "10s"
+heartbeat_deadline = "20s"
 [supervision.fault_budgets]
 transport = { count = 100000, period = "1m" }
 venue_reject = { count = 100000, period = "1m" }
@@ -140,7 +142,8 @@ impl Stage {
         let exchange = self.exchange.clone();
         self.daemon.wait_until(&format!("meets {name}"), TRADES_ON_WITHIN, |_| {
             let answer = request(&exchange, "GET", "/faults", "", None).unwrap().1;
-            serde_json::from_str::<Value>(&answer).is_ok_and(|told| told["faults"].as_array().is_some_and(Vec::is_empty))
+            let over = |told: Value| told["faults"].as_array().is_some_and(Vec::is_empty) && told["schedule"].is_null();
+            serde_json::from_str::<Value>(&answer).is_ok_and(over)
         });
         self.settles(name);
     }
@@ -256,7 +259,19 @@ fn whatever_becomes_of_streams_the_books_are_the_exchanges() {
     stage.suffers("F07 a server that stops", &[json!({ "fault": "shutdown" })]);
     stage.suffers("F11 holes in the books", &[json!({ "fault": { "drop_diffs": { "diffs": 3 } } })]);
     stage.suffers("F12 silence of user streams", &[json!({ "fault": { "zombie": { "sockets": "user" } }, "duration_ms": 4_000 })]);
+    stage.suffers("F12 silence of the market", &[json!({ "fault": { "zombie": { "sockets": "market" } }, "duration_ms": 4_000 })]);
     stage.suffers("F13 maintenance", &[json!({ "fault": { "maintenance": { "html": true } }, "duration_ms": 2_000 })]);
+    stage.ends_alike();
+}
+
+/// One after another and several at a time, as a seed has it.
+#[test]
+fn whatever_a_schedule_draws_the_books_are_the_exchanges() {
+    let mut stage = Stage::open();
+    for seed in [7, 8] {
+        let schedule = json!({ "seed": seed, "every_ms": 150, "duration_ms": 6_000 });
+        stage.suffers(&format!("the schedule of seed {seed}"), &[json!({ "schedule": schedule })]);
+    }
     stage.ends_alike();
 }
 

@@ -1,5 +1,7 @@
 //! Faults that are asked for: each is armed over `/faults`, and a client sees what the real venue would have it see.
 
+use std::time::Duration;
+
 use ringfence::exchange::wire::Product;
 use serde_json::json;
 
@@ -63,7 +65,7 @@ async fn reads_may_be_stale_while_orders_go_on() {
     assert_eq!(place(&client, "after", wired.now()).await.0, 200);
     assert!(stands(&client, "before", wired.now()).await);
     assert!(!stands(&client, "after", wired.now()).await);
-    reqwest::Client::new().delete(format!("{}/faults", wired.rest)).send().await.unwrap();
+    wired.mend().await;
     assert!(stands(&client, "after", wired.now()).await);
     wired.stop().await;
 }
@@ -78,14 +80,16 @@ async fn the_clock_may_be_skewed_and_the_venue_down() {
     assert!(told.body["serverTime"].as_i64().unwrap() >= true_now + 30_000, "{}", told.body);
     let refused = client.signed("GET", "/fapi/v3/balance", "", true_now).await;
     assert_eq!(refused.code(), -1021);
-    reqwest::Client::new().delete(format!("{}/faults", wired.rest)).send().await.unwrap();
+    wired.mend().await;
     wired.fault(r#"{"fault":{"maintenance":{"html":true}},"duration_ms":600000}"#).await;
     let down = client.raw("GET", "/fapi/v1/time", "").await;
     assert!(down.status == 503 && down.body.as_str().is_some_and(|page| page.starts_with("<html>")), "{}", down.body);
-    reqwest::Client::new().delete(format!("{}/faults", wired.rest)).send().await.unwrap();
+    wired.mend().await;
     wired.fault(r#"{"fault":{"ban_418":{"seconds":60}}}"#).await;
     let banned = client.raw("GET", "/fapi/v1/time", "").await;
     assert_eq!((banned.status, banned.header("retry-after").is_some()), (418, true));
+    wired.mend().await;
+    assert_eq!(client.raw("GET", "/fapi/v1/time", "").await.status, 200, "what is disarmed is over, a ban too");
     wired.stop().await;
 }
 
@@ -123,6 +127,11 @@ async fn a_person_may_trade_and_move_money_and_positions_may_be_taken() {
     assert!(kinds.contains(&"TRANSFER") && kinds.contains(&"FUNDING_FEE"), "{kinds:?}");
     wired.fault(r#"{"fault":"liquidate","account":"a","symbol":"BTCUSDT"}"#).await;
     assert!(matches!(amount().await.as_str(), "0.000" | "0"));
+    let other = wired.client("b");
+    assert_eq!(other.signed("POST", "/fapi/v1/positionSide/dual", "dualSidePosition=true", wired.now()).await.status, 200);
+    wired.fault(r#"{"fault":{"trade":{"side":"SELL","quantity":"0.5"}},"account":"b","symbol":"BTCUSDT"}"#).await;
+    let held = other.signed("GET", "/fapi/v3/positionRisk", "symbol=BTCUSDT", wired.now()).await;
+    assert_eq!((&held.body[0]["positionSide"], &held.body[0]["positionAmt"]), (&json!("SHORT"), &json!("-0.500")), "{}", held.body);
     wired.stop().await;
 }
 
@@ -177,9 +186,21 @@ async fn what_cannot_be_armed_is_refused_in_words() {
         (r#"{"fault":{"trade":{"side":"BUY","quantity":"1"}}}"#, "an account"),
         (r#"{"fault":"liquidate","account":"a"}"#, "positions"),
         (r#"{"schedule":{"sed":1}}"#, "schedule"),
+        (r#"{"fault":"timeout","account":"nobody"}"#, "it has a, b, e"),
+        (r#"{"fault":"timeout","symbol":"NOPEUSDT"}"#, "listed"),
+        (r#"{"fault":"timeout","route":"/api/v3/ordr"}"#, "a path or a method"),
+        (r#"{"fault":"timeout","verb":"PSOT"}"#, "GET, POST"),
+        (r#"{"fault":"timeout","percent":101}"#, "percentage"),
+        (r#"{"fault":{"gateway":{"status":99}}}"#, "status"),
+        (r#"{"schedule":{"seed":1,"faults":[{"trade":{"side":"BUY","quantity":"1"}}],"symbols":["BTCUSDT"]}}"#, "accounts"),
+        (r#"{"schedule":{"seed":1,"accounts":["nobody"]}}"#, "nobody"),
     ] {
         let (status, text) = post(body).await;
         assert!(status == 400 && text.contains(word), "{body}: {status} {text}");
+    }
+    for route in ["userDataStream.subscribe.signature", "order.*", "/api/v3/order", "*"] {
+        let (status, text) = post(&format!(r#"{{"fault":"timeout","route":"{route}"}}"#)).await;
+        assert_eq!(status, 200, "{route}: {text}");
     }
     let (status, _) = post(r#"{"schedule":{"seed":7,"every_ms":1000}}"#).await;
     assert_eq!(status, 200);
@@ -215,6 +236,86 @@ async fn a_symbol_may_get_other_rules_and_lose_its_trading() {
     // What stands can be cancelled all the same.
     let cancelled = client.signed("DELETE", "/fapi/v1/order", "symbol=BTCUSDT&origClientOrderId=on-the-grid", wired.now()).await;
     assert_eq!(cancelled.status, 200, "{}", cancelled.body);
+    wired.stop().await;
+}
+
+/// A socket that hears an account's events.
+async fn user_socket(wired: &Wired, name: &str) -> Socket {
+    let listen_key = wired.client(name).raw("POST", "/fapi/v1/listenKey", "").await.body["listenKey"].as_str().unwrap().to_owned();
+    Socket::open(&format!("{}/private/ws/{listen_key}", wired.ws)).await
+}
+
+#[tokio::test]
+async fn one_accounts_sockets_may_be_cut_and_nobody_elses() {
+    let wired = Wired::start(Product::USDM).await;
+    let (mut ours, mut theirs) = (user_socket(&wired, "a").await, user_socket(&wired, "b").await);
+    let mut market = Socket::open(&format!("{}/public/ws/btcusdt@bookTicker", wired.ws)).await;
+    for sockets in ["user", "all"] {
+        wired.fault(&format!(r#"{{"fault":{{"cut":{{"sockets":"{sockets}"}}}},"account":"a"}}"#)).await;
+        while ours.next().await.is_some() {}
+        ours = user_socket(&wired, "a").await;
+    }
+    market.until(|value| value["e"] == "bookTicker").await;
+    wired.fault(r#"{"fault":{"cut":{"sockets":"market"}}}"#).await;
+    while market.next().await.is_some() {}
+    // User streams are not the market's, though they come on sockets like its.
+    for (name, socket) in [("a", &mut ours), ("b", &mut theirs)] {
+        assert_eq!(place(&wired.client(name), "heard", wired.now()).await.0, 200);
+        socket.until(|value| value["e"] == "ORDER_TRADE_UPDATE").await;
+    }
+    let mut market = Socket::open(&format!("{}/public/ws/btcusdt@bookTicker", wired.ws)).await;
+    wired.fault(r#"{"fault":{"cut":{"sockets":"user"}}}"#).await;
+    for socket in [&mut ours, &mut theirs] {
+        while socket.next().await.is_some() {}
+    }
+    market.until(|value| value["e"] == "bookTicker").await;
+    wired.stop().await;
+}
+
+#[tokio::test]
+async fn silence_of_market_streams_ends_when_it_is_disarmed() {
+    let wired = Wired::start(Product::USDM).await;
+    let mut socket = Socket::open(&format!("{}/public/ws/btcusdt@bookTicker", wired.ws)).await;
+    socket.until(|value| value["e"] == "bookTicker").await;
+    wired.fault(r#"{"fault":{"zombie":{"sockets":"market"}}}"#).await;
+    // What was on its way comes still; a busy market is never quiet for so long.
+    while tokio::time::timeout(Duration::from_secs(1), socket.next()).await.is_ok_and(|text| text.is_some()) {}
+    socket.send(r#"{"method":"LIST_SUBSCRIPTIONS","id":1}"#).await;
+    socket.until(|value| value["id"] == 1).await;
+    wired.mend().await;
+    socket.until(|value| value["e"] == "bookTicker").await;
+    wired.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_is_to_come_after_the_next_one_comes_also_when_there_is_none() {
+    let wired = Wired::start(Product::USDM).await;
+    let mut socket = user_socket(&wired, "a").await;
+    wired.fault(r#"{"fault":"swap_event","account":"a"}"#).await;
+    assert_eq!(place(&wired.client("a"), "late", wired.now()).await.0, 200);
+    // Somebody else's event is not the next one.
+    assert_eq!(place(&wired.client("b"), "theirs", wired.now()).await.0, 200);
+    let event = socket.until(|value| value["e"] == "ORDER_TRADE_UPDATE").await;
+    assert_eq!(event["o"]["c"], "late");
+    wired.stop().await;
+}
+
+#[tokio::test]
+async fn one_symbols_diffs_may_be_lost_and_no_others() {
+    let wired = Wired::start(Product::USDM).await;
+    let mut socket = Socket::open(&format!("{}/public/ws/btcusdt@depth@100ms/ethusdt@depth@100ms", wired.ws)).await;
+    let (mut last, mut armed) = (std::collections::HashMap::new(), false);
+    loop {
+        let diff = socket.until(|value| value["e"] == "depthUpdate").await;
+        let symbol = diff["s"].as_str().unwrap().to_owned();
+        if last.insert(symbol.clone(), diff["u"].clone()).is_some_and(|before| before != diff["pu"]) {
+            break assert_eq!((armed, symbol.as_str()), (true, "ETHUSDT"));
+        }
+        if last.len() == 2 && !armed {
+            armed = true;
+            wired.fault(r#"{"fault":{"drop_diffs":{"diffs":2}},"symbol":"ETHUSDT"}"#).await;
+        }
+    }
     wired.stop().await;
 }
 

@@ -139,6 +139,7 @@ async fn whatever_comes_in_the_answer_is_the_venues() {
         (told.status, told.code())
     };
     assert_eq!(told("GET", "/api/v3/nothing", "").await, (404, -5000));
+    assert_eq!(told("GET", "/fapi/v1/depth?symbol=BTCUSDT", "").await, (404, -5000), "each product has a server of its own");
     assert_eq!(told("POST", "/api/v3/time", "").await, (405, -5000));
     assert_eq!(told("PATCH", "/api/v3/time", "").await, (405, -5000));
     assert_eq!(told("GET", "/api/v3/time?strange=1", "").await, (400, -1101));
@@ -148,8 +149,32 @@ async fn whatever_comes_in_the_answer_is_the_venues() {
     assert_eq!(told("GET", "/api/v3/time", &"x".repeat(100_000)).await, (413, -1101));
     let many: String = (0..100).map(|index| format!("p{index}=1&")).collect();
     assert_eq!(told("GET", "/api/v3/time", &many).await, (400, -1101));
-    assert_eq!(told("GET", "/ws-api/v3", "").await, (500, -1000));
+    assert_eq!(told("GET", "/ws-api/v3", "").await, (400, -1000));
+    assert_eq!(told("GET", "/api/v3/depth?symbol=btcusdt", "").await, (400, -1100));
     wired.stop().await;
+}
+
+#[tokio::test]
+async fn usdm_forgives_small_letters_in_a_symbol() {
+    let wired = Wired::start(Product::USDM).await;
+    for path in ["/fapi/v1/depth", "/fapi/v1/premiumIndex", "/fapi/v1/ticker/bookTicker"] {
+        let told = wired.client("a").raw("GET", &format!("{path}?symbol=btcusdt"), "").await;
+        assert_eq!(told.status, 200, "{path}: {}", told.body);
+    }
+    wired.stop().await;
+}
+
+#[tokio::test]
+async fn no_socket_outlives_a_server_that_is_dropped() {
+    let mut wired = Wired::start(Product::USDM).await;
+    let mut sockets = Vec::new();
+    for address in [format!("{}/public/ws/btcusdt@bookTicker", wired.ws), format!("{}/private/ws", wired.ws), wired.ws_api.clone()] {
+        sockets.push(crate::support::exchange::Socket::open(&address).await);
+    }
+    wired.kill().await;
+    for mut socket in sockets {
+        while socket.next().await.is_some() {}
+    }
 }
 
 #[tokio::test]
@@ -168,5 +193,12 @@ async fn half_a_request_and_nonsense_leave_the_exchange_standing() {
         let _ = stream.read_to_end(&mut answer).await;
     }
     assert_eq!(wired.client("a").raw("GET", "/api/v3/ping", "").await.status, 200);
+    // Half a chunk is no large body.
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"POST /api/v3/order HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nZZ\r\n").await.unwrap();
+    let mut answer = vec![0; 512];
+    let length = stream.read(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("{\"code\":-1100,"), "{answer}");
     wired.stop().await;
 }

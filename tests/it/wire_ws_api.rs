@@ -49,6 +49,29 @@ async fn what_is_no_request_is_refused_and_the_socket_lives() {
 }
 
 #[tokio::test]
+async fn what_is_no_frame_ends_the_socket_with_a_word() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let wired = Wired::start(Product::SPOT).await;
+    let address = wired.rest.strip_prefix("http://").unwrap();
+    for path in ["/ws-api/v3", "/ws/btcusdt@avgPrice"] {
+        // Of a client, every frame is masked.
+        for frame in [&b"\x81\x02hi"[..], b"\xf1\x80\x01\x02\x03\x04", b"\x83\x80\x01\x02\x03\x04", b"\x81\x82\x00\x00\x00\x00\xff\xfe"] {
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            let handshake = format!(
+                "GET {path} HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n\
+                 sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            );
+            stream.write_all(&[handshake.as_bytes(), frame].concat()).await.unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.unwrap();
+            let closed = answer.windows(4).any(|bytes| bytes[0] == 0x88 && bytes[2..] == 1_002_u16.to_be_bytes());
+            assert!(closed, "{path} {frame:?}: {}", String::from_utf8_lossy(&answer));
+        }
+    }
+    wired.stop().await;
+}
+
+#[tokio::test]
 async fn a_logon_needs_an_ed25519_key_and_stands_for_signatures_until_the_logout() {
     let wired = Wired::start(Product::USDM).await;
     let mut socket = Socket::open(&wired.ws_api).await;

@@ -69,20 +69,37 @@ pub struct Desk<'a> {
     pub record: Option<&'a ExchangeRecord>,
 }
 
+/// Which trades on a symbol are asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct TradesAsked {
+    pub symbol: Symbol,
+    /// Without it the record is not asked.
+    pub begins: Option<TradesFrom>,
+    pub until: Timestamp,
+    /// Of this order alone.
+    pub order: Option<u64>,
+    pub limit: usize,
+    /// The last ones, where there are more than `limit`; else the first.
+    pub newest: bool,
+}
+
+impl TradesAsked {
+    fn meets(&self, trade: &TradeView) -> bool {
+        let fill = &trade.fill;
+        fill.at <= self.until
+            && self.order.is_none_or(|order| fill.venue_order_id == order)
+            && self.begins.is_none_or(|begins| begins.reaches(fill))
+    }
+}
+
 impl Desk<'_> {
-    /// An account's trades on a symbol from `begins` on, of one order where one is named, oldest first: what the engine has, and
-    /// before it what only the record has. Behind an id, the record gives `limit` at most; without a beginning it is not asked.
+    /// An account's trades, oldest first: what the engine has, and before it what only the record has. No more of them is copied
+    /// than the answer shows.
     ///
     /// # Errors
     /// When the record cannot be read.
-    pub fn trades(
-        &self,
-        account: AccountId,
-        symbol: Symbol,
-        begins: Option<TradesFrom>,
-        order: Option<u64>,
-        limit: usize,
-    ) -> Result<Vec<TradeView>, RecordError> {
+    pub fn trades(&self, account: AccountId, asked: TradesAsked) -> Result<Vec<TradeView>, RecordError> {
+        let TradesAsked { symbol, begins, order, limit, newest, .. } = asked;
         let before = self.exchange.trades(account, symbol).next().map_or(u64::MAX, |trade| trade.fill.trade_id);
         let mut trades = match (self.record, begins) {
             (None, _) | (_, None) => Vec::new(),
@@ -91,10 +108,13 @@ impl Desk<'_> {
             }
             (Some(record), Some(since)) => record.trades_before(account, before, &TradesWanted::from([(symbol, since)]))?,
         };
-        trades.extend(self.exchange.trades(account, symbol).cloned());
-        trades.retain(|trade| {
-            order.is_none_or(|order| trade.fill.venue_order_id == order) && begins.is_none_or(|begins| begins.reaches(&trade.fill))
-        });
+        trades.retain(|trade| asked.meets(trade));
+        let recent: Vec<&TradeView> = self.exchange.trades(account, symbol).filter(|trade| asked.meets(trade)).collect();
+        let skipped = if newest { (trades.len() + recent.len()).saturating_sub(limit) } else { 0 };
+        let skipped_recent = skipped.saturating_sub(trades.len());
+        trades.drain(..skipped - skipped_recent);
+        trades.extend(recent.into_iter().skip(skipped_recent).take(limit.saturating_sub(trades.len())).cloned());
+        trades.truncate(limit);
         Ok(trades)
     }
 }

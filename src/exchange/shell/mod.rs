@@ -30,7 +30,7 @@ use super::state::RestoreError;
 
 use guess::Guesses;
 use handle::{Answer, Listener, Request};
-pub use handle::{Desk, EventStream, ExchangeHandle, ExchangeStopped, Fault, MARKET_BACKLOG_MAX, USER_BACKLOG_MAX};
+pub use handle::{Desk, EventStream, ExchangeHandle, ExchangeStopped, Fault, MARKET_BACKLOG_MAX, TradesAsked, USER_BACKLOG_MAX};
 
 /// How often the market moves on. A hundred wake-ups a second are a few thousandths of a core.
 const TICK: Duration = Duration::from_millis(10);

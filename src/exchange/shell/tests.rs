@@ -43,13 +43,12 @@ fn btc() -> Symbol {
 }
 
 fn start(hand: &Hand, record: Option<PathBuf>) -> RunningExchange {
+    start_with(hand, record, ExchangeConfig::default())
+}
+
+fn start_with(hand: &Hand, record: Option<PathBuf>, exchange: ExchangeConfig) -> RunningExchange {
     let setup = AccountSetup { deposit: Money(Decimal::from(100_000)), owner: 0, hedge: false };
-    let config = ShellConfig {
-        exchange: ExchangeConfig::default(),
-        accounts: vec![(account("a"), setup), (account("b"), setup)],
-        record,
-        clock: hand.clock(),
-    };
+    let config = ShellConfig { exchange, accounts: vec![(account("a"), setup), (account("b"), setup)], record, clock: hand.clock() };
     let open: OpenMarket = Box::new(|now, resume| Box::new(Synthetic::new(&SyntheticConfig::standard(1), now, resume)));
     RunningExchange::start(config, open).unwrap()
 }
@@ -350,4 +349,35 @@ fn a_record_of_another_version_is_refused_in_words() {
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 9).unwrap();
     let error = ExchangeRecord::open(&path).unwrap_err().to_string();
     assert!(error.contains("expected schema version 1, found 9"), "{error}");
+}
+
+#[test]
+fn a_page_of_trades_is_the_same_whoever_keeps_them() {
+    let folder = tempfile::tempdir().unwrap();
+    for (record, trades_kept) in [(None, 100), (Some(folder.path().join("exchange.db")), 3)] {
+        let running = start_with(&Hand::new(), record, ExchangeConfig { trades_kept, ..ExchangeConfig::default() });
+        let handle = running.handle();
+        for nth in 0..8 {
+            ask(handle.request(account("a"), order(&format!("m{nth}"), Side::Buy, OrderKind::Market))).unwrap();
+        }
+        let page = |asked: TradesAsked| {
+            let ids = move |desk: &mut Desk<'_>| {
+                desk.trades(account("a"), asked).unwrap().iter().map(|trade| trade.fill.trade_id).collect::<Vec<_>>()
+            };
+            ask(handle.call(ids)).unwrap()
+        };
+        let (symbol, until) = (btc(), Timestamp(i64::MAX));
+        let first = TradesAsked { symbol, begins: Some(TradesFrom::After(0)), until, order: None, limit: 100, newest: false };
+        let all = page(first);
+        assert!(all.len() >= 8, "{all:?}");
+        assert_eq!(page(TradesAsked { limit: 5, ..first }), all[..5]);
+        assert_eq!(page(TradesAsked { begins: Some(TradesFrom::After(all[1])), limit: 5, ..first }), all[2..7]);
+        let since = TradesAsked { begins: Some(TradesFrom::Since(Timestamp::ZERO)), newest: true, ..first };
+        assert_eq!(page(since), all);
+        assert_eq!(page(TradesAsked { limit: 6, ..since }), all[all.len() - 6..]);
+        assert_eq!(page(TradesAsked { limit: 2, ..since }), all[all.len() - 2..]);
+        assert_eq!(page(TradesAsked { begins: None, limit: 2, ..since }), all[all.len() - 2..]);
+        assert!(page(TradesAsked { until: Timestamp::ZERO, ..since }).is_empty());
+        running.stop().unwrap();
+    }
 }

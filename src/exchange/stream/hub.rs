@@ -2,7 +2,7 @@
 //! It never waits for a client: one whose queue is full is cut.
 
 use std::any::Any;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::Shared;
 use super::names::Topic;
 use super::tape::Sink;
+use crate::domain::ids::Symbol;
 
 /// Texts that a client may be behind by: some ten seconds of the default market. Who is further behind trades on the past.
 const BACKLOG_MAX: usize = 4_096;
@@ -56,7 +57,13 @@ struct Link {
     reason: OnceLock<CutReason>,
     backlog_bytes: AtomicUsize,
     combined: AtomicBool,
+    /// It listens to an account, or has.
+    private: AtomicBool,
 }
+
+/// What is still to go wrong on purpose, so and so often: with one symbol, or with whichever comes first.
+#[derive(Debug, Default)]
+pub(super) struct Owed(BTreeMap<Option<Symbol>, u32>);
 
 /// One name of a stream that somebody listens to.
 struct Channel {
@@ -74,7 +81,7 @@ pub(super) struct Hub {
     /// Nothing is sent: sockets stay open and dead.
     pub(super) silent: bool,
     /// Texts that still come by half.
-    pub(super) corrupt: u32,
+    pub(super) corrupt: Owed,
 }
 
 /// A way to send one client frames of a stream that is nobody else's, such as an account's events.
@@ -118,8 +125,7 @@ impl Sink for Hub {
         if text.is_empty() {
             return;
         }
-        if self.corrupt > 0 {
-            self.corrupt -= 1;
+        if self.corrupt.take(topic.symbol) {
             // Half of it: a text of ASCII may be cut anywhere.
             text.truncate(text.floor_char_boundary(text.len() / 2));
         }
@@ -143,9 +149,46 @@ fn wrapped(name: &str, data: &str) -> Utf8Bytes {
     text.into()
 }
 
+impl Owed {
+    pub(super) fn add(&mut self, symbol: Option<Symbol>, count: u32) {
+        if count > 0 {
+            let owed = self.0.entry(symbol).or_default();
+            *owed = owed.saturating_add(count);
+        }
+    }
+
+    /// Uses one up, if the symbol is owed one. Invariant: who is in the map is owed one at least.
+    pub(super) fn take(&mut self, symbol: Option<Symbol>) -> bool {
+        let key = if self.0.contains_key(&symbol) { symbol } else { None };
+        let Some(owed) = self.0.get_mut(&key) else { return false };
+        *owed -= 1;
+        if *owed == 0 {
+            self.0.remove(&key);
+        }
+        true
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
 impl Hub {
     pub(super) fn cut_all(&mut self, reason: CutReason) {
         self.clients.values().for_each(|client| client.link.cut(reason));
+    }
+
+    /// Cuts who listens to the market, and who to nothing; not who hears an account and nothing else.
+    pub(super) fn cut_public(&mut self) {
+        let of = |channel: &Channel| channel.raw.iter().chain(&channel.combined).map(|client| client.id).collect::<Vec<_>>();
+        let heard: BTreeSet<u64> = self.channels.values().flatten().flat_map(of).collect();
+        let meant = |client: &&Client| !client.is_private() || heard.contains(&client.id);
+        self.clients.values().filter(meant).for_each(|client| client.link.cut(CutReason::OnPurpose));
+    }
+
+    /// Cuts who listens to an account.
+    pub(super) fn cut_private(&mut self) {
+        self.clients.values().filter(|client| client.is_private()).for_each(|client| client.link.cut(CutReason::OnPurpose));
     }
 
     /// Tells every client something that is on no stream of its choice.
@@ -163,6 +206,7 @@ impl Hub {
             reason: OnceLock::new(),
             backlog_bytes: AtomicUsize::new(0),
             combined: AtomicBool::new(wrapping == Wrapping::Combined),
+            private: AtomicBool::new(false),
         };
         let client = Client { id: self.next_client, texts, link: Arc::new(link) };
         self.next_client += 1;
@@ -200,6 +244,10 @@ impl Hub {
 }
 
 impl Client {
+    fn is_private(&self) -> bool {
+        self.link.private.load(Ordering::Relaxed)
+    }
+
     /// Says whether the client is still one.
     fn offer(&self, text: &Utf8Bytes) -> bool {
         if self.link.cut.is_cancelled() {
@@ -258,7 +306,7 @@ impl Subscription {
 
     /// How many there would be with these.
     pub(super) fn count_with(&self, names: &[String]) -> usize {
-        let new: std::collections::BTreeSet<&String> = names.iter().filter(|name| !self.names.contains_key(*name)).collect();
+        let new: BTreeSet<&String> = names.iter().filter(|name| !self.names.contains_key(*name)).collect();
         self.names.len() + new.len()
     }
 
@@ -278,7 +326,10 @@ impl Subscription {
             None => {
                 let outlet = Outlet { client: self.client.clone(), name: name.to_owned() };
                 match self.shared.private.as_ref().and_then(|private| private.join(name, events, outlet)) {
-                    Some(joined) => Heard::Private { _joined: joined },
+                    Some(joined) => {
+                        self.client.link.private.store(true, Ordering::Relaxed);
+                        Heard::Private { _joined: joined }
+                    }
                     None => Heard::Nothing,
                 }
             }

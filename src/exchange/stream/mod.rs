@@ -4,12 +4,13 @@
 //! machine); a text is written once for each stream, whoever many listen (`hub`); a client that does not keep up is cut, and so is
 //! everybody when the floor itself has cut us, since a stream with a hole must end.
 //!
-//! Where it is not Binance: at the daemon's own server any whole number of seconds is a kline interval (`5s`); times are
-//! milliseconds, whatever `timeUnit` asks.
+//! Where it is not Binance: at the daemon's own server any whole number of seconds is a kline interval (`5s`); times in microseconds
+//! end in three zeros.
 
 mod commands;
 mod floor;
 mod hub;
+mod microseconds;
 mod names;
 mod parameters;
 mod payload;
@@ -19,7 +20,6 @@ mod session;
 pub mod tape;
 
 use std::collections::BTreeSet;
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,13 +29,11 @@ use axum::extract::{OriginalUri, Path, RawQuery, State as Held, WebSocketUpgrade
 use axum::http::Method;
 use axum::response::Response;
 use axum::routing::get;
-use axum::serve::ListenerExt as _;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::domain::ids::Symbol;
 use crate::domain::instrument::{Instrument, InstrumentKind};
@@ -44,7 +42,7 @@ use crate::domain::time::Timestamp;
 use crate::venues::grid::StepError;
 
 pub use floor::ExchangeFloor;
-use hub::{CutReason, Hub, Subscription};
+use hub::{CutReason, Hub, Owed, Subscription};
 pub use hub::{Outlet, PrivateStreams, Wrapping};
 pub use names::{Naming, Route, StreamKind, Topic};
 use problem::Problem;
@@ -54,8 +52,6 @@ use tape::{ForcedOrder, Funding, HOURS_KEPT, MINUTES_KEPT, SECONDS_KEPT, Tape};
 
 /// WebSocket clients at once: some hundred programs of a user, each costs two buffers of some 100 KB.
 const CLIENTS_MAX: usize = 512;
-/// Requests and sockets under way when the server is told to stop have this long to end; the daemon's exit waits for it.
-const DRAIN: Duration = Duration::from_secs(2);
 /// The fastest pace of a stream is twice as long.
 const TICK: Duration = Duration::from_millis(50);
 /// Frames that are carried before anybody else may look at the tape.
@@ -123,30 +119,23 @@ pub struct PaidFunding {
 #[error("the market stream expected a running exchange, found none; the exchange's own error says why")]
 pub struct FloorGone;
 
-/// Why serving ended before it was told to.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    #[error(transparent)]
-    Floor(#[from] FloorGone),
-    #[error(transparent)]
-    Grid(#[from] StepError),
-    #[error("the market stream's listener failed: {0}")]
-    Listener(#[from] io::Error),
-}
-
 /// Something that goes wrong with streams on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamFault {
     /// Sockets stay open, pings are answered, and no data comes for so long.
     Silence(Duration),
-    /// The next diffs of books are lost.
-    DropDiffs(u32),
-    /// The next texts on streams come by half.
-    CorruptTexts(u32),
-    /// Every socket is cut.
+    /// The next diffs of books (of one symbol's) are lost.
+    DropDiffs(Option<Symbol>, u32),
+    /// The next texts on streams (on one symbol's) come by half.
+    CorruptTexts(Option<Symbol>, u32),
+    /// Every socket is cut that hears more than an account.
     Cut,
+    /// Every socket is cut that hears an account.
+    CutAccounts,
     /// The word that the server is about to stop, which it then does not.
     AnnounceShutdown,
+    /// What was to go on, or still to come, does not.
+    Mend,
 }
 
 /// How one product's market is served.
@@ -180,7 +169,7 @@ struct State {
     tape: Tape,
     hub: Hub,
     /// Diffs that are still to be lost.
-    drop_diffs: u32,
+    drop_diffs: Owed,
     silent_until: Option<Timestamp>,
 }
 
@@ -217,7 +206,7 @@ impl MarketWire {
         // The daemon's own server has one address for all that its settings list.
         instruments.retain(|instrument| config.naming.extended || instrument.kind == config.naming.product);
         let tape = Tape::new(&instruments, config.naming, config.plain, floor.now())?;
-        let state = State { tape, hub: Hub::default(), drop_diffs: 0, silent_until: None };
+        let state = State { tape, hub: Hub::default(), drop_diffs: Owed::default(), silent_until: None };
         Ok(Self(Arc::new(Shared {
             naming: config.naming,
             rules: config.rules,
@@ -250,6 +239,7 @@ impl MarketWire {
                 .route("/ws/", get(handle))
                 .route("/ws/{*streams}", get(handle))
                 .route("/stream", get(handle))
+                .route("/stream/", get(handle))
         };
         // Clients that choose their streams by command alone leave the path out.
         let root = |wire: Held<MarketWire>, query: RawQuery, upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>| async move {
@@ -273,7 +263,8 @@ impl MarketWire {
         full_path: &str,
         upgrade: WebSocketUpgrade,
     ) -> Result<Response, Problem> {
-        let wrapping = if full_path.ends_with("/stream") { Wrapping::Combined } else { Wrapping::Raw };
+        let wrapping =
+            if path.is_none() && full_path.trim_end_matches('/').ends_with("/stream") { Wrapping::Combined } else { Wrapping::Raw };
         let asked = Asked::read(&path.unwrap_or_default(), &query);
         if asked.names.len() > names::STREAMS_MAX {
             return Err(Problem::too_many_streams(asked.names.len(), names::STREAMS_MAX));
@@ -281,7 +272,8 @@ impl MarketWire {
         let slot = Arc::clone(&self.0.clients).try_acquire_owned().map_err(|_| Problem::too_many_clients(CLIENTS_MAX))?;
         // Subscribed before the handshake ends: a client that sees the socket open misses nothing from then on.
         let subscription = Subscription::new(&self.0, wrapping);
-        let mut session = Session { subscription, naming: self.0.naming, route, rules: self.0.rules };
+        let microseconds = asked.microseconds && self.0.naming.product == InstrumentKind::Spot;
+        let mut session = Session { subscription, naming: self.0.naming, route, rules: self.0.rules, microseconds };
         session.subscribe(&asked.names);
         for (key, events) in asked.keys.iter().filter(|_| matches!(route, Route::Private | Route::Plain)) {
             session.subscription.add(key, None, events);
@@ -385,8 +377,7 @@ impl MarketWire {
     fn take(&self, batch: &[Arc<MarketFrame>]) {
         let State { tape, hub, drop_diffs, .. } = &mut *self.0.state();
         for frame in batch {
-            if *drop_diffs > 0 && matches!(frame.event, MarketEvent::Depth(_)) {
-                *drop_diffs -= 1;
+            if matches!(frame.event, MarketEvent::Depth(_)) && drop_diffs.take(Some(frame.symbol)) {
                 continue;
             }
             tape.frame(frame, hub);
@@ -421,12 +412,18 @@ impl MarketWire {
         let mut state = self.0.state();
         match fault {
             StreamFault::Silence(length) => {
-                state.silent_until = Some(now + length);
+                state.silent_until = state.silent_until.max(Some(now + length));
                 state.hub.silent = true;
             }
-            StreamFault::DropDiffs(count) => state.drop_diffs = state.drop_diffs.saturating_add(count),
-            StreamFault::CorruptTexts(count) => state.hub.corrupt = state.hub.corrupt.saturating_add(count),
-            StreamFault::Cut => state.hub.cut_all(CutReason::OnPurpose),
+            StreamFault::DropDiffs(symbol, count) => state.drop_diffs.add(symbol, count),
+            StreamFault::CorruptTexts(symbol, count) => state.hub.corrupt.add(symbol, count),
+            StreamFault::Cut => state.hub.cut_public(),
+            StreamFault::CutAccounts => state.hub.cut_private(),
+            StreamFault::Mend => {
+                (state.silent_until, state.hub.silent) = (None, false);
+                state.drop_diffs.clear();
+                state.hub.corrupt.clear();
+            }
             StreamFault::AnnounceShutdown => state.hub.tell_all("!serverShutdown", &shutdown_text(now)),
         }
     }
@@ -435,6 +432,12 @@ impl MarketWire {
     pub fn end(&self) {
         self.inject(StreamFault::AnnounceShutdown);
         self.0.ending.cancel();
+    }
+
+    /// Ends all sockets when it is dropped, without a word: they must not outlive whoever publishes, and be open and silent.
+    #[must_use]
+    pub fn guard(&self) -> DropGuard {
+        self.0.ending.clone().drop_guard()
     }
 
     /// Waits until every socket is gone.
@@ -468,15 +471,19 @@ struct Asked {
     names: Vec<String>,
     /// Listen keys, each with the events that it wants.
     keys: Vec<(String, Vec<String>)>,
+    /// Times are wanted in microseconds.
+    microseconds: bool,
 }
 
 impl Asked {
     fn read(path: &str, query: &str) -> Self {
         let mut asked = Self::default();
         asked.add_names(path);
-        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        // In a stream's name a plus is a plus: `kline_1d@+08:00`.
+        for (key, value) in form_urlencoded::parse(query.replace('+', "%2B").as_bytes()) {
             match &*key {
                 "streams" => asked.add_names(&value),
+                "timeUnit" => asked.microseconds = value.eq_ignore_ascii_case("microsecond"),
                 "listenKey" => asked.keys.push((value.into_owned(), Vec::new())),
                 "events" => {
                     if let Some((_, events)) = asked.keys.last_mut() {
@@ -500,41 +507,6 @@ impl Asked {
     }
 }
 
-/// Serves the floor's market alone on `listener` until `stop`, then says goodbye to the clients and waits at most `DRAIN` for
-/// them. Dropping the future ends all sockets too. It is the daemon's own server, so klines of any whole second are its.
-///
-/// # Errors
-/// When an instrument cannot be encoded, the floor ends, or the listener fails for good.
-pub async fn serve(listener: TcpListener, floor: Arc<dyn MarketFloor>, stop: CancellationToken) -> Result<(), ServeError> {
-    let product = floor.instruments().first().map_or(InstrumentKind::Perpetual, |instrument| instrument.kind);
-    let mut config = MarketWireConfig::of(product);
-    config.naming.extended = true;
-    let wire = MarketWire::new(floor, config)?;
-    let _sockets_end_with_us = wire.0.ending.clone().drop_guard();
-    // A frame is small and must not wait for the next one.
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let router = wire.router().fallback(unknown_path);
-    let graceful = axum::serve(listener, router).with_graceful_shutdown(wire.0.ending.clone().cancelled_owned());
-    let mut graceful = std::pin::pin!(graceful.into_future());
-    let ended = tokio::select! {
-        () = stop.cancelled() => Ok(()),
-        served = &mut graceful => return served.map_err(ServeError::Listener),
-        gone = wire.publish() => Err(ServeError::Floor(gone)),
-    };
-    wire.end();
-    let all_gone = async {
-        let _ = graceful.await;
-        wire.drained().await;
-    };
-    // What hangs on after that is cut off by dropping it.
-    let _ = tokio::time::timeout(DRAIN, all_gone).await;
-    ended
-}
-
-async fn unknown_path(method: Method, OriginalUri(uri): OriginalUri) -> Problem {
-    Problem::unknown_path(uri.path(), &method)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -542,10 +514,13 @@ mod tests {
     #[test]
     fn addresses_name_streams_and_listen_keys() {
         let asked = Asked::read("btcusdt@trade/0/btcusdt@trade", "streams=a@b/c@d&timeUnit=MICROSECOND");
-        assert_eq!(asked.names, ["btcusdt@trade", "0", "a@b", "c@d"]);
+        assert_eq!((asked.names.join(" "), asked.microseconds), ("btcusdt@trade 0 a@b c@d".to_owned(), true));
         let asked = Asked::read("", "listenKey=K1&events=ORDER_TRADE_UPDATE/ACCOUNT_UPDATE&listenKey=K2");
         let events = vec!["ORDER_TRADE_UPDATE".to_owned(), "ACCOUNT_UPDATE".to_owned()];
         assert_eq!(asked.keys, [("K1".to_owned(), events), ("K2".to_owned(), vec![])]);
+        let zoned = vec!["btcusdt@kline_1d@+08:00".to_owned()];
+        assert_eq!(Asked::read("", "streams=btcusdt@kline_1d@+08:00").names, zoned);
+        assert_eq!(Asked::read("", "streams=btcusdt@kline_1d@%2B08:00").names, zoned);
         assert_eq!(Asked::read("", ""), Asked::default());
     }
 }

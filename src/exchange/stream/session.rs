@@ -11,6 +11,7 @@ use tokio::time::{Instant, interval_at, sleep_until, timeout};
 
 use super::commands::{self, Ask, Request};
 use super::hub::{CutReason, Subscription, Wrapping};
+use super::microseconds;
 use super::names::{Naming, Route, STREAMS_MAX};
 use crate::domain::instrument::InstrumentKind;
 
@@ -63,8 +64,10 @@ impl SessionRules {
 /// Why a socket ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// The client closed it, or it broke.
+    /// The client closed it.
     Gone,
+    /// It broke, or sent what is no frame.
+    Malformed,
     NoPong,
     TooLoud,
     TooOld,
@@ -78,6 +81,8 @@ pub(super) struct Session {
     pub(super) naming: Naming,
     pub(super) route: Route,
     pub(super) rules: SessionRules,
+    /// Times are told in microseconds.
+    pub(super) microseconds: bool,
 }
 
 pub(super) async fn run(mut socket: WebSocket, mut session: Session) {
@@ -98,7 +103,10 @@ pub(super) async fn run(mut socket: WebSocket, mut session: Session) {
     drop(session);
     // Whether it hears it or not, it is gone.
     let _ = if let Some(frame) = end.close_frame() {
-        tracing::info!(code = frame.code, reason = frame.reason.as_str(), "market stream client cut");
+        // One that broke is no news.
+        if end != End::Malformed {
+            tracing::info!(code = frame.code, reason = frame.reason.as_str(), "market stream client cut");
+        }
         timeout(CLOSE_MAX, socket.send(Message::Close(Some(frame)))).await
     } else {
         // A client's close is answered: the library has the frame ready, but sends it only with the next write.
@@ -164,10 +172,16 @@ impl Session {
         let mut batch: Vec<Utf8Bytes> = Vec::with_capacity(BATCH_MAX);
         loop {
             let written = tokio::select! {
-                () = self.subscription.take(&mut batch, BATCH_MAX) => timeout(WRITE_MAX, write(socket, &mut batch)).await,
+                () = self.subscription.take(&mut batch, BATCH_MAX) => {
+                    if self.microseconds {
+                        batch.iter_mut().for_each(|text| *text = microseconds::event(text).into());
+                    }
+                    timeout(WRITE_MAX, write(socket, &mut batch)).await
+                }
                 message = socket.recv() => {
                     let answer = match message {
-                        Some(Ok(Message::Close(_)) | Err(_)) | None => return End::Gone,
+                        Some(Ok(Message::Close(_))) | None => return End::Gone,
+                        Some(Err(_)) => return End::Malformed,
                         Some(Ok(_)) if loudness.is_exceeded() => return End::TooLoud,
                         Some(Ok(Message::Text(text))) => Some(self.answer(&text)),
                         Some(Ok(Message::Binary(bytes))) => Some(self.answer(&String::from_utf8_lossy(&bytes))),
@@ -242,10 +256,11 @@ async fn write(socket: &mut WebSocket, batch: &mut Vec<Utf8Bytes>) -> Result<(),
 }
 
 impl End {
-    /// Codes of RFC 6455 and its registry: 1001 going away, 1008 policy, 1012 service restart.
+    /// Codes of RFC 6455 and its registry: 1001 going away, 1002 protocol, 1008 policy, 1012 service restart.
     fn close_frame(self) -> Option<CloseFrame> {
         let (code, reason) = match self {
             Self::Gone => return None,
+            Self::Malformed => (1002, "expected a frame of RFC 6455 and of at most 64 KB, found none"),
             Self::NoPong => (1008, "expected a pong to our pings, found none"),
             Self::TooLoud => (1008, "Too many requests"),
             Self::TooOld => (1001, "a connection lives for 24 hours; reconnect"),

@@ -17,9 +17,10 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::net::Peer;
+
 use super::faults::{FaultDesk, Rule, Schedule, is_own};
 use super::http::BODY_MAX;
-use super::listener::Peer;
 use super::venue::Venue;
 
 #[derive(Deserialize)]
@@ -35,7 +36,7 @@ pub(super) async fn answer(venue: &Arc<Venue>, peer: &Peer, request: Request) ->
     match *request.method() {
         Method::GET => shown(venue),
         Method::DELETE => {
-            venue.faults().disarm();
+            FaultDesk::disarm(venue);
             shown(venue)
         }
         Method::POST => match to_bytes(request.into_body(), BODY_MAX).await {
@@ -51,10 +52,10 @@ async fn arm(venue: &Arc<Venue>, body: &[u8]) -> Response {
     let is_schedule = serde_json::from_slice::<Value>(body).is_ok_and(|value| value.get("schedule").is_some());
     if is_schedule {
         return match serde_json::from_slice::<Scheduled>(body) {
-            Ok(scheduled) => {
-                venue.faults().follow(venue.true_now(), scheduled.schedule);
-                shown(venue)
-            }
+            Ok(scheduled) => match FaultDesk::follow(venue, scheduled.schedule).await {
+                Ok(()) => shown(venue),
+                Err(error) => refuse(StatusCode::BAD_REQUEST, &error.to_string()),
+            },
             Err(error) => refuse(StatusCode::BAD_REQUEST, &format!("the schedule cannot be read: {error}")),
         };
     }

@@ -5,21 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequestParts as _, Request, State, WebSocketUpgrade};
 use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use futures_util::StreamExt as _;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::domain::time::Timestamp;
+use crate::net::Peer;
 
 use super::context::Transport;
 use super::faults::Spoilt;
-use super::listener::Peer;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::route::{Answer, Found, Route, Verb};
@@ -94,7 +95,7 @@ async fn open_ws_api(door: Door, peer: Peer, request: Request) -> Response {
         return page(503);
     }
     let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &()).await else {
-        return problem(&door.venue, &Problem::of(-1000, "A WebSocket handshake was expected here."));
+        return problem(&door.venue, &Problem::of(-1000, "A WebSocket handshake was expected here.").with_status(400));
     };
     let opening = ws_api::Opening { venue: door.venue, peer: peer.address, microseconds, rate_limits, stopping: door.stopping };
     door.sessions.open(upgrade, opening)
@@ -112,12 +113,11 @@ fn verb(method: &Method) -> Option<Verb> {
 
 async fn serve(venue: &Arc<Venue>, route: Arc<Route>, peer: Peer, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let body = match timeout(BODY_TIMEOUT, to_bytes(body, BODY_MAX)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => return problem(venue, &Problem::body_too_large(BODY_MAX)),
-        Err(_) => return problem(venue, &Problem::TIMEOUT.with_status(408)),
+    let asked = match timeout(BODY_TIMEOUT, whole(body)).await {
+        Ok(body) => body.and_then(|body| read(venue, route, &peer, &parts, body)),
+        Err(_) => Err(Problem::TIMEOUT.with_status(408)),
     };
-    let ask = match read(venue, route, &peer, &parts, &body) {
+    let ask = match asked {
         Ok(ask) => ask,
         Err(refused) => return problem(venue, &refused),
     };
@@ -125,12 +125,25 @@ async fn serve(venue: &Arc<Venue>, route: Arc<Route>, peer: Peer, request: Reque
     respond(venue, &peer, served).await
 }
 
+/// The body, of which a client may send half and leave.
+async fn whole(body: Body) -> Result<Vec<u8>, Problem> {
+    let (mut chunks, mut whole) = (body.into_data_stream(), Vec::new());
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Problem::ILLEGAL_CHARACTERS)?;
+        if whole.len() + chunk.len() > BODY_MAX {
+            return Err(Problem::body_too_large(BODY_MAX));
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(whole)
+}
+
 /// A request's parts as the table wants them.
-fn read(venue: &Venue, route: Arc<Route>, peer: &Peer, parts: &Parts, body: &Bytes) -> Result<Ask, Problem> {
+fn read(venue: &Venue, route: Arc<Route>, peer: &Peer, parts: &Parts, body: Vec<u8>) -> Result<Ask, Problem> {
     let query = parts.uri.query().unwrap_or_default().as_bytes();
     let manners = venue.product().manners(route.path);
     // A JSON body has no parameters in it; the official connectors announce one and send nothing.
-    let form: &[u8] = if is_json(&parts.headers) { b"" } else { body };
+    let form: &[u8] = if is_json(&parts.headers) { b"" } else { &body };
     let parameters = Parameters::parse(manners, query, form)?;
     let api_key = match parts.headers.get(API_KEY) {
         None => None,
@@ -141,7 +154,7 @@ fn read(venue: &Venue, route: Arc<Route>, peer: &Peer, parts: &Parts, body: &Byt
         route,
         parameters,
         api_key,
-        proof: Proof::Http { query: query.to_vec(), body: body.to_vec() },
+        proof: Proof::Http { query: query.to_vec(), body },
         peer: peer.address,
         transport: Transport::Http,
     })

@@ -82,7 +82,9 @@ struct Window {
 impl Window {
     fn at(&mut self, now: Timestamp, length: Duration) -> &mut Self {
         let number = number(now, length);
-        if number != self.number {
+        // Two requests at an interval's very end may come here in the other order: the one before is not begun again. Further back
+        // is another clock, and all begins anew.
+        if number != self.number && number != self.number - 1 {
             *self = Self { number, used: 0 };
         }
         self
@@ -116,7 +118,8 @@ impl Address {
     }
 }
 
-/// The counts of one product.
+/// The counts of one product. Each question is asked at the time that it is by then: a request that took minutes, asked at the time
+/// at which it came, would begin a long past interval again and lose what was counted since.
 #[derive(Debug)]
 pub struct Limits {
     rules: LimitRules,
@@ -183,6 +186,11 @@ impl Limits {
         self.everybody_until = Some(until);
     }
 
+    /// Whoever is shut out may come back; a fault on demand is over.
+    pub fn lift_bans(&mut self) {
+        self.everybody_until = None;
+    }
+
     /// Counts new orders before they are looked at.
     ///
     /// # Errors
@@ -203,7 +211,18 @@ impl Limits {
         Ok(())
     }
 
-    /// Takes orders out of the counts: they were refused, or (on spot) began to fill.
+    /// Takes orders out of the counts of the intervals that they were counted in, as far as those last: they were refused.
+    pub fn take_out(&mut self, counted_at: Timestamp, account: AccountId, count: u32) {
+        let Self { rules, orders, .. } = self;
+        let Some(windows) = orders.get_mut(&account) else { return };
+        for (window, interval) in windows.iter_mut().zip(&rules.orders) {
+            if window.number == number(counted_at, interval.length) {
+                window.used = window.used.saturating_sub(count);
+            }
+        }
+    }
+
+    /// Takes orders out of the counts of now: on spot, that they began to fill.
     pub fn give_back(&mut self, now: Timestamp, account: AccountId, count: u32) {
         let Self { rules, orders, .. } = self;
         let Some(windows) = orders.get_mut(&account) else { return };
@@ -266,6 +285,9 @@ mod tests {
         assert_eq!(refused.retry_at, Some(START + Duration::from_secs(40)));
         assert_eq!(limits.request(START, AWAY, 1), Ok(1));
         assert_eq!(limits.request(START + Duration::from_secs(40), HOME, 1), Ok(1));
+        // One that was overtaken at the minute's end.
+        assert_eq!(limits.request(START + Duration::from_millis(39_999), HOME, 1), Ok(2));
+        assert_eq!(limits.used(START + Duration::from_secs(41), HOME), 2);
     }
 
     #[test]
@@ -309,6 +331,17 @@ mod tests {
         assert_eq!(limits.reserve(START, account, 1), Ok(()));
         assert_eq!(limits.orders(START + Duration::from_secs(10), account), [0, 100]);
         assert_eq!(limits.reserve(START, AccountId::new("b").unwrap(), 100), Ok(()));
+    }
+
+    #[test]
+    fn a_refusal_that_comes_after_its_interval_takes_nothing_out_of_the_next() {
+        let account = AccountId::new("a").unwrap();
+        let mut limits = Limits::new(LimitRules::usdm());
+        limits.reserve(START, account, 1).unwrap();
+        let later = START + Duration::from_secs(10);
+        limits.reserve(later, account, 5).unwrap();
+        limits.take_out(START, account, 1);
+        assert_eq!(limits.orders(later, account), [5, 5], "the minute has both");
     }
 
     #[test]

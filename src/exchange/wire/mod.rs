@@ -37,7 +37,6 @@ pub mod faults;
 mod faults_http;
 mod http;
 pub mod limits;
-mod listener;
 pub mod market;
 pub mod parameters;
 mod problem;

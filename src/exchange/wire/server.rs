@@ -14,21 +14,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::exchange::shell::ExchangeStopped;
 use crate::exchange::stream::{MarketWire, StreamFault};
+use crate::net::{BoundedListener, Bounds, Peer};
 
-use super::faults::{FaultDesk, Kind, Sockets};
+use super::faults::{Action, FaultDesk, Kind, Sockets, Word};
 use super::http::{self, Door};
-use super::listener::{BoundedListener, Peer};
 use super::problem::Problem;
 use super::usdm::UserSockets;
 use super::users::UserHub;
 use super::venue::Venue;
 use super::ws_api::{EncodeEvent, Sessions};
 
+/// A hundred clients with some sockets each, of which each costs some tens of KB; and longer than the longest silence that is allowed: a
+/// WebSocket's pong within ten minutes.
+const BOUNDS: Bounds = Bounds { connections_max: 1_024, idle_max: Duration::from_secs(740) };
 /// Requests and sockets under way when the server is told to stop have this long to end.
 const DRAIN: Duration = Duration::from_secs(2);
-
-/// A market stream that is to be dead without a word for how long.
-const ZOMBIE_DEFAULT: Duration = Duration::from_secs(60);
 
 /// Why serving ended before it was told to.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +59,7 @@ impl WireServer {
     /// When the listener fails for good or the exchange is gone.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> Result<(), ServeError> {
         let stopping = CancellationToken::new();
-        let _sockets_end_with_us = stopping.clone().drop_guard();
+        let _sockets_end_with_us = (stopping.clone().drop_guard(), self.market.guard());
         let sessions = Sessions::new(self.encode);
         let venue = Arc::clone(&self.venue);
         let door = Door {
@@ -71,7 +71,7 @@ impl WireServer {
         };
         let app = Router::new().fallback(http::enter).with_state(door);
         let app = app.into_make_service_with_connect_info::<Peer>();
-        let graceful = axum::serve(BoundedListener::new(listener), app).with_graceful_shutdown(stopping.clone().cancelled_owned());
+        let graceful = axum::serve(BoundedListener::new(listener, BOUNDS), app).with_graceful_shutdown(stopping.clone().cancelled_owned());
         let mut graceful = std::pin::pin!(graceful.into_future());
         let ended = tokio::select! {
             () = stop.cancelled() => Ok(()),
@@ -104,35 +104,49 @@ async fn watch(users: Option<&UserSockets>) {
 
 /// Carries faults to the market's sockets, for ever.
 async fn spoil(venue: &Venue, market: &MarketWire, users: Option<&UserSockets>) {
-    let mut actions = venue.faults().actions();
+    let mut words = venue.faults().words();
     loop {
-        let action = match actions.recv().await {
-            Ok(action) => action,
-            Err(RecvError::Lagged(_)) => continue,
+        match words.recv().await {
+            Ok(Word::Do(action)) => spoil_one(venue, market, users, action),
+            Ok(Word::Mend) => market.inject(StreamFault::Mend),
+            Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return std::future::pending().await,
-        };
-        // USD-M's user streams come on the market's sockets.
-        let theirs =
-            |sockets| sockets == Sockets::All || sockets == Sockets::Market || (sockets == Sockets::User && !venue.product().is_spot());
-        match action.kind {
-            Kind::Zombie { sockets: Sockets::All | Sockets::Market } => {
-                let length = action.duration_ms.map_or(ZOMBIE_DEFAULT, Duration::from_millis);
-                market.inject(StreamFault::Silence(length));
-            }
-            Kind::Cut { sockets } if theirs(sockets) => market.inject(StreamFault::Cut),
-            Kind::Shutdown => {
-                market.inject(StreamFault::AnnounceShutdown);
+        }
+    }
+}
+
+/// The market's sockets are nobody's: what is done to one account leaves them alone, unless they are named. USD-M's user streams
+/// come on sockets like them, and are their account's.
+fn spoil_one(venue: &Venue, market: &MarketWire, users: Option<&UserSockets>, action: Action) {
+    let Action { kind, account, symbol, duration_ms } = action;
+    let meets_market = |sockets| sockets == Sockets::Market || (sockets == Sockets::All && account.is_none());
+    match kind {
+        Kind::Zombie { sockets } if meets_market(sockets) => {
+            market.inject(StreamFault::Silence(duration_ms.map_or(Duration::MAX, Duration::from_millis)));
+        }
+        Kind::Cut { sockets } => {
+            if meets_market(sockets) {
                 market.inject(StreamFault::Cut);
             }
-            Kind::ExpireListenKeys { told } => {
-                let Some(users) = users else { continue };
-                let accounts = action.account.map_or_else(|| venue.keys().accounts(), |account| vec![account]);
-                accounts.into_iter().for_each(|account| users.expire_early(account, told));
+            match (users, account) {
+                (Some(users), Some(account)) if matches!(sockets, Sockets::All | Sockets::User) => users.cut(account),
+                (Some(_), None) if matches!(sockets, Sockets::All | Sockets::User) => market.inject(StreamFault::CutAccounts),
+                _ => {}
             }
-            Kind::CorruptFrames { frames } => market.inject(StreamFault::CorruptTexts(frames)),
-            Kind::DropDiffs { diffs } => market.inject(StreamFault::DropDiffs(diffs)),
-            _ => {}
         }
+        Kind::Shutdown => {
+            market.inject(StreamFault::AnnounceShutdown);
+            market.inject(StreamFault::Cut);
+            market.inject(StreamFault::CutAccounts);
+        }
+        Kind::ExpireListenKeys { told } => {
+            let Some(users) = users else { return };
+            let accounts = account.map_or_else(|| venue.keys().accounts(), |account| vec![account]);
+            accounts.into_iter().for_each(|account| users.expire_early(account, told));
+        }
+        Kind::CorruptFrames { frames } => market.inject(StreamFault::CorruptTexts(symbol, frames)),
+        Kind::DropDiffs { diffs } => market.inject(StreamFault::DropDiffs(symbol, diffs)),
+        _ => {}
     }
 }
 

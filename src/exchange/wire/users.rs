@@ -5,6 +5,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -19,6 +20,10 @@ use super::venue::Venue;
 
 /// Events that a socket may be behind by: all orders of a busy account cancelled at once, several times over.
 const BACKLOG_MAX: usize = 4_096;
+
+/// An event that is to come after the next one of its account comes by itself after so long: where nothing follows, it is late and
+/// not lost.
+const SWAP_MAX: Duration = Duration::from_secs(2);
 
 /// What a listener hears.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,14 +130,11 @@ impl UserHub {
                 self.tell(account, &heard);
             }
             EventFate::Delay(delay) => return held.push(report, Instant::now() + delay),
-            EventFate::Swap => {
-                held.swapped.push(report);
-                return;
-            }
+            EventFate::Swap => return held.swap(report, Instant::now() + SWAP_MAX),
         }
         // What was to come after this one comes now.
-        for late in std::mem::take(&mut held.swapped) {
-            self.tell(late.account, &Heard::Report(late));
+        for late in held.take_swapped(account) {
+            self.tell(account, &Heard::Report(late));
         }
     }
 }
@@ -157,7 +159,8 @@ fn begins_to_fill(report: &UserReport) -> bool {
 struct Held {
     /// The earliest first.
     delayed: VecDeque<(Instant, Arc<UserReport>)>,
-    swapped: Vec<Arc<UserReport>>,
+    /// The earliest first.
+    swapped: VecDeque<(Instant, Arc<UserReport>)>,
 }
 
 impl Held {
@@ -166,14 +169,28 @@ impl Held {
         self.delayed.insert(at, (due, report));
     }
 
+    /// All wait for the same time, so that they stand in order.
+    fn swap(&mut self, report: Arc<UserReport>, due: Instant) {
+        self.swapped.push_back((due, report));
+    }
+
+    fn take_swapped(&mut self, account: AccountId) -> Vec<Arc<UserReport>> {
+        let all = std::mem::take(&mut self.swapped);
+        let (now, later): (VecDeque<_>, VecDeque<_>) = all.into_iter().partition(|(_, report)| report.account == account);
+        self.swapped = later;
+        now.into_iter().map(|(_, report)| report).collect()
+    }
+
     fn next_due(&self) -> Option<Instant> {
-        self.delayed.front().map(|(due, _)| *due)
+        [&self.delayed, &self.swapped].into_iter().filter_map(|held| held.front().map(|(due, _)| *due)).min()
     }
 
     fn take_due(&mut self, mut take: impl FnMut(Arc<UserReport>)) {
         let now = Instant::now();
-        while let Some((_, report)) = self.delayed.pop_front_if(|(due, _)| *due <= now) {
-            take(report);
+        for held in [&mut self.delayed, &mut self.swapped] {
+            while let Some((_, report)) = held.pop_front_if(|(due, _)| *due <= now) {
+                take(report);
+            }
         }
     }
 }

@@ -209,7 +209,7 @@ impl Venue {
         let (route, peer) = (Arc::clone(&ask.route), ask.peer);
         let counted = self.limits().request(now, peer, route.weight.of(&ask.parameters));
         if let Err(problem) = counted {
-            return self.served(now, &route, peer, None, Reply::Answer(Err(problem)));
+            return self.served(&route, peer, None, Reply::Answer(Err(problem)));
         }
         let account = self.owner(&ask).map(|key| key.account);
         let fate = self.fate(&ask, account);
@@ -217,7 +217,7 @@ impl Venue {
             sleep(fate.delay_before).await;
         }
         if let Some(spoilt) = fate.before {
-            return self.served(now, &route, peer, account, Reply::Spoilt(spoilt, Err(Problem::UNKNOWN)));
+            return self.served(&route, peer, account, Reply::Spoilt(spoilt, Err(Problem::UNKNOWN)));
         }
         let answer = match self.admit(self.now(), &ask) {
             Ok(admitted) => self.carry_out(now, ask, admitted, fate.stale).await,
@@ -230,7 +230,7 @@ impl Venue {
             Some(spoilt) => Reply::Spoilt(spoilt, answer),
             None => Reply::Answer(answer),
         };
-        self.served(now, &route, peer, account, reply)
+        self.served(&route, peer, account, reply)
     }
 
     fn fate(&self, ask: &Ask, account: Option<AccountId>) -> RequestFate {
@@ -239,8 +239,9 @@ impl Venue {
         self.faults.request(self.true_now(), &scope)
     }
 
-    fn served(&self, now: Timestamp, route: &Route, peer: IpAddr, account: Option<AccountId>, reply: Reply) -> Served {
-        let mut limits = self.limits();
+    /// At the time that it is by now: a request may have taken minutes.
+    fn served(&self, route: &Route, peer: IpAddr, account: Option<AccountId>, reply: Reply) -> Served {
+        let (now, mut limits) = (self.now(), self.limits());
         let failed = matches!(reply, Reply::Answer(Err(_)) | Reply::Spoilt(..));
         let used_weight = limits.add(now, peer, if failed { route.weight_of_failure } else { 0 });
         let orders = account.filter(|_| route.counts_orders()).map(|account| limits.orders(now, account));
@@ -309,9 +310,9 @@ impl Venue {
         if orders > 0 {
             self.check_listing(&ask.parameters)?;
         }
-        let account = admitted.key.as_ref().map(|key| key.account);
+        let (account, counted_at) = (admitted.key.as_ref().map(|key| key.account), self.now());
         if let Some(account) = account.filter(|_| orders > 0) {
-            self.limits().reserve(now, account, orders)?;
+            self.limits().reserve(counted_at, account, orders)?;
         }
         let context = Context {
             venue: Arc::clone(self),
@@ -325,7 +326,7 @@ impl Venue {
         };
         let answer = ask.route.handle(context, ask.parameters).await;
         if let (Err(_), Some(account), false) = (&answer, account, ask.route.counts_refused) {
-            self.limits().give_back(now, account, orders);
+            self.limits().take_out(counted_at, account, orders);
         }
         answer
     }

@@ -26,12 +26,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::exchange::core::report::UserReport;
 
-use super::faults::{Action, Kind, Sockets};
+use super::faults::{Kind, Sockets, Word};
 use super::http;
 use super::problem::Problem;
 use super::users::Heard;
 use super::venue::{Product, Venue};
 
+pub(super) use session::own_methods;
 use session::{Done, Session};
 
 /// Sockets at once.
@@ -114,14 +115,14 @@ struct Connected {
     socket: WebSocket,
     session: Session,
     stopping: CancellationToken,
-    actions: Receiver<Action>,
+    faults: Receiver<Word>,
     under_way: FuturesUnordered<BoxFuture<'static, Done>>,
 }
 
 impl Connected {
     fn new(socket: WebSocket, session: Session, stopping: CancellationToken) -> Self {
-        let actions = session.venue().faults().actions();
-        Self { socket, session, stopping, actions, under_way: FuturesUnordered::new() }
+        let faults = session.venue().faults().words();
+        Self { socket, session, stopping, faults, under_way: FuturesUnordered::new() }
     }
 
     async fn run(mut self) {
@@ -151,14 +152,15 @@ impl Connected {
             }
             tokio::select! {
                 () = self.stopping.cancelled() => return Err(self.shut_down().await),
-                action = self.actions.recv() => self.act(action).await?,
+                word = self.faults.recv() => self.act(word).await?,
                 message = self.socket.recv(), if self.under_way.len() < UNDER_WAY_MAX => match message {
                     Some(Ok(Message::Text(text))) => self.begin(text.as_str()).await?,
                     Some(Ok(Message::Binary(bytes))) => self.begin(&String::from_utf8_lossy(&bytes)).await?,
                     Some(Ok(Message::Pong(_))) => heard_at = Instant::now(),
                     // The library answers pings and the close by itself.
                     Some(Ok(Message::Ping(_))) => {}
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(End::Gone),
+                    Some(Ok(Message::Close(_))) | None => return Err(End::Gone),
+                    Some(Err(_)) => return Err(End::Closed(1002, "expected a frame of RFC 6455 and of at most 64 KB, found none")),
                 },
                 Some(done) = self.under_way.next() => self.finish(done).await?,
                 heard = self.session.events.next() => match heard {
@@ -203,9 +205,9 @@ impl Connected {
         self.say_all(texts).await
     }
 
-    async fn act(&mut self, action: Result<Action, RecvError>) -> Result<(), End> {
-        let kind = match action {
-            Ok(action) if action.account.is_none_or(|account| self.session.hears(account)) => action.kind,
+    async fn act(&mut self, word: Result<Word, RecvError>) -> Result<(), End> {
+        let kind = match word {
+            Ok(Word::Do(action)) if action.account.is_none_or(|account| self.session.hears(account)) => action.kind,
             Ok(_) | Err(RecvError::Lagged(_)) => return Ok(()),
             // The desk lives as long as the venue.
             Err(RecvError::Closed) => return std::future::pending().await,

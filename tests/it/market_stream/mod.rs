@@ -2,6 +2,7 @@
 //! were, what is not served is refused in Binance's words, and nobody's slowness or end is anybody else's.
 
 mod questions;
+mod server;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -19,9 +20,7 @@ use ringfence::exchange::instruments::bundled;
 use ringfence::exchange::shell::Clock;
 use ringfence::exchange::sources::MarketSource;
 use ringfence::exchange::sources::synthetic::{Synthetic, SyntheticConfig};
-use ringfence::exchange::stream::{
-    ExchangeFloor, FloorGone, MarketFloor, MarketWire, MarketWireConfig, Outlet, PrivateStreams, ServeError, serve,
-};
+use ringfence::exchange::stream::{ExchangeFloor, FloorGone, MarketFloor, MarketWire, MarketWireConfig, Outlet, PrivateStreams};
 use ringfence::exchange::{ExchangeConfig, RunningExchange, ShellConfig};
 use ringfence::venues::binance::connection::{ConnectError, ConnectionError, MarketConnection, Utf8Bytes, connect};
 use ringfence::venues::binance::market::{Decoded, Decoder};
@@ -32,6 +31,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
+
+use server::serve;
 
 /// Generous: every wait is for an answer, not for this long.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -150,7 +151,7 @@ struct Served {
     floor: Arc<FakeFloor>,
     address: SocketAddr,
     stop: CancellationToken,
-    server: JoinHandle<Result<(), ServeError>>,
+    server: JoinHandle<Result<(), FloorGone>>,
 }
 
 impl Served {
@@ -369,6 +370,7 @@ async fn a_listen_key_joins_its_account_on_any_address() {
     let base = format!("ws://{}", listener.local_addr().unwrap());
     tokio::spawn(axum::serve(listener, wire.router()).into_future());
     for (path, subscribe, events, expected) in [
+        ("/stream/?streams=key", None, 0, r#"{"stream":"key","data":{"e":"X"}}"#),
         ("/ws/key", None, 0, r#"{"e":"X"}"#),
         ("/stream?streams=btcusdt@trade/key", None, 0, r#"{"stream":"key","data":{"e":"X"}}"#),
         ("/private/ws?listenKey=key&events=A/B", None, 2, r#"{"e":"X"}"#),
@@ -460,7 +462,7 @@ async fn when_the_exchange_ends_the_server_says_so() {
     served.floor.cut(0);
     drain(&mut connection).await;
     let ended = within(served.server).await.unwrap();
-    assert!(matches!(ended, Err(ServeError::Floor(FloorGone))), "{ended:?}");
+    assert_eq!(ended, Err(FloorGone));
 }
 
 /// In virtual time: hours pass as soon as everybody waits.
@@ -477,6 +479,22 @@ async fn a_quiet_client_that_answers_pings_stays_and_one_that_does_not_is_gone()
     assert!(awake.next().await.unwrap().unwrap().contains("\"t\":1,"));
     // Two hours ago it would have been told why; its late pong finds nobody.
     deaf.next().await.unwrap().unwrap_err();
+}
+
+/// In virtual time, with a server that shows nothing.
+#[tokio::test(start_paused = true)]
+async fn a_connection_lives_for_a_day() {
+    for kind in [InstrumentKind::Spot, InstrumentKind::Perpetual] {
+        let wire = MarketWire::new(FakeFloor::new(kind), MarketWireConfig::of(kind)).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("ws://{}", listener.local_addr().unwrap());
+        tokio::spawn(axum::serve(listener, wire.router()).into_future());
+        let mut connection = connect(&base, &["btcusdt@trade".to_owned()]).await.unwrap();
+        let began = tokio::time::Instant::now();
+        let end = connection.next().await.unwrap().unwrap_err();
+        assert!(matches!(&end, ConnectionError::Closed { code: 1001, reason } if reason.contains("24 hours")), "{end}");
+        assert_eq!(began.elapsed().as_secs(), 24 * 3_600);
+    }
 }
 
 #[tokio::test]
@@ -528,7 +546,6 @@ async fn a_book_is_kept_from_the_running_exchanges_wire_without_a_gap() {
     while diffs < 30 {
         match decode(&mut decoder, &next(&mut connection).await).event {
             MarketEvent::Depth(diff) => {
-                diffs += 1;
                 let outcome = sync.on_diff(&diff);
                 assert!(!matches!(outcome, SyncOutcome::Gap { .. }), "{outcome:?}");
                 if sync.state() == SyncState::NeedsSnapshot {
@@ -537,6 +554,7 @@ async fn a_book_is_kept_from_the_running_exchanges_wire_without_a_gap() {
                 if let (Some(book), Some(best)) = (sync.book(), best)
                     && sync.state() == SyncState::Live
                 {
+                    diffs += 1;
                     assert_eq!(book.top(), Some(best), "the diff says what the ticker before it said");
                 }
             }
@@ -544,11 +562,10 @@ async fn a_book_is_kept_from_the_running_exchanges_wire_without_a_gap() {
             _ => {}
         }
     }
-    assert_eq!(sync.state(), SyncState::Live);
     let candles = within(rest.klines(btc.symbol, Duration::from_secs(5), 100)).await.unwrap();
     assert_eq!(candles.len(), 100, "a market that has just opened has a history all the same");
     exchange.stop().unwrap();
     let ended = within(server).await.unwrap();
-    assert!(matches!(ended, Err(ServeError::Floor(FloorGone))), "{ended:?}");
+    assert_eq!(ended, Err(FloorGone));
     assert!(matches!(drain(&mut connection).await.1, ConnectionError::Closed { code: 1012, .. }));
 }

@@ -51,9 +51,6 @@ async fn a_refusal_reaches_the_client_in_the_venues_words() {
         let (status, body) = served.get(path).await;
         assert_eq!((status, &body["code"]), (400, &Value::from(code)), "{path}: {body}");
     }
-    let (status, body) = served.get("/fapi/v1/order").await;
-    assert_eq!((status, &body["msg"]), (404, &Value::from("Path /fapi/v1/order, Method GET is invalid")));
-    assert_eq!(spot.get("/fapi/v1/depth?symbol=BTCUSDT").await.0, 404, "each product has a server of its own");
 }
 
 #[tokio::test]

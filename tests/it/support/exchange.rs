@@ -89,6 +89,19 @@ impl Wired {
         assert!(status.is_success(), "{json}: {status} {}", response.text().await.unwrap());
     }
 
+    /// Disarms all faults.
+    pub async fn mend(&self) {
+        let response = reqwest::Client::new().delete(format!("{}/faults", self.rest)).send().await.unwrap();
+        assert!(response.status().is_success());
+    }
+
+    /// Drops the server where it stands, as a supervisor does to a child.
+    pub async fn kill(&mut self) {
+        let serving = self.serving.take().unwrap();
+        serving.abort();
+        assert!(serving.await.unwrap_err().is_cancelled());
+    }
+
     /// Ends in order; what does not end fails the test.
     pub async fn stop(mut self) {
         self.stop.cancel();

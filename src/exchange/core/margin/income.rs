@@ -12,8 +12,8 @@ use crate::domain::ids::{AccountId, Asset, Symbol};
 use crate::domain::money::Money;
 use crate::domain::time::Timestamp;
 
-/// Two rows a trade for as many trades as an account can list: 10,000 rows are about 1 MB.
-const INCOME_KEPT: usize = 10_000;
+/// Rows that a trade makes: so many are kept for each trade that an account can list. 10,000 rows are about 1 MB.
+const ROWS_A_TRADE: usize = 2;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumString)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -122,7 +122,7 @@ impl Exchange {
         let asset = asset.unwrap_or_else(|| self.margin_asset());
         let holder = &mut self.accounts[account];
         let row = IncomeRow { account: holder.id, symbol, kind, amount: Money(amount), asset, at: now, transaction_id, trade_id };
-        if holder.margin.income.len() >= INCOME_KEPT {
+        if holder.margin.income.len() >= self.config.trades_kept.saturating_mul(ROWS_A_TRADE) {
             holder.margin.income.pop_front();
         }
         holder.margin.income.push_back(row);

@@ -2,13 +2,16 @@
 //! replace in one request.
 
 use crate::domain::ids::{AccountId, ClientOrderId, Symbol};
+use crate::domain::order::OrderStatus;
 use crate::domain::time::Timestamp;
-use crate::exchange::core::report::OrderView;
+use crate::exchange::core::orders::Order;
+use crate::exchange::core::report::{ExecutionType, OrderView};
 use crate::exchange::core::request::OrderRequest;
 use crate::exchange::core::{Exchange, ExchangeOutput, OrderName, Reject};
 
 use super::admission::SpotPlaced;
 use super::checks::Asked;
+use super::events::Told;
 use super::funds::Counts;
 use super::leaving::Ending;
 use super::reject::SpotReject;
@@ -157,11 +160,24 @@ impl Exchange {
     ) -> Result<CancelReplaced, Reject> {
         let index = self.account_index(account)?;
         let symbol = self.spot_symbol(order)?;
-        self.check_filters(Asked { now, account: index, symbol }, order, Counts::default())?;
+        let grid = self.check_filters(Asked { now, account: index, symbol }, order, Counts::default())?;
         let canceled = self.cancel_spot(now, account, cancel, out);
         let attempt = canceled.is_ok() || !stop_on_failure;
         let placed = attempt.then(|| self.place_spot_order(now, account, order, out));
+        if let (Ok(_), Some(Err(refusal))) = (&canceled, &placed) {
+            let refused = self.spot_order(now, symbol, index, order, grid);
+            self.tell_refused(now, symbol, &refused, *refusal);
+        }
         Ok(CancelReplaced { canceled, placed })
+    }
+
+    /// Tells that the order which was to take a cancelled one's place was refused: the one refusal that a user stream has. It
+    /// has a number of its own, and is nowhere afterwards.
+    fn tell_refused(&mut self, now: Timestamp, symbol: usize, order: &Order, refusal: Reject) {
+        self.next_order_id = self.next_order_id.max(order.id + 1);
+        let view = self.view(symbol, order, OrderStatus::Rejected);
+        let told = Told { refusal: Some(refusal), ..Told::of(ExecutionType::Rejected) };
+        self.tell_order(now, self.accounts[order.account].id, view, told);
     }
 
     /// An open order by its names.

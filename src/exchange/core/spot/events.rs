@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::domain::ids::{AccountId, ClientOrderId};
 use crate::domain::time::Timestamp;
 use crate::exchange::core::report::{AccountReason, ExecutionType, OrderView, TradeView, UserEvent};
-use crate::exchange::core::{Exchange, ExchangeOutput};
+use crate::exchange::core::{Exchange, ExchangeOutput, Reject};
 
 use super::state::{Prevention, SpotExecution};
 
@@ -15,11 +15,12 @@ pub(super) struct Told {
     pub trade: Option<TradeView>,
     pub request_id: Option<ClientOrderId>,
     pub prevention: Option<Prevention>,
+    pub refusal: Option<Reject>,
 }
 
 impl Told {
     pub(super) const fn of(execution: ExecutionType) -> Self {
-        Self { execution, trade: None, request_id: None, prevention: None }
+        Self { execution, trade: None, request_id: None, prevention: None, refusal: None }
     }
 }
 
@@ -31,8 +32,8 @@ impl Exchange {
         }
         let id = self.spot.counters.next_execution_id;
         self.spot.counters.next_execution_id += 1;
-        let Told { execution, trade, request_id, prevention } = told;
-        let spot = Some(SpotExecution { id, prevention });
+        let Told { execution, trade, request_id, prevention, refusal } = told;
+        let spot = Some(SpotExecution { id, prevention, refusal });
         let event = UserEvent::Order { execution, order: Arc::new(order), trade: trade.map(Box::new), request_id, spot };
         self.reports.add(now, account, || event);
         id

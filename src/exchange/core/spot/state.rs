@@ -8,6 +8,7 @@ use crate::domain::instrument::Ticks;
 use crate::domain::money::{Money, Price, Quantity};
 use crate::domain::order::SelfTradePrevention;
 use crate::domain::time::Timestamp;
+use crate::exchange::core::Reject;
 
 /// A spot order's own part of an `Order`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -112,6 +113,8 @@ pub struct SpotExecution {
     /// `I`.
     pub id: u64,
     pub prevention: Option<Prevention>,
+    /// Why the order was refused.
+    pub refusal: Option<Reject>,
 }
 
 /// What self-trade prevention did to one of the two orders.

@@ -86,8 +86,13 @@ async fn past_of(rest: &MarketRest, symbol: Symbol) -> Result<Vec<Candle>, RestE
     Ok(past)
 }
 
-/// Nobody listens any more.
-struct Unheard;
+/// Why a word was not told.
+enum Untold {
+    /// Nobody listens any more.
+    Unheard,
+    /// The exchange stands still, and its queue is full.
+    Behind,
+}
 
 struct Reader {
     rest: MarketRest,
@@ -136,15 +141,16 @@ impl Reader {
                 Err(error) => Ok(why(&error)),
             };
             match ended {
-                Err(Unheard) => return,
-                Ok(why) => tracing::warn!(target: "ringfence::market", base = group.base, why, "live market lost; connecting again"),
+                Err(Untold::Unheard) => return,
+                Err(Untold::Behind) => warn_lost(&group.base, "expected the exchange to take what is heard, found its queue full"),
+                Ok(why) => warn_lost(&group.base, &why),
             }
             sleep(RETRY).await;
         }
     }
 
     /// Hears one connection to its end; why it ended.
-    async fn hear(&self, group: &mut Group, mut connection: MarketConnection) -> Result<String, Unheard> {
+    async fn hear(&self, group: &mut Group, mut connection: MarketConnection) -> Result<String, Untold> {
         let mut fetches: FuturesUnordered<Fetch<'_>> = FuturesUnordered::new();
         if group.has_books() {
             group.newest.clear();
@@ -189,13 +195,17 @@ impl Reader {
         .boxed()
     }
 
-    /// A queue that is full belongs to an exchange that stands still: what it has is old by then, and the newest may go.
-    fn tell(&self, word: Word) -> Result<(), Unheard> {
-        match self.words.try_send(word) {
-            Err(TrySendError::Disconnected(_)) => Err(Unheard),
-            Ok(()) | Err(TrySendError::Full(_)) => Ok(()),
-        }
+    /// What is not told leaves a hole, so that whoever finds the queue full begins anew: with books that are void until a snapshot.
+    fn tell(&self, word: Word) -> Result<(), Untold> {
+        self.words.try_send(word).map_err(|error| match error {
+            TrySendError::Disconnected(_) => Untold::Unheard,
+            TrySendError::Full(_) => Untold::Behind,
+        })
     }
+}
+
+fn warn_lost(base: &str, why: &str) {
+    tracing::warn!(target: "ringfence::market", base, why, "live market lost; connecting again");
 }
 
 fn why(error: &ConnectError) -> String {

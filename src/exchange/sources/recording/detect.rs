@@ -9,9 +9,11 @@ use serde_json::Value;
 
 use super::lines::Lines;
 use super::rows::{Columns, cells};
+use super::source::told_time;
 use super::{Options, RecordingError};
 use crate::domain::ids::Symbol;
 use crate::domain::instrument::InstrumentKind;
+use crate::domain::time::Timestamp;
 use crate::exchange::instruments::QUOTES;
 use crate::venues::grid::SCALE_MAX;
 
@@ -35,6 +37,8 @@ pub(super) struct Probe {
     pub observed: BTreeMap<Symbol, Digits>,
     /// Of candles.
     pub interval: Option<Duration>,
+    /// The time of the first frame that tells one: those before it are as old.
+    pub first_time: Option<Timestamp>,
 }
 
 /// The finest digits after the point, without trailing zeros.
@@ -78,7 +82,8 @@ impl Digits {
 pub(super) fn probe(path: &Path, options: &Options) -> Result<Probe, RecordingError> {
     let unreadable = |error: std::io::Error| RecordingError::Unreadable { file: path.to_owned(), why: error.to_string() };
     let mut lines = Lines::open(path).map_err(unreadable)?;
-    let mut found = Found { format: None, votes: 0, digits: BTreeMap::new(), unnamed: Digits::default(), times: Vec::new() };
+    let mut found =
+        Found { format: None, votes: 0, digits: BTreeMap::new(), unnamed: Digits::default(), times: Vec::new(), first_time: None };
     let mut first = String::new();
     for _ in 0..PROBED_LINES_MAX {
         match lines.advance() {
@@ -101,7 +106,8 @@ pub(super) fn probe(path: &Path, options: &Options) -> Result<Probe, RecordingEr
         observed.entry(symbol).or_default().merge(found.unnamed);
     }
     let only = observed.keys().next().copied().filter(|_| observed.len() == 1);
-    Ok(Probe { format, symbol: only.or(symbol.filter(|symbol| observed.contains_key(symbol))), kind, observed, interval })
+    let symbol = only.or(symbol.filter(|symbol| observed.contains_key(symbol)));
+    Ok(Probe { format, symbol, kind, observed, interval, first_time: found.first_time })
 }
 
 struct Found {
@@ -112,6 +118,7 @@ struct Found {
     unnamed: Digits,
     /// Open or close times of candles.
     times: Vec<i64>,
+    first_time: Option<Timestamp>,
 }
 
 impl Found {
@@ -165,6 +172,7 @@ impl Found {
     }
 
     fn look_at_frame(&mut self, line: &[u8]) {
+        self.first_time = self.first_time.or_else(|| told_time(line).ok().flatten());
         let Ok(frame) = serde_json::from_slice::<Value>(body_of(line).1) else { return };
         let payload = frame.get("data").unwrap_or(&frame);
         self.votes += venue_vote(payload);

@@ -51,7 +51,7 @@ impl Source {
             }
             Format::Rows(columns) => rows(path, columns, probe.symbol, probe.interval, instruments)?,
         };
-        Ok(Self { path: path.to_owned(), lines, reader, ahead: None, last: Timestamp::ZERO })
+        Ok(Self { path: path.to_owned(), lines, reader, ahead: None, last: probe.first_time.unwrap_or(Timestamp::ZERO) })
     }
 
     /// The time of the next line; reads it if need be.
@@ -139,14 +139,25 @@ impl Rows {
     }
 }
 
-/// When a raw line was received: the number before the frame, else the frame's own event time, else that of the line before.
+/// When a raw line was received: by its own word, else when the line before was, or the first that has a time.
 fn frame_time(line: &[u8], last: Timestamp) -> Result<Timestamp, String> {
+    match told_time(line)? {
+        Some(time) => Ok(time),
+        // Played at no time, frames would all be played at once, round after round.
+        None if last == Timestamp::ZERO => Err("expected a time before the frame or in it (\"E\"), found none here nor before".to_owned()),
+        None => Ok(last),
+    }
+}
+
+/// The number before the frame, else the frame's own event time.
+pub(super) fn told_time(line: &[u8]) -> Result<Option<Timestamp>, String> {
     let (local, body) = body_of(line);
     let digits = if local.is_empty() { event_time(body) } else { local };
-    let Some(number) = number(digits) else {
-        return if local.is_empty() { Ok(last) } else { Err(time_error(local)) };
-    };
-    time_of(number).filter(|time| is_sane(*time)).ok_or_else(|| time_error(digits))
+    match number(digits) {
+        Some(number) => time_of(number).filter(|time| is_sane(*time)).map(Some).ok_or_else(|| time_error(digits)),
+        None if local.is_empty() => Ok(None),
+        None => Err(time_error(local)),
+    }
 }
 
 fn time_error(digits: &[u8]) -> String {
@@ -154,11 +165,14 @@ fn time_error(digits: &[u8]) -> String {
     format!("expected a time between 2009 and 2100 in nano-, micro- or milliseconds, found {found}")
 }
 
+/// The digits behind the first key `E`, however the recorder spaces its JSON.
 fn event_time(body: &[u8]) -> &[u8] {
-    const KEY: &[u8] = b"\"E\":";
-    let Some(at) = memchr::memmem::find(body, KEY) else { return &[] };
-    let rest = &body[at + KEY.len()..];
-    &rest[..rest.iter().take_while(|b| b.is_ascii_digit()).count()]
+    const KEY: &[u8] = b"\"E\"";
+    let digits = |at: usize| {
+        let value = body[at + KEY.len()..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+        Some(&value[..value.iter().take_while(|b| b.is_ascii_digit()).count()])
+    };
+    memchr::memmem::find_iter(body, KEY).find_map(digits).unwrap_or_default()
 }
 
 fn number(digits: &[u8]) -> Option<u64> {

@@ -264,3 +264,23 @@ fn a_file_of_no_known_format_says_what_was_expected() {
     );
     assert!(error("BTCUSDT.zip", b"PK\x03\x04garbage").contains("expected a sound zip archive"));
 }
+
+#[test]
+fn frames_without_a_local_time_are_timed_by_their_own_however_they_are_spaced() {
+    let spaced = r#"{"u": 6, "s": "BTCUSDT", "b": "61800.10", "B": "2.5", "a": "61800.30", "A": "2.5"}
+{"e": "trade", "E": 1723161256322, "s": "BTCUSDT", "t": 1, "p": "61800.30", "q": "0.006", "T": 1723161256322, "m": false, "M": true}
+{"u": 7, "s": "BTCUSDT", "b": "61800.20", "B": "2.5", "a": "61800.30", "A": "2.5"}
+{"e" : "trade", "E" : 1723161257322, "s": "BTCUSDT", "t": 2, "p": "61800.30", "q": "0.006", "T": 1723161257322, "m": false, "M": true}
+"#;
+    let frames = read(Folder::new().file("btcusdt.jsonl", spaced.as_bytes()));
+    let times: Vec<i64> = frames.iter().map(|frame| frame.as_ref().unwrap().received_at.as_millis()).collect();
+    // What has no time is as old as the frame before it, or as the first that has one.
+    assert_eq!(times, [1_723_161_256_322, 1_723_161_256_322, 1_723_161_256_322, 1_723_161_257_322]);
+}
+
+#[test]
+fn frames_that_nothing_tells_the_time_of_are_not_played_all_at_once() {
+    let untimed = r#"{"u":7,"s":"BTCUSDT","b":"61800.20","B":"2.5","a":"61800.30","A":"2.5"}"#;
+    let frames = read(Folder::new().file("btcusdt.jsonl", format!("{untimed}\n{untimed}\n").as_bytes()));
+    assert!(frames.len() == 2 && frames.iter().all(|frame| frame.as_ref().is_err_and(|line| line.why.contains("a time"))), "{frames:?}");
+}

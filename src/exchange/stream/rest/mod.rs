@@ -3,7 +3,6 @@
 
 mod info;
 mod klines;
-mod microseconds;
 mod statistics;
 mod trades;
 mod usdm;
@@ -20,6 +19,7 @@ use axum::routing::get;
 use crate::domain::ids::Symbol;
 use crate::domain::instrument::InstrumentKind;
 
+use super::microseconds;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::{MarketWire, Shared};
@@ -88,7 +88,7 @@ pub(super) fn router(wire: &MarketWire, product: InstrumentKind) -> Router {
     let mut add = |path: String, question: &'static str| {
         let handle = move |State(wire): State<MarketWire>, RawQuery(query): RawQuery, headers: HeaderMap| async move {
             let asked = wire.ask(product, question, &query.unwrap_or_default()).await;
-            asked.map(|text| as_json(if in_microseconds(product, &headers) { microseconds::rewrite(&text) } else { text }))
+            asked.map(|text| as_json(if in_microseconds(product, &headers) { microseconds::answer(&text) } else { text }))
         };
         router = std::mem::take(&mut router).route(&path, get(handle));
     };
@@ -181,8 +181,14 @@ impl Desk {
     }
 
     fn listed(&self, name: &str) -> Result<Symbol, Problem> {
+        const LEGAL: &str = "^[A-Z0-9-_.]{1,20}$";
+        let is_legal = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
+        if self.is_spot() && (name.len() > 20 || !name.chars().all(is_legal)) {
+            return Err(Problem::illegal("symbol", LEGAL));
+        }
         let state = self.shared.state();
-        let instrument = Symbol::new(name).ok().and_then(|symbol| state.tape.instrument(symbol));
+        // USD-M forgives small letters; spot has refused them.
+        let instrument = Symbol::new(&name.to_ascii_uppercase()).ok().and_then(|symbol| state.tape.instrument(symbol));
         let listed = instrument.filter(|instrument| instrument.kind == self.product);
         listed.map(|instrument| instrument.symbol).ok_or(Problem::INVALID_SYMBOL)
     }

@@ -69,9 +69,14 @@ async fn trade(venue: &Arc<Venue>, action: &Action, side: Side, quantity: Quanti
         self_trade_prevention: SelfTradePrevention::default(),
     };
     let spot = venue.product().is_spot();
-    let request = OrderRequest::from(order);
-    let placed = venue.exchange().call(move |desk| desk.exchange.place_order(desk.now, account, &request, desk.outputs)).await?;
-    told(placed.map(drop), spot)
+    let placed = venue.exchange().call(move |desk| {
+        // Who holds both ways buys to go long and sells to go short.
+        let leg = if side == Side::Buy { PositionSide::Long } else { PositionSide::Short };
+        let position_side = if desk.exchange.is_hedged(account) == Some(true) { leg } else { PositionSide::Both };
+        let request = OrderRequest::from(NewOrder { position_side, ..order });
+        desk.exchange.place_order(desk.now, account, &request, desk.outputs)
+    });
+    told(placed.await?.map(drop), spot)
 }
 
 /// A person moves money between wallets.

@@ -14,13 +14,13 @@ use tokio::sync::{Notify, broadcast};
 use crate::domain::ids::{AccountId, Symbol};
 use crate::domain::time::Timestamp;
 use crate::exchange::core::Exchange;
-use crate::exchange::shell::ExchangeStopped;
+use crate::exchange::shell::{ExchangeStopped, Fault};
 
 use super::super::venue::Venue;
-use super::{Action, Arming, EventFate, Faults, Kind, Listing, RequestFate, Rule, Schedule, Scope, Sockets, actions};
+use super::{Action, Arming, EventFate, Faults, Kind, Listing, RequestFate, Rule, Schedule, Scope, Sockets, Word, actions, checks};
 
 /// Words to the sockets that one may be behind by. Who misses one misses a cut, and is cut by the next.
-const ACTIONS_BACKLOG: usize = 64;
+const WORDS_BACKLOG: usize = 64;
 /// How often rules run out and schedules come due, while there are any.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -51,7 +51,7 @@ pub struct FaultDesk {
     armed: AtomicBool,
     machine: Mutex<Faults>,
     changed: Notify,
-    actions: broadcast::Sender<Action>,
+    words: broadcast::Sender<Word>,
     /// The engine as it was when stale answers were asked for.
     past: Mutex<Option<Arc<Mutex<Exchange>>>>,
     /// Symbols whose rules are not the engine's any more.
@@ -65,7 +65,7 @@ impl FaultDesk {
             armed: AtomicBool::new(false),
             machine: Mutex::new(Faults::new(spot)),
             changed: Notify::new(),
-            actions: broadcast::channel(ACTIONS_BACKLOG).0,
+            words: broadcast::channel(WORDS_BACKLOG).0,
             past: Mutex::new(None),
             listings: ArcSwap::default(),
         }
@@ -74,21 +74,16 @@ impl FaultDesk {
     /// Arms a fault, or does at once what is done at once. The number of an armed one.
     ///
     /// # Errors
-    /// When something that it needs is missing, or the engine is gone.
+    /// When something that it needs is missing, what it names is not there, or the engine is gone.
     pub async fn arm(venue: &Arc<Venue>, rule: Rule) -> Result<Option<u64>, FaultError> {
         let desk = venue.faults();
-        let (stale, maintenance) = (rule.fault == Kind::Stale, matches!(rule.fault, Kind::Maintenance { .. }));
-        if let Kind::Zombie { .. } = rule.fault {
-            // Market streams keep their own silence; the others ask.
-            desk.tell(Action { kind: rule.fault.clone(), account: rule.account, symbol: None, duration_ms: rule.duration_ms });
-        }
-        if stale {
+        checks::rule(venue, &rule).await?;
+        if rule.fault == Kind::Stale {
             desk.remember(venue).await?;
         }
+        let word = rule.word_to_sockets();
         let armed = desk.change(|machine| machine.arm(venue.true_now(), rule));
-        if maintenance {
-            desk.tell(Action { kind: Kind::Shutdown, account: None, symbol: None, duration_ms: None });
-        }
+        word.into_iter().for_each(|word| desk.tell(word));
         match armed {
             Arming::Waits(number) => Ok(Some(number)),
             Arming::Now(action) => actions::carry_out(venue, action).await.map(|()| None),
@@ -96,14 +91,25 @@ impl FaultDesk {
     }
 
     /// Faults at random from now on.
-    pub fn follow(&self, now: Timestamp, schedule: Schedule) {
-        self.change(|machine| machine.follow(now, schedule));
+    ///
+    /// # Errors
+    /// When one of its faults lacks what it is to be done to, or what it names is not there.
+    pub async fn follow(venue: &Arc<Venue>, schedule: Schedule) -> Result<(), FaultError> {
+        checks::schedule(venue, &schedule).await?;
+        venue.faults().change(|machine| machine.follow(venue.true_now(), schedule));
+        Ok(())
     }
 
-    pub fn disarm(&self) {
-        self.change(Faults::disarm);
-        *self.past() = None;
-        self.listings.store(Arc::default());
+    /// Nothing is wrong any more, and nothing will be: neither what was armed nor what went on without being asked for.
+    pub fn disarm(venue: &Venue) {
+        let desk = venue.faults();
+        desk.change(Faults::disarm);
+        *desk.past() = None;
+        desk.listings.store(Arc::default());
+        venue.limits().lift_bans();
+        // With nobody connected there is nobody to tell, and an exchange that has stopped is not frozen.
+        let _ = desk.words.send(Word::Mend);
+        let _ = venue.exchange().inject(Fault::Freeze(Duration::ZERO));
     }
 
     #[must_use]
@@ -116,13 +122,13 @@ impl FaultDesk {
 
     /// Cuts, shutdowns and expiries, from now on.
     #[must_use]
-    pub fn actions(&self) -> broadcast::Receiver<Action> {
-        self.actions.subscribe()
+    pub fn words(&self) -> broadcast::Receiver<Word> {
+        self.words.subscribe()
     }
 
     pub(super) fn tell(&self, action: Action) {
         // With nobody connected there is nobody to tell.
-        let _ = self.actions.send(action);
+        let _ = self.words.send(Word::Do(action));
     }
 
     /// Symbols whose rules have changed, with how.
@@ -185,7 +191,10 @@ impl FaultDesk {
                 }
             }
             let stale = desk.machine().armed().any(|(_, rule, _)| rule.fault == Kind::Stale);
-            if stale && desk.past().is_none() && desk.remember(venue).await.is_err() {
+            if !stale {
+                // The next one is asked of the engine as it is by then.
+                *desk.past() = None;
+            } else if desk.past().is_none() && desk.remember(venue).await.is_err() {
                 return;
             }
         }

@@ -5,6 +5,7 @@
 //! With nothing armed, [`FaultDesk`] costs a request one atomic read.
 
 mod actions;
+mod checks;
 mod desk;
 mod listing;
 mod rule;
@@ -85,6 +86,14 @@ pub struct Action {
     pub account: Option<AccountId>,
     pub symbol: Option<Symbol>,
     pub duration_ms: Option<u64>,
+}
+
+/// What the sockets hear from the faults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Word {
+    Do(Action),
+    /// Nothing goes wrong any more.
+    Mend,
 }
 
 /// What came of arming a rule.
@@ -171,11 +180,14 @@ impl Faults {
                 self.schedule = None;
             }
         }
-        let now_or_never = |arming| match arming {
-            Arming::Now(action) => Some(action),
-            Arming::Waits(_) => None,
+        let arm = |rule: Rule| {
+            let word = rule.word_to_sockets();
+            match self.arm(now, rule) {
+                Arming::Now(action) => Some(action),
+                Arming::Waits(_) => word,
+            }
         };
-        due.into_iter().filter_map(|rule| now_or_never(self.arm(now, rule))).collect()
+        due.into_iter().filter_map(arm).collect()
     }
 
     /// What is done to this request.
@@ -206,7 +218,8 @@ impl Faults {
     /// How far the wire's clock is ahead, in milliseconds.
     #[must_use]
     pub fn skew_ms(&self, now: Timestamp) -> i64 {
-        self.lasting(now).map(|rule| if let Kind::SkewClock { millis } = rule.fault { millis } else { 0 }).sum()
+        let skews = self.lasting(now).map(|rule| if let Kind::SkewClock { millis } = rule.fault { millis } else { 0 });
+        skews.fold(0, i64::saturating_add)
     }
 
     /// Whether new sockets are refused.

@@ -7,12 +7,14 @@ use crate::domain::ids::{AccountId, Asset, Symbol};
 use crate::domain::money::{Money, Price, Quantity, Ratio};
 use crate::domain::order::{PositionSide, Side};
 
+use super::Action;
+
 /// A fault with its conditions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     pub fault: Kind,
-    /// Only this account's requests, events and sockets.
+    /// Only this account's requests, events and sockets; the market's sockets are nobody's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountId>,
     /// Only requests of this path or method of the WebSocket API; a `*` at the end stands for any rest.
@@ -21,7 +23,7 @@ pub struct Rule {
     /// Only requests of this verb: `POST`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verb: Option<String>,
-    /// Only frames and requests that name this symbol.
+    /// Only requests that name this symbol, and its diffs and texts; what is done at the engine is done there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub symbol: Option<Symbol>,
     /// So many that match go by first.
@@ -47,6 +49,18 @@ impl Rule {
     #[must_use]
     pub const fn new(fault: Kind) -> Self {
         Self { fault, account: None, route: None, verb: None, symbol: None, skip: 0, count: None, percent: None, duration_ms: None }
+    }
+
+    /// What the sockets must hear when it is armed, of a fault that lasts: market streams keep their own silence, and maintenance
+    /// ends the sockets that there are.
+    #[must_use]
+    pub fn word_to_sockets(&self) -> Option<Action> {
+        let (account, duration_ms) = (self.account, self.duration_ms);
+        match &self.fault {
+            Kind::Zombie { .. } => Some(Action { kind: self.fault.clone(), account, symbol: None, duration_ms }),
+            Kind::Maintenance { .. } => Some(Action { kind: Kind::Shutdown, account: None, symbol: None, duration_ms: None }),
+            _ => None,
+        }
     }
 
     /// How many it hits at most.
@@ -252,6 +266,18 @@ const fn one() -> u32 {
 }
 
 impl Kind {
+    /// Whether it is done to a symbol, and to which must be said.
+    #[must_use]
+    pub const fn wants_symbol(&self) -> bool {
+        matches!(self, Self::Deleverage { .. } | Self::Funding { .. } | Self::Trade { .. } | Self::Filters { .. } | Self::Trading { .. })
+    }
+
+    /// Whether it is done to an account, and to whose must be said.
+    #[must_use]
+    pub const fn wants_account(&self) -> bool {
+        matches!(self, Self::Liquidate | Self::Deleverage { .. } | Self::Trade { .. } | Self::Transfer { .. })
+    }
+
     /// Whether it is done once by a part of the exchange, and not asked for at each request or event.
     #[must_use]
     pub const fn is_action(&self) -> bool {
@@ -288,6 +314,9 @@ pub struct Schedule {
     /// Only these accounts; none: all.
     #[serde(default)]
     pub accounts: Vec<AccountId>,
+    /// Where a fault is done to a symbol: one of these.
+    #[serde(default)]
+    pub symbols: Vec<Symbol>,
     /// What is drawn from; none: everything that passes by itself.
     #[serde(default)]
     pub faults: Vec<Kind>,

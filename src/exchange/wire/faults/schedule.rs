@@ -48,8 +48,13 @@ impl Running {
         if now.since(self.next_at) > BEHIND_MAX {
             self.next_at = now;
         }
-        while self.next_at <= now && !self.is_over(self.next_at) {
-            let rule = self.draw();
+        while self.next_at <= now && !self.is_over(now) {
+            let mut rule = self.draw();
+            // What nothing has met by then must not meet what comes after the schedule.
+            if let Some(end) = self.ends_at {
+                let left = u64::try_from(end.since(now).as_millis()).unwrap_or(u64::MAX);
+                rule.duration_ms = Some(rule.duration_ms.map_or(left, |lasts| lasts.min(left)));
+            }
             due.push(rule);
             self.next_at = self.next_at + self.pause();
         }
@@ -69,7 +74,9 @@ impl Running {
         };
         let accounts = &self.schedule.accounts;
         let account = (!accounts.is_empty()).then(|| accounts[self.chance.random_range(0..accounts.len())]);
-        let mut rule = Rule { account, ..Rule::new(kind) };
+        let symbols = if kind.wants_symbol() { &self.schedule.symbols[..] } else { &[] };
+        let symbol = (!symbols.is_empty()).then(|| symbols[self.chance.random_range(0..symbols.len())]);
+        let mut rule = Rule { account, symbol, ..Rule::new(kind) };
         if matches!(rule.fault, Kind::Zombie { .. } | Kind::SkewClock { .. } | Kind::Maintenance { .. } | Kind::Stale) {
             rule.duration_ms = Some(self.chance.random_range(LASTS_MS));
         } else {

@@ -103,7 +103,8 @@ fn maintenance_refuses_everything_as_long_as_it_lasts() {
 fn the_same_seed_gives_the_same_faults() {
     let run = |seed| {
         let mut faults = Faults::new(false);
-        let schedule = Schedule { seed, every_ms: 100, duration_ms: Some(10_000), accounts: vec![account("a")], faults: Vec::new() };
+        let schedule: Schedule =
+            serde_json::from_value(serde_json::json!({ "seed": seed, "every_ms": 100, "duration_ms": 10_000, "accounts": ["a"] })).unwrap();
         faults.follow(NOW, schedule);
         let mut seen = Vec::new();
         for step in 0..200 {
@@ -118,6 +119,36 @@ fn the_same_seed_gives_the_same_faults() {
     };
     assert_eq!(run(7), run(7));
     assert_ne!(run(7), run(8));
+}
+
+#[test]
+fn a_schedule_tells_the_sockets_of_what_lasts_and_leaves_nothing_behind() {
+    let mut faults = Faults::new(false);
+    let json = r#"{"seed":1,"every_ms":100,"duration_ms":5000,"faults":[{"zombie":{"sockets":"market"}},{"maintenance":{}},"drop_event"]}"#;
+    faults.follow(NOW, serde_json::from_str(json).unwrap());
+    let words: Vec<Action> = (1..100).flat_map(|step| faults.tick(NOW + Duration::from_millis(50 * step))).collect();
+    let silences: Vec<u64> =
+        words.iter().filter(|word| matches!(word.kind, Kind::Zombie { .. })).filter_map(|word| word.duration_ms).collect();
+    assert!(silences.len() > 5 && silences.iter().all(|millis| *millis <= 5_000), "{silences:?}");
+    assert!(words.iter().any(|word| word.kind == Kind::Shutdown), "maintenance ends the sockets that there are");
+    assert!(faults.armed().count() > 0);
+    faults.tick(NOW + Duration::from_secs(5));
+    assert!(faults.is_quiet(), "{:?}", faults.armed().collect::<Vec<_>>());
+}
+
+#[test]
+fn a_schedule_does_to_its_symbols_what_is_done_to_one() {
+    let mut faults = Faults::new(false);
+    let json = r#"{"seed":3,"every_ms":10,"accounts":["a"],"symbols":["BTCUSDT","ETHUSDT"],"faults":[{"trade":{"side":"BUY","quantity":"1"}},{"cut":{}}]}"#;
+    faults.follow(NOW, serde_json::from_str(json).unwrap());
+    let mut seen = std::collections::BTreeSet::new();
+    for step in 1..100 {
+        for action in faults.tick(NOW + Duration::from_millis(10 * step)) {
+            assert_eq!(action.symbol.is_some(), matches!(action.kind, Kind::Trade { .. }), "{action:?}");
+            seen.extend(action.symbol);
+        }
+    }
+    assert_eq!(seen.len(), 2);
 }
 
 #[test]

@@ -95,14 +95,14 @@ async fn income(context: Context, parameters: Parameters) -> Answer {
         let meant = |row: &&IncomeRow| {
             kind.is_none_or(|kind| kind == row.kind) && symbol.is_none_or(|symbol| row.symbol == Some(symbol)) && window.has(row.at)
         };
-        let rows: Vec<Value> = desk.exchange.income(account).filter(meant).map(row_of).collect();
-        Ok::<_, Problem>(paged(&window, rows, page, limit))
+        let rows: Vec<&IncomeRow> = desk.exchange.income(account).filter(meant).collect();
+        Ok::<_, Problem>(paged(&window, rows, page, limit).into_iter().map(row_of).collect::<Vec<Value>>())
     });
     Json::of(&rows.await??)
 }
 
 /// Without a page the newest rows, or the first after a start that was asked for; with one, pages from the oldest.
-fn paged(window: &Window, rows: Vec<Value>, page: usize, limit: usize) -> Vec<Value> {
+fn paged<T>(window: &Window, rows: Vec<T>, page: usize, limit: usize) -> Vec<T> {
     if page > 1 {
         return rows.into_iter().skip((page - 1).saturating_mul(limit)).take(limit).collect();
     }

@@ -83,6 +83,12 @@ impl ListenKeys {
         self.by_account.get(&account).filter(|held| now < held.until).map(|_| account)
     }
 
+    /// The account's key, good or not.
+    #[must_use]
+    pub fn of(&self, account: AccountId) -> Option<&str> {
+        self.by_account.get(&account).map(|held| &*held.key)
+    }
+
     /// Takes out what has run out by now.
     pub fn expire(&mut self, now: Timestamp) -> Vec<Expired> {
         let over: Vec<AccountId> = self.by_account.iter().filter(|(_, held)| held.until <= now).map(|(account, _)| *account).collect();

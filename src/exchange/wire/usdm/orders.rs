@@ -240,9 +240,9 @@ pub(super) fn limit(parameters: &Parameters, default: usize, max: usize) -> Resu
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Window {
     pub(super) from: Timestamp,
-    to: Timestamp,
+    pub(super) to: Timestamp,
     /// Begins where the caller says: the first rows are wanted, not the last.
-    from_start: bool,
+    pub(super) from_start: bool,
 }
 
 impl Window {

@@ -42,6 +42,12 @@ impl Listeners {
         });
     }
 
+    /// Cuts everybody who listens by a key.
+    fn cut(&self, key: &str) {
+        let there = self.by_key.get(key).into_iter().flatten().filter(|(_, ended)| !ended.is_cancelled());
+        there.for_each(|(outlet, _)| outlet.cut());
+    }
+
     /// Ends a key for everybody who listens by it, with a last word where there is one.
     pub(super) fn end(&mut self, key: &str, last: Option<&str>) {
         for (outlet, ended) in self.by_key.remove(key).unwrap_or_default() {
@@ -118,6 +124,14 @@ impl UserSockets {
         // Without a key there is nobody to fall silent for.
         if let Ok(key) = closed {
             self.usdm.leave(&key);
+        }
+    }
+
+    /// A fault: the account's sockets end, and nobody else's.
+    pub fn cut(&self, account: AccountId) {
+        let key = self.usdm.listen_keys().of(account).map(str::to_owned);
+        if let Some(key) = key {
+            self.usdm.listeners().cut(&key);
         }
     }
 

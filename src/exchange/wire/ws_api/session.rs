@@ -45,6 +45,11 @@ static OWN: LazyLock<Routes> = LazyLock::new(|| {
     ])
 });
 
+/// Their names.
+pub(in crate::exchange::wire) fn own_methods() -> impl Iterator<Item = &'static str> {
+    OWN.iter().map(|row| row.path)
+}
+
 async fn nothing(_: Context, parameters: Parameters) -> Answer {
     parameters.ignore(&["subscriptionId"]);
     parameters.finish()?;

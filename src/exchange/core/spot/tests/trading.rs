@@ -167,8 +167,10 @@ fn cancel_and_replace_does_neither_when_a_filter_fails_and_stops_where_it_is_tol
     assert_eq!(replace(&mut desk, id, &small, true).unwrap_err(), Reject::NotionalTooSmall);
     assert_eq!(desk.status("a", id).0, "NEW");
     let dear = desk.limit(Side::Buy, MID - 100, 10_000_000);
+    desk.told("a");
     let half = replace(&mut desk, id, &dear, true).unwrap();
     assert!(half.canceled.is_ok() && half.placed == Some(Err(Reject::Margin)));
+    assert_eq!(desk.told("a"), ["Canceled CANCELED", "position USDT", "Rejected REJECTED"]);
     let fair = desk.limit(Side::Buy, MID - 100, 1_000);
     let stopped = replace(&mut desk, id, &fair, true).unwrap();
     assert!(stopped.canceled == Err(Reject::UnknownOrder) && stopped.placed.is_none());

@@ -8,6 +8,7 @@ use crate::domain::ids::{Asset, ClientOrderId, Symbol};
 use crate::domain::money::{Money, Price, Quantity};
 use crate::domain::order::{OrderStatus, SelfTradePrevention, Side};
 use crate::domain::time::Timestamp;
+use crate::exchange::core::Reject;
 use crate::exchange::core::report::{ExecutionType, OrderView, TradeView, UserEvent, UserReport};
 use crate::exchange::core::spot::{ExpiryReason, ListView, SpotExecution};
 
@@ -228,7 +229,7 @@ impl Told<'_> {
             original: self.request_id.map_or_else(String::new, |_| order.client_order_id.to_string()),
             x: execution_type(self.execution),
             status: self.order.status(),
-            r: "NONE",
+            r: self.spot.and_then(|spot| spot.refusal).map_or("NONE", reject_reason),
             i: order.venue_order_id,
             l: Padded(last.0),
             z: Padded(order.filled.0),
@@ -280,6 +281,16 @@ impl Told<'_> {
         let rests = order.kind.limit_price().is_some() || self.execution == ExecutionType::New;
         let is_pending = order.status == OrderStatus::Persisting;
         self.order.working_at.is_some() && !order.status.is_terminal() && !is_pending && rests
+    }
+}
+
+/// `r`: the reasons that have a word.
+const fn reject_reason(refusal: Reject) -> &'static str {
+    match refusal {
+        Reject::Margin => "INSUFFICIENT_BALANCES",
+        Reject::WouldTrigger => "STOP_PRICE_WOULD_TRIGGER_IMMEDIATELY",
+        Reject::WouldTake => "WOULD_MATCH_IMMEDIATELY",
+        _ => "NONE",
     }
 }
 

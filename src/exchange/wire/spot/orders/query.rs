@@ -11,7 +11,7 @@ use crate::exchange::core::OrderName;
 use crate::exchange::core::Reject;
 use crate::exchange::core::report::{OrderView, TradeView};
 use crate::exchange::core::spot::{Amendment, PreventedMatch, SpotReject};
-use crate::exchange::shell::Desk;
+use crate::exchange::shell::{Desk, TradesAsked};
 use crate::exchange::wire::{Answer, Context, Json, Parameters, Problem, Route, Security};
 
 use super::numbers::{Padded, list_id_of};
@@ -183,17 +183,15 @@ async fn trades(context: Context, parameters: Parameters) -> Answer {
         (None, Some(start), _) => Some(TradesFrom::Since(start)),
         (None, None, order) => order.map(|_| TradesFrom::After(0)),
     };
+    let until = window.1.unwrap_or(Timestamp(i64::MAX));
+    // From a given place on, else the most recent.
+    let newest = begins.is_none();
     let trades = context.read(move |desk| {
         listed(desk, symbol).map_err(refused)?;
-        let mut trades = desk.trades(account, symbol, begins, order, limit).map_err(|_| Problem::DISCONNECTED)?;
-        trades.retain(|trade| window.1.is_none_or(|end| trade.fill.at <= end));
-        Ok::<_, Problem>(trades)
+        desk.trades(account, TradesAsked { symbol, begins, until, order, limit, newest }).map_err(|_| Problem::DISCONNECTED)
     });
-    let trades = trades.await??;
-    let from_oldest = from.is_some() || order.is_some() || window.0.is_some();
-    let skipped = if from_oldest { 0 } else { trades.len().saturating_sub(limit) };
     let times = Times::of(&context);
-    Json::of(&trades.iter().skip(skipped).take(limit).map(|trade| TradeInfo::of(trade, times)).collect::<Vec<_>>())
+    Json::of(&trades.await??.iter().map(|trade| TradeInfo::of(trade, times)).collect::<Vec<_>>())
 }
 
 #[derive(Serialize)]

@@ -240,6 +240,26 @@ async fn what_a_type_does_not_take_is_refused_in_the_venues_words() {
 }
 
 #[tokio::test]
+async fn a_replacement_that_is_refused_is_told_with_its_reason() {
+    let mut bench = bench().await;
+    let first = bench.post("/api/v3/order", LIMIT).await;
+    let maker = "symbol=BTCUSDT&side=BUY&type=LIMIT_MAKER&quantity=0.01&price=60500&newClientOrderId=refused";
+    let replace = format!("{maker}&cancelReplaceMode=STOP_ON_FAILURE&cancelOrderId={}", first["orderId"]);
+    let problem = bench.ask(0, Verb::Post, "/api/v3/order/cancelReplace", &replace).await.unwrap_err();
+    assert_eq!((problem.status, problem.code), (409, -2021));
+    let told = bench.told().await;
+    let told: Vec<_> =
+        told.iter().filter(|event| event["e"] == "executionReport").map(|event| (&event["x"], &event["X"], &event["r"])).collect();
+    assert_eq!(
+        told[1..],
+        [
+            (&json!("CANCELED"), &json!("CANCELED"), &json!("NONE")),
+            (&json!("REJECTED"), &json!("REJECTED"), &json!("WOULD_MATCH_IMMEDIATELY"))
+        ]
+    );
+}
+
+#[tokio::test]
 async fn cancel_and_replace_says_what_became_of_each_half() {
     let bench = bench().await;
     let first = bench.post("/api/v3/order", LIMIT).await;
