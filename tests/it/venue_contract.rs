@@ -103,10 +103,14 @@ impl Desk {
         Self { product, wired, host, instrument, venue, heard, orders: 0 }
     }
 
-    /// With its stream open, at a market that has traded.
+    /// With its stream open and the venue's clock known, at a market that has traded.
     async fn ready(product: Product, served: Served) -> Self {
         let mut desk = Self::open(product, served, None).await;
         while desk.next().await != Heard::Opened {}
+        while desk.host.offset_millis().is_none() {
+            // The clock is asked beside it.
+            let _ = tokio::time::timeout(Duration::from_millis(5), desk.heard.next()).await;
+        }
         let traded = async { while desk.price().await.is_zero() {} };
         tokio::time::timeout(PATIENCE, traded).await.expect("a market that trades");
         desk
