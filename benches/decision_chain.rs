@@ -50,6 +50,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// 10,000 frames a second.
 const FRAME_EVERY: Duration = Duration::from_micros(100);
 const FRAMES_A_ROUND: usize = 20_000;
+const RECV_WINDOW: Duration = Duration::from_secs(5);
 const ORDER_EVERY: u32 = 10;
 const WORKING: usize = 20;
 const ACCOUNTS: [&str; 3] = ["alpha", "beta", "gamma"];
@@ -397,8 +398,8 @@ impl Bench {
         let (around, venue) = (self.around.clone(), Arc::clone(venue) as Arc<dyn Venue>);
         let (heard, stream) = (around.clone(), Arc::clone(&venue));
         let actor = Child::actor(names::executor(account), RuntimeKind::Trading, move |context| {
-            let (venue, around) = (Arc::clone(&venue), around.clone());
-            (Executor, executor::Arguments { account, epoch: Epoch(1), venue, around, reporter: context.reporter })
+            let (venue, around, epoch, recv_window) = (Arc::clone(&venue), around.clone(), Epoch(1), RECV_WINDOW);
+            (Executor, executor::Arguments { account, epoch, recv_window, venue, around, reporter: context.reporter })
         });
         let stream = Child::task(names::stream(account), RuntimeKind::Trading, move |context| {
             executor::listen(context, account, Arc::clone(&stream), heard.clone())

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -36,6 +37,8 @@ pub struct Executor;
 pub struct Arguments {
     pub account: AccountId,
     pub epoch: Epoch,
+    /// How late the venue may take an order.
+    pub recv_window: Duration,
     pub venue: Arc<dyn Venue>,
     pub around: Surroundings,
     pub reporter: Reporter,
@@ -74,10 +77,10 @@ impl Actor for Executor {
     type Arguments = Arguments;
 
     async fn pre_start(&self, myself: ActorRef<Self::Msg>, arguments: Arguments) -> Result<State, ActorProcessingErr> {
-        let Arguments { account, epoch, venue, around, reporter } = arguments;
+        let Arguments { account, epoch, recv_window, venue, around, reporter } = arguments;
         let modes = around.modes.get();
         let machine = OrderManager::new(account, epoch, modes.as_ref().clone(), around.journal.account(account));
-        let machine = machine.trading(around.roster.get().symbols.clone());
+        let machine = machine.trading(around.roster.get().symbols.clone()).received_within(recv_window);
         let earlier = machine.orders().map(|order| order.order.client_order_id);
         let traces = OrderTraces::new(account, reporter.incarnation(), earlier);
         let mut state = State {

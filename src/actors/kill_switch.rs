@@ -43,6 +43,9 @@ pub enum Notice {
 
 /// How long one question to the venue may take. The tries behind it go on meanwhile.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
+/// How long a look at what is open may take: several questions one behind the other, and behind the cancels. A venue that has become
+/// slow still confirms a halt.
+const LOOK_DEADLINE: Duration = Duration::from_secs(10);
 
 pub struct KillSwitchActor;
 
@@ -66,6 +69,8 @@ pub struct State {
     published: ModeTable,
     /// Whether the beat before this one found the gate slammed and nobody's word why.
     slam_seen: bool,
+    /// Looks that are on their way, by the round that asked: a second one beside it would only make a slow venue slower.
+    looking: BTreeMap<AccountId, u64>,
     around: Surroundings,
     myself: ActorRef<Envelope<KillMessage>>,
 }
@@ -86,6 +91,7 @@ impl Actor for KillSwitchActor {
             answering: BTreeMap::new(),
             published: ModeTable::default(),
             slam_seen: false,
+            looking: BTreeMap::new(),
             around,
             myself,
         };
@@ -103,6 +109,9 @@ impl Actor for KillSwitchActor {
 
     async fn handle(&self, _myself: ActorRef<Self::Msg>, envelope: Self::Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
         state.hear();
+        if let KillMessage::Shows { account, .. } | KillMessage::Silent { account, .. } = &envelope.message {
+            state.looking.remove(account);
+        }
         let input = match envelope.message {
             KillMessage::Wake => return Ok(()),
             KillMessage::Shows { account, round, snapshot } => Input::Shows { account, round, snapshot },
@@ -289,19 +298,24 @@ impl State {
             let event = "flatten".to_owned();
             self.around.journal.emergency(Record::KillSwitch { scope: Scope::Account(account), event, detail });
         }
-        if matches!(command, VenueCommand::Snapshot { .. }) && self.around.gate.is_leaving(account) {
+        let is_look = matches!(command, VenueCommand::Snapshot { .. });
+        if is_look && self.around.gate.is_leaving(account) {
             // It would not have the order that is just leaving; the machine asks again.
             return self.step(Input::Silent { account, why: "an order was just leaving".to_owned() });
         }
+        if is_look && self.looking.insert(account, round) == Some(round) {
+            return;
+        }
+        let deadline = if is_look { LOOK_DEADLINE } else { ANSWER_DEADLINE };
         let myself = self.myself.clone();
         let answer = self.venue.ask(account, command);
         // Ends by itself at the deadline; the machine tries again, so that a lost answer is only a delay.
         self.around.services.spawn(async move {
             let silent = |why: String| KillMessage::Silent { account, why };
-            let message = match tokio::time::timeout(ANSWER_DEADLINE, answer).await {
+            let message = match tokio::time::timeout(deadline, answer).await {
                 Ok(Ok(events)) => events.into_iter().find_map(|event| heard(account, round, event)),
                 Ok(Err(error)) => Some(silent(error.to_string())),
-                Err(_) => Some(silent(format!("no answer within {ANSWER_DEADLINE:?}"))),
+                Err(_) => Some(silent(format!("no answer within {deadline:?}"))),
             };
             if let Some(message) = message {
                 drop(myself.send_message(Envelope::unmetered(message)));

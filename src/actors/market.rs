@@ -22,6 +22,8 @@ use crate::telemetry::events::{FeedGap, FramesDropped, MarketFreshness};
 /// How late a trade may be and still belong to its bar: frames over loopback or a good line come within 100 ms, a venue's
 /// batches within another 100.
 const BAR_GRACE: Duration = Duration::from_millis(250);
+/// Between two questions for a book that is not given.
+const FETCH_EVERY: Duration = Duration::from_secs(1);
 
 pub struct Market;
 
@@ -41,6 +43,8 @@ pub struct State {
     readers: HashMap<StrategyId, Post<StrategyMessage>>,
     kill_switch: KillPost,
     fetching: bool,
+    /// After a question that failed: not with every beat again.
+    fetch_again: Timestamp,
     /// Bars that began before this are half seen: they are not told, their readers ask the venue for them.
     whole_since: Option<Timestamp>,
     /// The same for bars that somebody wanted later.
@@ -69,6 +73,7 @@ impl Actor for Market {
             readers: HashMap::default(),
             kill_switch: around.kill_switch(),
             fetching: false,
+            fetch_again: Timestamp::ZERO,
             whole_since: None,
             wanted_since: Vec::new(),
             newest: Timestamp::ZERO,
@@ -104,7 +109,7 @@ impl Actor for Market {
                 state.tell();
             }
             MarketMessage::SnapshotFailed(why) => {
-                state.fetching = false;
+                (state.fetching, state.fetch_again) = (false, state.around.clock.now() + FETCH_EVERY);
                 state.fault(format!("no book snapshot: {why}"));
             }
             MarketMessage::WantBars(interval) => match state.machine.want_bars(interval) {
@@ -192,7 +197,8 @@ impl State {
     }
 
     fn fetch_snapshot(&mut self) {
-        if std::mem::replace(&mut self.fetching, true) {
+        // The beat comes back to it while there is no book.
+        if self.around.clock.now() < self.fetch_again || std::mem::replace(&mut self.fetching, true) {
             return;
         }
         let myself = self.myself.clone();

@@ -1,5 +1,5 @@
-//! What the exchange carried inside shows: for each product in use the symbols of its venue, made from a seed or played from
-//! recordings. It says which engines there are; it starts none.
+//! What the exchange carried inside shows: for each product in use the symbols of its venue, made from a seed, played from
+//! recordings, or heard from a venue as they come. It says which engines there are; it starts none.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +10,7 @@ use crate::domain::market_data::{Candle, DepthSnapshot, MarketFrame};
 use crate::domain::time::Timestamp;
 use crate::exchange::shell::OpenMarket;
 use crate::exchange::sources::MarketSource;
+use crate::exchange::sources::live::{LiveMarket, LiveVenue};
 use crate::exchange::sources::replay::ReplayMarket;
 use crate::exchange::sources::synthetic::{Synthetic, SyntheticConfig, SyntheticSymbol};
 use crate::settings::{MarketSource as Source, Settings, SymbolSpec, VenueKind};
@@ -24,12 +25,41 @@ pub struct Market {
 /// What is in use, after accounts that go by the data have been given their venue.
 ///
 /// # Errors
-/// When a recording cannot be opened.
+/// When a recording cannot be opened, or a venue cannot be asked.
 pub fn open(settings: &mut Settings, now: Timestamp) -> Result<Vec<Market>, Failure> {
     match settings.exchange.market {
         Source::Synthetic => Ok(kinds_in_use(settings).into_iter().map(|kind| synthetic_market(settings, kind)).collect()),
         Source::Recording => recorded(settings, now),
+        Source::Live => live(settings, now),
     }
+}
+
+/// Each product's symbols from its venue, which is asked before anything else runs.
+fn live(settings: &Settings, now: Timestamp) -> Result<Vec<Market>, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::failed(format!("no runtime can be made: {error}")))?;
+    let open = |kind: VenueKind| {
+        let symbols: Vec<Symbol> = symbols_of(settings, kind).map(|spec| spec.name).collect();
+        let venue = match &settings.exchange.live {
+            Some((rest, ws)) => LiveVenue { kind: kind.instruments(), rest: rest.clone(), ws: ws.clone() },
+            None if kind == VenueKind::Aster => LiveVenue::aster(),
+            None => LiveVenue::binance(kind.instruments()),
+        };
+        let market = runtime.block_on(LiveMarket::open(&venue, &symbols, now));
+        let market = market.map_err(|error| Failure::failed(format!("a live market of {kind} expected to open, found: {error}")))?;
+        let instruments = market.instruments();
+        let open: OpenMarket = Box::new(move |_, _| Box::new(market));
+        Ok(Market { kind, open, instruments })
+    };
+    kinds_in_use(settings).into_iter().map(open).collect()
+}
+
+/// The symbols of one product.
+fn symbols_of(settings: &Settings, kind: VenueKind) -> impl Iterator<Item = &SymbolSpec> {
+    let here = move |spec: &&SymbolSpec| {
+        spec.venue.and_then(|id| settings.venue(id)).is_some_and(|venue| venue.is_embedded() && venue.kind == kind)
+    };
+    settings.enabled_symbols().filter(here)
 }
 
 /// The sides that an account or a symbol needs.
@@ -41,9 +71,7 @@ fn kinds_in_use(settings: &Settings) -> BTreeSet<VenueKind> {
 }
 
 fn synthetic_market(settings: &Settings, kind: VenueKind) -> Market {
-    let here =
-        |spec: &&SymbolSpec| spec.venue.and_then(|id| settings.venue(id)).is_some_and(|venue| venue.is_embedded() && venue.kind == kind);
-    let symbols: Vec<SyntheticSymbol> = settings.enabled_symbols().filter(here).map(|spec| synthetic(spec, kind.instruments())).collect();
+    let symbols: Vec<SyntheticSymbol> = symbols_of(settings, kind).map(|spec| synthetic(spec, kind.instruments())).collect();
     let instruments = symbols.iter().map(|symbol| symbol.instrument.clone()).collect();
     let config = SyntheticConfig { seed: settings.exchange.seed, symbols };
     let open: OpenMarket = Box::new(move |start, resume| Box::new(Synthetic::new(&config, start, resume)));

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use rust_decimal::Decimal;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::places::{Place, Places};
@@ -15,14 +15,14 @@ use crate::actors::names;
 use crate::domain::ids::Symbol;
 use crate::domain::instrument::Instrument;
 use crate::domain::mode::{Mode, Scope};
+use crate::domain::money::{Price, Quantity};
 use crate::domain::order::OrderReport;
 use crate::domain::restart::RuntimeKind;
 use crate::messages::{ExecutorMessage, KillWord, Post, RiskMessage};
 use crate::simulation::assemble;
 use crate::supervision::{Child, ChildContext, ChildFault};
 use crate::venues::binance::codec::answers::Commission;
-use crate::venues::binance::codec::exchange_info::{SymbolRules, exchange_info};
-use crate::venues::binance::sign::Credentials;
+use crate::venues::binance::codec::exchange_info::{LimitKind, SymbolRules, exchange_info};
 use crate::venues::binance::trading::caller::{Caller, Host, answer};
 use crate::venues::binance::trading::weight::Purpose;
 
@@ -31,20 +31,24 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// A list of every symbol is a megabyte.
 const ANSWER: Duration = Duration::from_secs(10);
 const SILENCE_MAX: Duration = Duration::from_secs(20);
-/// The question is public: nothing is signed.
-const UNSIGNED_WINDOW: Duration = Duration::from_secs(5);
+/// Weights are counted by the minute.
+const WEIGHED_WITHIN: Duration = Duration::from_secs(60);
 
-/// The rules of every symbol that a venue lists.
+/// The rules of every symbol that a venue lists. How much may be asked of it is learnt beside.
 ///
 /// # Errors
 /// When it cannot be asked, or its answer is none.
 pub async fn rules(host: &Arc<Host>) -> Result<BTreeMap<Symbol, SymbolRules>, String> {
-    let nobody = Credentials::hmac(String::new(), SecretString::from(String::new()));
-    let caller = Caller::new(Arc::clone(host), Arc::new(nobody), UNSIGNED_WINDOW);
+    let caller = Caller::public(Arc::clone(host));
     let request = host.product.exchange_info().map_err(|error| error.to_string())?;
     let reply = timeout(ANSWER, caller.reply(Purpose::Account, &request)).await;
     let reply = reply.map_err(|_| format!("no answer within {ANSWER:?}"))?.map_err(|failure| failure.to_string())?;
     let info = exchange_info(host.product, answer(&reply)).map_err(|failure| failure.to_string())?;
+    let of_weight =
+        info.limits.iter().find(|limit| limit.kind == LimitKind::RequestWeight && limit.within == WEIGHED_WITHIN && limit.limit > 0);
+    if let Some(limit) = of_weight {
+        host.learn_weight_limit(limit.limit);
+    }
     Ok(info.symbols.into_iter().map(|rules| (rules.symbol(), rules)).collect())
 }
 
@@ -52,6 +56,23 @@ pub async fn rules(host: &Arc<Host>) -> Result<BTreeMap<Symbol, SymbolRules>, St
 #[must_use]
 pub fn renewed(before: &Instrument, rules: &SymbolRules) -> Instrument {
     rules.instrument(Commission { maker: before.maker_fee, taker: before.taker_fee }, Some(before.max_leverage))
+}
+
+/// Orders that rested when the rules changed rest on where they are, and trade: what is told of the market stands on the old grid as
+/// well as on the new one.
+fn on_both_grids(before: &Instrument, now: &Instrument) -> Instrument {
+    let price_step = Price(common_step(before.price_step.0, now.price_step.0));
+    let quantity_step = Quantity(common_step(before.quantity_step.0, now.quantity_step.0));
+    Instrument { price_step, quantity_step, ..now.clone() }
+}
+
+/// The largest step that both are a whole number of.
+fn common_step(one: Decimal, other: Decimal) -> Decimal {
+    let (mut step, mut rest) = (one, other);
+    while !rest.is_zero() {
+        (step, rest) = (rest, step % rest);
+    }
+    step.normalize()
 }
 
 /// Two looks at a venue, compared.
@@ -134,6 +155,9 @@ fn take_over(plan: &Arc<Plan>, places: &Places, place: &Place, relisted: Reliste
     tracing::warn!(target: "ringfence::venues", venue = %place.spec.id, symbols = ?changed, "the venue's rules changed: what trades these starts anew");
     let renewed = place.instruments.load().iter().map(|before| relisted.changed.get(&before.symbol).unwrap_or(before).clone()).collect();
     place.instruments.store(Arc::new(renewed));
+    let told = place.told.load();
+    let both = |before: &Instrument| relisted.changed.get(&before.symbol).map_or_else(|| before.clone(), |now| on_both_grids(before, now));
+    place.told.store(Arc::new(told.iter().map(both).collect()));
     plan.relist(places.instruments(), places.feeds());
     let (around, settings) = (&plan.around, plan.settings.load_full());
     Post::new(&around.directory, &names::risk_manager()).tell(RiskMessage::Limits(Box::new(settings.risk_limits(&plan.traded()))));
@@ -200,6 +224,13 @@ mod tests {
         let info = exchange_info(Product::BinanceUsdm, Answer { status: 200, retry_after: None, body: body.as_bytes() }).unwrap();
         assert_eq!(info.left_out, []);
         info.symbols.into_iter().map(|rules| (rules.symbol(), rules)).collect()
+    }
+
+    #[test]
+    fn the_market_is_told_on_the_old_grid_and_on_the_new_one() {
+        for (one, other, both) in [("0.01", "1", "0.01"), ("1", "0.01", "0.01"), ("0.5", "0.2", "0.1"), ("0.10", "0.10", "0.1")] {
+            assert_eq!(common_step(one.parse().unwrap(), other.parse().unwrap()).to_string(), both, "{one} and {other}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::messages::{Clock, HaltGate, ModeBoard};
 use crate::settings::{AccountSpec, Bases, Environment, MarginType, Settings, VenueKind, VenueSpec};
 use crate::telemetry::metrics;
 use crate::venues::binance::codec::product::Product;
+use crate::venues::binance::codec::snapshot::{check_holdings, check_purse};
 use crate::venues::binance::sign::Credentials;
 use crate::venues::binance::trading::account::{Account, AccountParts};
 use crate::venues::binance::trading::caller::{Host, Times};
@@ -50,6 +51,8 @@ pub struct Place {
     pub spec: VenueSpec,
     pub bases: Bases,
     pub instruments: Arc<ArcSwap<Vec<Instrument>>>,
+    /// The same on the grid that market data are told on: of rules that changed, both grids'.
+    pub told: Arc<ArcSwap<Vec<Instrument>>>,
     host: Arc<Host>,
 }
 
@@ -202,11 +205,18 @@ impl Places {
         let permille = u32::try_from(spec.reserved_weight.0.saturating_mul(1_000.into()).trunc().mantissa()).unwrap_or_default();
         let host = same.unwrap_or_else(|| Host::new(origin, product_of(spec.kind), self.times.clone(), permille));
         if spec.is_embedded() {
-            host.set_weight_limit(EMBEDDED_WEIGHT);
+            host.fix_weight_limit(EMBEDDED_WEIGHT);
         }
         // The exchange inside lists what it was made with.
         let instruments = if spec.is_embedded() { instruments } else { listed(&spec, &host, &instruments).await? };
-        let place = Arc::new(Place { spec, bases, instruments: Arc::new(ArcSwap::from_pointee(instruments)), host });
+        if spec.kind == VenueKind::BinanceSpot {
+            check_holdings(&instruments).map_err(Failure::usage)?;
+        }
+        if !spec.is_embedded() || spec.kind == VenueKind::BinanceSpot {
+            check_purse(&instruments).map_err(Failure::usage)?;
+        }
+        let told = Arc::new(ArcSwap::from_pointee(instruments.clone()));
+        let place = Arc::new(Place { spec, bases, instruments: Arc::new(ArcSwap::from_pointee(instruments)), told, host });
         self.lock().insert(id, place);
         Ok(())
     }
@@ -234,7 +244,7 @@ impl Places {
     #[must_use]
     pub fn feeds(&self) -> Vec<FeedSpec> {
         let places = self.all();
-        places.iter().flat_map(|place| FeedSpec::of(&place.bases.ws, &place.instruments.load())).collect()
+        places.iter().flat_map(|place| FeedSpec::of(&place.bases.ws, &place.told.load())).collect()
     }
 
     /// Where an account is, if it is at the exchange inside.

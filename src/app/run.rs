@@ -213,7 +213,7 @@ impl Started<'_> {
         };
         let mode_board = ModeBoard::default();
         let places = Places::open(&self.options.settings, Arc::clone(self.exchange), &clock, inbox.gate(), mode_board.clone()).await?;
-        let history = services::WireHistory::new(&places).map_err(Failure::failed)?;
+        let history = services::WireHistory::new(&places);
         let around = Surroundings {
             directory,
             clock,

@@ -18,11 +18,19 @@ use crate::domain::instrument::Instrument;
 use crate::domain::market_data::{Candle, DepthSnapshot};
 use crate::domain::mode::FaultClass;
 use crate::domain::restart::{RuntimeKind, SupervisorPolicy};
+use crate::domain::time::Timestamp;
 use crate::supervision::{Child, ChildFault, SupervisorSpec};
-use crate::venues::binance::rest::MarketRest;
+use crate::venues::binance::codec::product::Unsupported;
+use crate::venues::binance::codec::request::Request;
+use crate::venues::binance::interval::interval_name;
+use crate::venues::binance::rest::{read_depth, read_klines};
+use crate::venues::binance::trading::caller::Caller;
+use crate::venues::binance::trading::weight::Purpose;
 
 /// Levels of a book snapshot: what the synthetic market shows, and enough for any touch.
-const DEPTH_LIMIT: usize = 1_000;
+const DEPTH_LIMIT: u16 = 1_000;
+/// What USD-M gives at once; spot gives fewer.
+const KLINES_MAX: u16 = 1_500;
 
 /// A server beats while it waits for clients: without that for so long it is stuck.
 const SILENCE_MAX: Duration = Duration::from_secs(2);
@@ -93,42 +101,52 @@ fn api_server(control: &Arc<DaemonControl>, api: &ApiConfig, first: &Arc<Mutex<O
     .heartbeat(SILENCE_MAX)
 }
 
-/// A venue's REST and what it lists now.
-type Listed = (Arc<MarketRest>, Arc<ArcSwap<Vec<Instrument>>>);
+/// A venue's REST and what it lists now, on the grid that its market is told on.
+type Listed = (Arc<Caller>, Arc<ArcSwap<Vec<Instrument>>>);
 
-/// History over each venue's own REST.
+/// History over each venue's own REST, out of the budget that its accounts have: a ban is of the address, and whoever goes on asking
+/// makes it longer for all.
 pub struct WireHistory {
     venues: Vec<Listed>,
 }
 
 impl WireHistory {
-    /// # Errors
-    /// When no HTTP client can be made.
-    pub fn new(places: &Places) -> Result<Self, String> {
-        let venue = |place: Arc<Place>| {
-            let rest = MarketRest::new(&place.bases.rest, place.spec.kind.instruments()).map_err(|error| error.to_string())?;
-            Ok((Arc::new(rest), Arc::clone(&place.instruments)))
-        };
-        Ok(Self { venues: places.all().into_iter().map(venue).collect::<Result<_, String>>()? })
+    #[must_use]
+    pub fn new(places: &Places) -> Self {
+        let venue = |place: Arc<Place>| (Arc::new(Caller::public(Arc::clone(place.host()))), Arc::clone(&place.told));
+        Self { venues: places.all().into_iter().map(venue).collect() }
     }
 
     /// A symbol with the venue that lists it.
-    fn listed(&self, symbol: Symbol) -> Result<(Arc<MarketRest>, Instrument), String> {
-        let found = self.venues.iter().find_map(|(rest, instruments)| {
+    fn listed(&self, symbol: Symbol) -> Result<(Arc<Caller>, Instrument), String> {
+        let found = self.venues.iter().find_map(|(caller, instruments)| {
             let instruments = instruments.load();
             let instrument = instruments.iter().find(|instrument| instrument.symbol == symbol)?;
-            Some((Arc::clone(rest), instrument.clone()))
+            Some((Arc::clone(caller), instrument.clone()))
         });
         found.ok_or_else(|| format!("expected a listed symbol, found {symbol}"))
     }
+}
+
+async fn ask(caller: &Caller, request: Result<Request, Unsupported>) -> Result<Vec<u8>, String> {
+    let request = request.map_err(|error| error.to_string())?;
+    caller.body(Purpose::Market, &request).await.map_err(|failure| format!("{}: {failure}", request.path))
+}
+
+/// The newest candles that have closed by then: a venue's last one is open as a rule.
+fn closed(mut candles: Vec<Candle>, now: Timestamp, limit: usize) -> Vec<Candle> {
+    candles.retain(|candle| candle.close_time < now);
+    candles.drain(..candles.len().saturating_sub(limit));
+    candles
 }
 
 impl History for WireHistory {
     fn depth(&self, symbol: Symbol) -> BoxFuture<'static, Result<DepthSnapshot, String>> {
         let listed = self.listed(symbol);
         async move {
-            let (rest, instrument) = listed?;
-            rest.depth(&instrument, DEPTH_LIMIT).await.map_err(|error| error.to_string())
+            let (caller, instrument) = listed?;
+            let body = ask(&caller, caller.product().depth(symbol, DEPTH_LIMIT)).await?;
+            read_depth(&instrument, &body).map_err(|found| format!("expected a book of {symbol}, found {found}"))
         }
         .boxed()
     }
@@ -136,8 +154,13 @@ impl History for WireHistory {
     fn candles(&self, symbol: Symbol, interval: Duration, limit: usize) -> BoxFuture<'static, Result<Vec<Candle>, String>> {
         let listed = self.listed(symbol);
         async move {
-            let (rest, _) = listed?;
-            rest.klines(symbol, interval, limit).await.map_err(|error| error.to_string())
+            let (caller, _) = listed?;
+            let name = interval_name(interval).ok_or_else(|| format!("expected an interval that venues have, found {interval:?}"))?;
+            // One more for the open one, and not more than any venue gives at once.
+            let wanted = u16::try_from(limit + 1).unwrap_or(u16::MAX).min(KLINES_MAX);
+            let body = ask(&caller, caller.product().klines(symbol, &name, None, wanted)).await?;
+            let candles = read_klines(&body, interval).map_err(|found| format!("expected klines of {symbol}, found {found}"))?;
+            Ok(closed(candles, caller.host.venue_time(), limit))
         }
         .boxed()
     }

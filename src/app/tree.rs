@@ -171,7 +171,8 @@ impl Plan {
         let plan = Arc::clone(self);
         let actor = Child::actor(name.clone(), RuntimeKind::Trading, move |context| {
             let (venue, around) = (Arc::clone(&plan.venue), plan.around.clone());
-            (Executor, executor::Arguments { account, epoch: plan.epoch, venue, around, reporter: context.reporter })
+            let recv_window = plan.settings.load().recv_window(account);
+            (Executor, executor::Arguments { account, epoch: plan.epoch, recv_window, venue, around, reporter: context.reporter })
         });
         // No deadline for being ready: a venue that is down is not the executor's fault, and a restart would not help.
         let actor = actor.reports_ready().heartbeat(self.heartbeat()).mailbox_bound(MAILBOX_BOUND);
@@ -185,6 +186,7 @@ impl Plan {
     #[must_use]
     pub fn market(self: &Arc<Self>, instrument: Instrument) -> Child {
         let name = names::market(instrument.symbol);
+        let instrument = self.as_told(instrument);
         let plan = Arc::clone(self);
         let actor = Child::actor(name.clone(), RuntimeKind::Trading, move |context| {
             let settings = plan.settings.load();
@@ -199,6 +201,13 @@ impl Plan {
             (Market, arguments)
         });
         self.guarded(&name, vec![actor.reports_ready().heartbeat(self.heartbeat()).mailbox_bound(MAILBOX_BOUND)])
+    }
+
+    /// An instrument on the grid that its market is told on, which may be finer than the one that orders stand on.
+    fn as_told(&self, instrument: Instrument) -> Instrument {
+        let feeds = self.feeds.load();
+        let told = feeds.iter().flat_map(|feed| &feed.instruments).find(|told| told.symbol == instrument.symbol);
+        told.cloned().unwrap_or(instrument)
     }
 
     #[must_use]

@@ -48,8 +48,13 @@ impl DeadMan {
             }
         }
         let of = |account: AccountId| accounts.iter().find(|watched| watched.account == account);
-        self.armed.retain(|(account, symbol), _| {
-            let Some(watched) = of(*account).filter(|watched| watched.well) else { return false };
+        self.armed.retain(|(account, symbol), told| {
+            let Some(watched) = of(*account) else { return false };
+            if !watched.well {
+                // The venue's clock runs on: what is well again says something at once, be it that nothing is open any more.
+                *told = Timestamp::ZERO;
+                return true;
+            }
             if watched.open_on.contains(symbol) {
                 return true;
             }
@@ -111,6 +116,14 @@ mod tests {
         assert!(machine.look(at(30), &watched(false, &["BTCUSDT"])).is_empty());
         assert_eq!(told(&machine.look(at(31), &watched(true, &["BTCUSDT"]))), [("BTCUSDT", 60)]);
         assert!(machine.look(at(90), &[]).is_empty(), "an account that is gone is nobody's business");
+    }
+
+    #[test]
+    fn a_countdown_that_ran_while_all_was_not_well_is_taken_back_when_nothing_is_open_any_more() {
+        let mut machine = DeadMan::default();
+        machine.look(at(0), &watched(true, &["BTCUSDT"]));
+        assert!(machine.look(at(10), &watched(false, &["BTCUSDT"])).is_empty());
+        assert_eq!(told(&machine.look(at(12), &watched(true, &[]))), [("BTCUSDT", 0)], "it would cancel the next order");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::{AccountId, Symbol};
 use super::money::{Money, Price, Quantity};
 use super::order::{Fill, FundsKind, FundsMoved, PositionSide, PositionView, Side, VenuePosition};
+use super::time::Timestamp;
 
 /// Places that a partial close's share of the cost is rounded to: the smallest unit that venues book (1e-8). Towards zero, as
 /// the exchange carried inside does, so that both sides' balances agree to the last digit.
@@ -172,6 +173,8 @@ pub struct Positions {
     legs: BTreeMap<(Symbol, PositionSide), Position>,
     seen: Seen,
     funds: SeenFunds,
+    /// When the venue's wallet was last taken over: what moved it before is in it, whether or not the ledger has told it by then.
+    taken_at: Option<Timestamp>,
 }
 
 impl Positions {
@@ -179,7 +182,7 @@ impl Positions {
     /// holdings at cost, so that equity means the same everywhere.
     #[must_use]
     pub fn new(account: AccountId, wallet: Money) -> Self {
-        Self { account, wallet, legs: BTreeMap::new(), seen: Seen::default(), funds: SeenFunds::default() }
+        Self { account, wallet, legs: BTreeMap::new(), seen: Seen::default(), funds: SeenFunds::default(), taken_at: None }
     }
 
     #[must_use]
@@ -233,6 +236,13 @@ impl Positions {
             self.wallet += moved.amount;
         }
         new
+    }
+
+    /// Whether an entry of the ledger is older than the wallet that was taken over last, and so a part of it: funds that were paid
+    /// in before the first contact, or what a ledger tells later than the wallet does.
+    #[must_use]
+    pub fn is_in_wallet(&self, moved: &FundsMoved) -> bool {
+        self.taken_at.is_some_and(|taken| moved.at <= taken)
     }
 
     /// The position of a symbol, flat when there never was one. `Both` in one-way mode, a leg in hedge mode.
@@ -299,14 +309,23 @@ impl Positions {
         self.open().map(view).collect()
     }
 
-    /// Takes over the venue's wallet, after a reconciliation that explained the difference.
-    pub fn adopt_wallet(&mut self, wallet: Money) {
-        self.wallet = wallet;
+    /// Takes over the venue's wallet, after a reconciliation that explained the difference. One that does not differ says nothing
+    /// about what is still to be told.
+    pub fn adopt_wallet(&mut self, wallet: Money, now: Timestamp) {
+        if self.wallet != wallet || self.taken_at.is_none() {
+            (self.wallet, self.taken_at) = (wallet, Some(now));
+        }
+    }
+
+    /// When a wallet of the venue's was last taken over.
+    #[must_use]
+    pub const fn wallet_taken_at(&self) -> Option<Timestamp> {
+        self.taken_at
     }
 
     /// Takes over what a spot venue shows beside the holdings.
-    pub fn adopt_cash(&mut self, cash: Money) {
-        self.wallet = cash + self.cost();
+    pub fn adopt_cash(&mut self, cash: Money, now: Timestamp) {
+        self.adopt_wallet(cash + self.cost(), now);
     }
 
     /// Takes over a position that the venue shows and our fills do not explain. Profit and fees so far stay.
@@ -415,6 +434,8 @@ struct State {
     forgotten: BTreeMap<Symbol, u64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     funds: Vec<(FundsKind, u64)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    taken_at: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -435,6 +456,7 @@ impl From<Positions> for State {
             seen: book.seen.order.into(),
             forgotten: book.seen.forgotten,
             funds: book.funds.order.into(),
+            taken_at: book.taken_at,
         }
     }
 }
@@ -447,6 +469,7 @@ impl From<State> for Positions {
             legs: state.positions.into_iter().map(|leg| ((leg.symbol, leg.side), leg.position)).collect(),
             seen: Seen::recalled(state.seen, state.forgotten),
             funds: SeenFunds::recalled(state.funds),
+            taken_at: state.taken_at,
         }
     }
 }

@@ -140,7 +140,7 @@ fn a_fee_taken_out_of_what_was_bought_leaves_cash_and_holdings_exact() {
 fn cash_beside_holdings_is_taken_over_without_touching_what_they_cost() {
     let mut book = Positions::new(account(), money("1000"));
     book.apply(&Fill { fee: Money::ZERO, ..fill(1, Side::Buy, "100", "2") });
-    book.adopt_cash(money("750"));
+    book.adopt_cash(money("750"), Timestamp::ZERO);
     assert_eq!((book.cash(), book.wallet()), (money("750"), money("950")));
 }
 

@@ -71,6 +71,9 @@ pub enum Record {
         account: AccountId,
         findings: Vec<String>,
         wallet: Money,
+        /// When the venue's wallet was last taken over: its ledger from before is in it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        taken_at: Option<Timestamp>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         adopted: Vec<VenuePosition>,
     },

@@ -116,7 +116,7 @@ impl DaemonState {
             Record::DayOpened { account, utc_day, equity } => {
                 self.account(*account).day = Some(DayOpen { utc_day: *utc_day, equity: *equity });
             }
-            Record::Reconciled { account, wallet, adopted, .. } => {
+            Record::Reconciled { account, wallet, taken_at, adopted, .. } => {
                 let account = self.account(*account);
                 account.met = true;
                 account.met_at.get_or_insert(entry.at);
@@ -124,7 +124,7 @@ impl DaemonState {
                 for position in adopted {
                     positions.adopt_position(position);
                 }
-                positions.adopt_wallet(*wallet);
+                positions.adopt_wallet(*wallet, taken_at.unwrap_or(entry.at));
             }
             Record::FundsMoved { account, moved } => {
                 let positions = &mut self.account(*account).positions;

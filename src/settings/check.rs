@@ -324,8 +324,13 @@ fn check_backoff(supervision: Option<&Supervision>, rows: &[Row], problems: &mut
 
 fn check_market(exchange: Option<&Exchange>, rows: &[Row], problems: &mut Vec<Problem>) {
     let from_data = rows.iter().find(|row| row.key == "symbols" && row.value == "from-data");
-    if let (Some(Exchange { market: MarketSource::Synthetic, .. }), Some(row)) = (exchange, from_data) {
-        let expected = "[[symbols]] tables, because a synthetic market has no data to take them from";
+    let live: Vec<&Row> = rows.iter().filter(|row| matches!(row.key.as_str(), "exchange.live_rest" | "exchange.live_ws")).collect();
+    if let ([row], Some(_)) = (&live[..], exchange) {
+        let expected = "exchange.live_rest and exchange.live_ws, because a market is asked for at the one and heard at the other";
+        problems.push(problem(&row.key, expected, "one of them", None, row.origin.clone()));
+    }
+    if let (Some(Exchange { market: MarketSource::Synthetic | MarketSource::Live, .. }), Some(row)) = (exchange, from_data) {
+        let expected = "[[symbols]] tables, because only a recording has data to take them from";
         let help = Some("list [[symbols]], or set exchange.market = \"recording\"".to_owned());
         problems.push(problem("symbols", expected, "\"from-data\"", help, row.origin.clone()));
     }

@@ -139,8 +139,12 @@ fn exchange(mut section: Section<'_>) -> Option<Exchange> {
     let market: Option<MarketSource> = section.key("market").required();
     let seed = section.key("seed").required();
     let files = section.key("files").or(Vec::new());
+    let rest = "an address without a path such as \"https://fapi.binance.com\"";
+    let live_rest = section.key("live_rest").that(rest, |url: &String| venues::is_base(url, &["http", "https"])).optional();
+    let ws = "an address without a path such as \"wss://fstream.binance.com\"";
+    let live_ws = section.key("live_ws").that(ws, |url: &String| venues::is_base(url, &["ws", "wss"])).optional();
     section.finish();
-    Some(Exchange { market: market?, seed: seed?, files })
+    Some(Exchange { market: market?, seed: seed?, files, live: live_rest.zip(live_ws) })
 }
 
 fn account(mut section: Section<'_>) -> Option<AccountSpec> {

@@ -86,6 +86,8 @@ pub struct Exchange {
     pub seed: u64,
     /// Recordings that the `recording` market replays.
     pub files: Vec<PathBuf>,
+    /// Where the `live` market is asked for and heard, in place of the venues' own addresses: requests and streams.
+    pub live: Option<(String, String)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, VariantNames)]
@@ -93,6 +95,8 @@ pub struct Exchange {
 pub enum MarketSource {
     Synthetic,
     Recording,
+    /// A venue's own public streams, as they come.
+    Live,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -255,7 +255,7 @@ fn has_scheme(url: &str, schemes: &[&str]) -> bool {
     reqwest::Url::parse(url).is_ok_and(|url| schemes.contains(&url.scheme()) && url.has_host())
 }
 
-fn is_base(url: &str, schemes: &[&str]) -> bool {
+pub fn is_base(url: &str, schemes: &[&str]) -> bool {
     has_scheme(url, schemes) && reqwest::Url::parse(url).is_ok_and(|url| url.path() == "/" && url.query().is_none())
 }
 
@@ -473,6 +473,13 @@ impl super::Settings {
     #[must_use]
     pub fn account(&self, id: AccountId) -> Option<&AccountSpec> {
         self.accounts.iter().find(|account| account.id == id)
+    }
+
+    /// How late an account's venue may take a request.
+    #[must_use]
+    pub fn recv_window(&self, account: AccountId) -> Duration {
+        let venue = self.account(account).and_then(|account| self.venue(account.venue));
+        venue.map_or(RECV_WINDOW, |venue| venue.recv_window)
     }
 
     /// The venue of a symbol; where symbols come from the data, the side of the exchange inside that lists its kind.

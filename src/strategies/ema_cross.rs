@@ -151,7 +151,8 @@ impl EmaCross {
         let price = desk.market(symbol).and_then(|market| market.reference()).unwrap_or(close);
         let close_only = self.close_first.remove(&(account, symbol)) && !position.is_zero();
         let target = if close_only { Quantity::ZERO } else { target(instrument, side, self.settings.order_value, price) };
-        let quantity = position.abs() + target;
+        // A position from before the venue's steps became coarser stands between two of them.
+        let quantity = instrument.quantity_down(position.abs() + target);
         if quantity.is_zero() {
             return;
         }

@@ -46,7 +46,7 @@ pub trait Venue: Send + Sync + 'static {
     fn listen(&self, account: AccountId) -> Result<BoxStream<'static, Heard>, NotTaken>;
 
     /// The kill switch's way: a connection of its own, whose answers come back to the asker. What the command does to orders is
-    /// told on the account's stream as well. Commands leave in the order in which they are asked for, waited for or not.
+    /// told on the account's stream as well. A snapshot is taken behind every command that was asked for before it; nothing else waits.
     fn ask(&self, account: AccountId, command: VenueCommand) -> BoxFuture<'static, Result<Vec<VenueEvent>, NotTaken>>;
 
     /// Starts, renews or ends the venue's dead-man's switch, over the kill switch's connection. A venue without one has nothing to

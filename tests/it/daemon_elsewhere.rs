@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::daemon::{BUSY, Home};
+use crate::support::daemon::{BUSY, Home, request};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -23,15 +23,21 @@ impl Drop for Exchange {
     }
 }
 
-/// An exchange that serves USD-M, and a home whose one account trades there with that secret.
-fn elsewhere(secret: &str) -> (Exchange, Arc<Home>) {
-    let home = Home::new("");
+/// An exchange that serves USD-M, and its addresses.
+fn exchange(home: &Home) -> (Exchange, Value) {
     let arguments = ["exchange", "--usdm", "127.0.0.1:0", "--json", "--key", "mine:the-key-of-mine:the-secret-of-mine"];
     let mut exchange = Exchange(home.binary(&arguments).stdout(Stdio::piped()).spawn().unwrap());
     let mut line = String::new();
     BufReader::new(exchange.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let doors: Value = serde_json::from_str(&line).unwrap();
-    let door = |name: &str| doors["usdm"][name].as_str().unwrap().to_owned();
+    (exchange, doors["usdm"].clone())
+}
+
+/// An exchange, and a home whose one account trades there with that secret.
+fn elsewhere(secret: &str) -> (Exchange, Arc<Home>) {
+    let home = Home::new("");
+    let (exchange, doors) = exchange(&home);
+    let door = |name: &str| doors[name].as_str().unwrap().to_owned();
     let key = home.path().join("key");
     std::fs::write(&key, format!("the-key-of-mine\n{secret}\n")).unwrap();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -55,6 +61,26 @@ fn accounts_that_all_trade_elsewhere_trade_and_the_daemon_serves_no_exchange() {
     assert!(status["children"].as_array().unwrap().iter().all(|child| child["name"] != "exchange_server"));
     assert!(!home.data().join("exchange.json").exists());
     assert_eq!(daemon.account("mine")["mode"], "Normal");
+    assert_eq!(daemon.terminate().code(), Some(0), "{}", home.log());
+}
+
+#[test]
+fn the_exchange_inside_shows_a_venues_live_market_and_keeps_its_orders_inside() {
+    let home = Home::new("");
+    let (_exchange, doors) = exchange(&home);
+    let door = |name: &str| doors[name].as_str().unwrap().to_owned();
+    let (rest, ws) = (door("rest"), door("ws"));
+    home.configure(&format!("[exchange]\nmarket = \"live\"\nlive_rest = \"{rest}\"\nlive_ws = \"{ws}\"\n{BUSY}"));
+    let mut daemon = home.start();
+    daemon.wait_until("fills inside", SOON, |daemon| daemon.account("alpha")["fills"].as_u64() > Some(0));
+    let inside: Value = serde_json::from_str(&std::fs::read_to_string(home.data().join("exchange.json")).unwrap()).unwrap();
+    let inside = inside["usdm"]["rest"].as_str().unwrap().to_owned();
+    let last = |rest: &str| {
+        let address = rest.trim_start_matches("http://");
+        let (_, text) = request(address, "GET", "/fapi/v1/ticker/price?symbol=BTCUSDT", "", None).unwrap();
+        serde_json::from_str::<Value>(&text).unwrap()["price"].clone()
+    };
+    daemon.wait_until("shows the venue's prices", SOON, |_| last(&inside) == last(&rest));
     assert_eq!(daemon.terminate().code(), Some(0), "{}", home.log());
 }
 

@@ -28,6 +28,7 @@ mod supervision;
 mod support;
 mod tidy;
 mod traces;
+mod venue_contract;
 mod venue_payloads;
 mod wire_command;
 mod wire_faults_daemon;

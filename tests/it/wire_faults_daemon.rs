@@ -134,6 +134,11 @@ impl Stage {
         for rule in rules {
             self.arm(rule);
         }
+        self.outlives(name);
+    }
+
+    /// Waits until nothing is armed any more, and holds the books side by side.
+    fn outlives(&mut self, name: &str) {
         let exchange = self.exchange.clone();
         self.daemon.wait_until(&format!("meets {name}"), TRADES_ON_WITHIN, |_| {
             let answer = request(&exchange, "GET", "/faults", "", None).unwrap().1;
@@ -164,6 +169,18 @@ impl Stage {
     }
 }
 
+/// A figure of the daemon's metrics.
+fn figure(daemon: &Daemon, name: &str) -> f64 {
+    let (_, text) = request(daemon.address(), "GET", "/metrics", "", None).unwrap();
+    let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("expected {name} in {text}"));
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+/// The newest orders of all accounts, as a person sees them.
+fn recent_orders(daemon: &Daemon) -> Vec<Value> {
+    daemon.get("/admin/status").1["recent_orders"].as_array().unwrap().clone()
+}
+
 fn orders(fault: Value, count: u32) -> Value {
     json!({ "fault": fault, "verb": "POST", "route": "/fapi/v1/order", "count": count })
 }
@@ -189,6 +206,41 @@ fn whatever_becomes_of_answers_the_books_are_the_exchanges() {
     stage.suffers("F09 a clock that is ahead", &[json!({ "fault": { "skew_clock": { "millis": 8_000 } }, "duration_ms": 3_000 })]);
     stage.suffers("F09 a clock that is behind", &[json!({ "fault": { "skew_clock": { "millis": -8_000 } }, "duration_ms": 3_000 })]);
     stage.suffers("F24 stale answers", &[json!({ "fault": "stale", "duration_ms": 3_000 })]);
+    stage.ends_alike();
+}
+
+/// F03: trades are told before the venue has answered the order that made them.
+#[test]
+fn a_fill_before_the_answer_is_booked_when_it_comes() {
+    const ANSWERED_AFTER: Duration = Duration::from_secs(10);
+    let mut stage = Stage::open();
+    let fills = |daemon: &Daemon| ACCOUNTS.map(|account| daemon.account(account)["fills"].as_u64().unwrap());
+    stage.settles("start");
+    let late = json!({ "delay": { "after_ms": ANSWERED_AFTER.as_millis() as u64 } });
+    stage.arm(&json!({ "fault": late, "verb": "POST", "route": "/fapi/v1/order", "duration_ms": 5_000 }));
+    let (armed, before) = (std::time::Instant::now(), fills(&stage.daemon));
+    stage.daemon.wait_until("books fills", TRADES_ON_WITHIN, |daemon| fills(daemon).iter().zip(before).all(|(now, before)| *now > before));
+    assert!(armed.elapsed() < ANSWERED_AFTER, "no order that was made since then had an answer yet");
+    stage.outlives("F03 fills before answers");
+    stage.ends_alike();
+}
+
+/// F18: the clocks part by less than requests are refused for. No entry leaves until they agree again.
+#[test]
+fn clocks_that_part_hold_entries_back_until_they_agree_again() {
+    const OFFSET: &str = "ringfence_venue_clock_offset_seconds{venue=\"embedded\"}";
+    const HELD_BACK: &str = "expected the venue's clock within 1s of ours";
+    let mut stage = Stage::open();
+    assert!(figure(&stage.daemon, OFFSET).abs() < 1.0);
+    stage.arm(&json!({ "fault": { "skew_clock": { "millis": 3_000 } }, "duration_ms": 600_000 }));
+    stage.daemon.wait_until("holds entries back", TRADES_ON_WITHIN, |daemon| {
+        let is_held_back = |order: &Value| order["detail"].as_str().is_some_and(|why| why.contains(HELD_BACK));
+        figure(daemon, OFFSET) > 2.5 && recent_orders(daemon).iter().any(is_held_back)
+    });
+    assert!(ACCOUNTS.iter().all(|account| stage.daemon.account(account)["mode"] != "Halted"), "{}", stage.daemon.home.log());
+    let (code, answer) = request(&stage.exchange, "DELETE", "/faults", "", None).unwrap();
+    assert!(code < 300, "{answer}");
+    stage.daemon.wait_until("believes the clock again", TRADES_ON_WITHIN, |daemon| figure(daemon, OFFSET).abs() < 1.0);
     stage.ends_alike();
 }
 
@@ -247,7 +299,15 @@ fn whatever_befalls_an_account_the_books_are_the_exchanges_and_nobody_else_notic
     reduces(&mut stage, "beta");
     stage.suffers("F15 a liquidation", &[json!({ "fault": "liquidate", "account": "gamma" })]);
     reduces(&mut stage, "gamma");
-    stage.suffers("F14 other filters", &[json!({ "fault": { "filters": { "quantity_step": "0.01" } }, "symbol": "SOLUSDT" })]);
+    let whole = json!({ "quantity_step": "1", "min_quantity": "1" });
+    stage.suffers("F14 other filters", &[json!({ "fault": { "filters": whole }, "symbol": "SOLUSDT" })]);
+    stage.daemon.wait_until("trades by the new rules", SETTLED_WITHIN, |daemon| {
+        let by_the_new = |order: &Value| {
+            let quantity = order["quantity"].as_str().unwrap();
+            order["symbol"] == "SOLUSDT" && order["filled"] == order["quantity"] && !quantity.contains('.')
+        };
+        daemon.home.log().contains("the venue's rules changed") && recent_orders(daemon).iter().any(by_the_new)
+    });
     stage.suffers(
         "F14 a coarser step",
         &[json!({ "fault": { "filters": { "quantity_step": "0.002", "min_quantity": "0.002" } }, "symbol": "BTCUSDT" })],

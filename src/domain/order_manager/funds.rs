@@ -8,15 +8,21 @@ use super::super::time::Timestamp;
 use super::{OrderManager, Out};
 
 impl OrderManager {
+    /// What moved the wallet before the venue's was taken over is in that, and is not counted a second time.
     pub(super) fn book_funds(&mut self, now: Timestamp, listed: &[FundsMoved], out: &mut Out) {
-        let moved: Vec<FundsMoved> = listed.iter().filter(|entry| self.positions.move_funds(entry)).copied().collect();
+        if !self.met {
+            return;
+        }
+        let positions = &mut self.positions;
+        let mut is_news = |entry: &&FundsMoved| !positions.is_in_wallet(entry) && positions.move_funds(entry);
+        let moved: Vec<FundsMoved> = listed.iter().filter(|entry| is_news(entry)).copied().collect();
         if moved.is_empty() {
             return;
         }
         let paid: Money = moved.iter().filter(|entry| entry.kind == FundsKind::Transfer).map(|entry| entry.amount).sum();
         let mut rows = vec![Record::FundsMoved { account: self.account, moved }];
         // Money paid in is no profit, and must not hide a day's loss; money taken out is no loss.
-        if let Some(day) = self.day.as_mut().filter(|_| self.met && !paid.is_zero()) {
+        if let Some(day) = self.day.as_mut().filter(|_| !paid.is_zero()) {
             day.equity += paid;
             rows.push(Record::DayOpened { account: self.account, utc_day: day.utc_day, equity: day.equity });
         }

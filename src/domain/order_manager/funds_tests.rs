@@ -4,7 +4,12 @@ use super::*;
 use crate::domain::order::{FundsKind, FundsMoved};
 
 fn entry(kind: FundsKind, id: u64, amount: &str) -> FundsMoved {
-    FundsMoved { kind, id, amount: amount.parse().unwrap(), symbol: Some(symbol()), at: at(0) }
+    FundsMoved { kind, id, amount: amount.parse().unwrap(), symbol: Some(symbol()), at: at(5) }
+}
+
+/// Older than everything that happens here.
+fn before(entry: FundsMoved) -> FundsMoved {
+    FundsMoved { at: at(-60_000), ..entry }
 }
 
 fn shown(wallet: &str, funds: Vec<FundsMoved>) -> VenueEvent {
@@ -14,7 +19,7 @@ fn shown(wallet: &str, funds: Vec<FundsMoved>) -> VenueEvent {
 /// An account that the venue showed with 1,000 when it was met.
 fn with_a_thousand() -> Desk {
     let mut desk = Desk::recovered(AccountState::new(account()), 1);
-    desk.venue(0, shown("1000", vec![entry(FundsKind::Funding, 1, "-3")]));
+    desk.venue(0, shown("1000", vec![before(entry(FundsKind::Funding, 1, "-3"))]));
     assert!(desk.manager.is_ready());
     desk.rows.clear();
     desk.sent.clear();
@@ -24,7 +29,8 @@ fn with_a_thousand() -> Desk {
 #[test]
 fn a_ledger_entry_is_booked_once_however_often_it_is_listed() {
     let mut desk = with_a_thousand();
-    let listed = vec![entry(FundsKind::Funding, 1, "-3"), entry(FundsKind::Funding, 2, "-0.12345678"), entry(FundsKind::Other, 2, "1")];
+    let listed =
+        vec![before(entry(FundsKind::Funding, 1, "-3")), entry(FundsKind::Funding, 2, "-0.12345678"), entry(FundsKind::Other, 2, "1")];
     for millis in [10, 20, 2_000] {
         desk.venue(millis, shown("1000.87654322", listed.clone()));
     }
@@ -44,6 +50,46 @@ fn what_was_booked_before_a_restart_is_not_booked_after_it() {
     next.venue(20, shown("995", vec![entry(FundsKind::Funding, 2, "-5")]));
     assert!(next.manager.is_ready());
     assert_eq!(next.manager.view(at(20)).wallet, "995".parse().unwrap());
+}
+
+#[test]
+fn what_was_paid_in_before_the_first_contact_is_in_the_wallet_that_was_taken_over() {
+    let mut desk = Desk::recovered(AccountState::new(account()), 1);
+    desk.venue(0, shown("1000", vec![]));
+    // The ledger is read later than the wallet, and an hour back.
+    let paid_in = before(entry(FundsKind::Transfer, 7, "1000"));
+    for millis in [10, 2_000, 30_000] {
+        desk.venue(millis, shown("1000", vec![paid_in]));
+    }
+    let view = desk.manager.view(at(30_000));
+    assert_eq!((view.wallet, view.day_pnl), ("1000".parse().unwrap(), Some(Money::ZERO)));
+    assert!(desk.manager.is_ready() && !desk.rows.iter().any(|row| matches!(row, Record::FundsMoved { .. })));
+    // Nor does a restart count it.
+    let mut next = Desk::recovered(desk.replayed(), 2);
+    next.venue(40_000, shown("1000", vec![paid_in]));
+    assert!(next.manager.is_ready());
+    assert_eq!(next.manager.view(at(40_000)).wallet, "1000".parse().unwrap());
+}
+
+#[test]
+fn what_the_ledger_tells_later_than_the_wallet_is_not_counted_twice() {
+    let mut desk = with_a_thousand();
+    // The wallet says it first: twice the same, it is believed.
+    for millis in [10, 1_100] {
+        desk.venue(millis, shown("950", vec![]));
+    }
+    for millis in [1_200, 2_300] {
+        desk.venue(millis, shown("950", vec![]));
+    }
+    assert!(desk.manager.is_ready());
+    assert_eq!(desk.manager.view(at(2_300)).wallet, "950".parse().unwrap());
+    desk.venue(2_400, shown("950", vec![entry(FundsKind::Funding, 2, "-50")]));
+    assert_eq!(desk.manager.view(at(2_400)).wallet, "950".parse().unwrap());
+    // What moves it from then on counts.
+    let later = FundsMoved { at: at(2_450), ..entry(FundsKind::Funding, 3, "-1") };
+    desk.venue(2_500, shown("949", vec![entry(FundsKind::Funding, 2, "-50"), later]));
+    assert_eq!(desk.manager.view(at(2_500)).wallet, "949".parse().unwrap());
+    assert!(desk.manager.is_ready());
 }
 
 #[test]

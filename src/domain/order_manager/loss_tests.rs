@@ -118,6 +118,8 @@ fn two_hasty_answers_are_no_proof_that_an_order_is_gone() {
     assert_eq!(desk.status(id), OrderStatus::Working);
     desk.venue(70_000, absent());
     desk.venue(71_100, absent());
+    desk.venue(71_200, VenueEvent::SnapshotIs(VenueSnapshot::default()));
+    desk.venue(72_100, absent());
     assert_eq!(desk.status(id), OrderStatus::Canceled);
 }
 

@@ -34,8 +34,10 @@ pub const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
 /// Between two questions about the same order: a venue's read side lags its engine by up to a second under load.
 pub const QUERY_EVERY: Duration = Duration::from_secs(1);
 /// "Not found" counts as absent only after the request can no longer be accepted: recvWindow 5 s, its 1 s of tolerance,
-/// and as much again for the venue's read side (F02).
+/// and as much again for the venue's read side (F02). A venue that is given longer is waited for longer.
 pub const ABSENT_AFTER: Duration = Duration::from_secs(12);
+/// What a venue allows a request's time to be ahead of its own.
+const VENUE_TOLERANCE: Duration = Duration::from_secs(1);
 /// And only when told twice.
 pub const ABSENT_ANSWERS: u32 = 2;
 /// Ended orders kept to recognise late words about them. Late words come within seconds; at the venues' limit of 300
@@ -153,6 +155,10 @@ pub struct OrderManager {
     met_at: Option<Timestamp>,
     /// What may be traded here.
     tradable: Vec<Symbol>,
+    /// How old an order must be to count as absent.
+    absent_after: Duration,
+    /// Looks at the account so far.
+    looks: u64,
     day: Option<DayOpen>,
     marks: BTreeMap<Symbol, Price>,
     account_told: Timestamp,
@@ -185,6 +191,8 @@ impl OrderManager {
             met: state.met,
             met_at: state.met_at,
             tradable: Vec::new(),
+            absent_after: ABSENT_AFTER,
+            looks: 0,
             day: state.day,
             marks: BTreeMap::new(),
             account_told: Timestamp::ZERO,
@@ -202,6 +210,13 @@ impl OrderManager {
     #[must_use]
     pub fn trading(mut self, symbols: Vec<Symbol>) -> Self {
         self.tradable = symbols;
+        self
+    }
+
+    /// Tells it how late the venue may take a request.
+    #[must_use]
+    pub fn received_within(mut self, window: Duration) -> Self {
+        self.absent_after = ABSENT_AFTER.max((window + VENUE_TOLERANCE) * 2);
         self
     }
 

@@ -27,6 +27,8 @@ pub struct Order {
     pub(super) asked: Timestamp,
     pub(super) not_found: u32,
     pub(super) not_found_at: Timestamp,
+    /// Its trades were asked for because nothing else is known of it, after so many looks at the account.
+    pub(super) trades_asked: Option<u64>,
     /// A cancel came before the order could be cancelled.
     pub(super) cancel_wanted: bool,
     /// Every trade of this order that is not booked yet has a higher id: where the venue is asked to begin when trades of it
@@ -52,6 +54,7 @@ impl Order {
             asked: Timestamp::ZERO,
             not_found: 0,
             not_found_at: Timestamp::ZERO,
+            trades_asked: None,
             cancel_wanted: false,
             trades_from,
             behind: 0,
@@ -95,6 +98,7 @@ impl Order {
             asked: Timestamp::ZERO,
             not_found: 0,
             not_found_at: Timestamp::ZERO,
+            trades_asked: None,
             cancel_wanted: false,
             trades_from,
             behind: 0,
@@ -124,6 +128,11 @@ impl Order {
 
     pub(super) fn list_trades(&self) -> VenueCommand {
         VenueCommand::Snapshot { trades: TradesWanted::from([(self.order.symbol, self.trades_from())]) }
+    }
+
+    /// The venue knows it.
+    pub(super) fn found(&mut self) {
+        (self.not_found, self.trades_asked) = (0, None);
     }
 
     pub(super) fn query(&self) -> VenueCommand {

@@ -70,7 +70,11 @@ impl OrderManager {
         for id in &self.live {
             let Some(order) = self.orders.get_mut(id).filter(|order| order.status != OrderStatus::Persisting) else { continue };
             open.push((*id, order.order.symbol));
-            match venue.open_orders.iter().find(|listed| listed.client_order_id == *id) {
+            let listed = venue.open_orders.iter().find(|listed| listed.client_order_id == *id);
+            if listed.is_some() {
+                order.found();
+            }
+            match listed {
                 Some(listed) if listed.filled <= order.filled => {
                     order.trades_from = self.positions.newest_trade(order.order.symbol).unwrap_or_default();
                 }
@@ -117,18 +121,19 @@ impl OrderManager {
             return;
         }
         let finding = Finding::WalletDiffers { venue: self.positions.wallet() + differs, ours: self.positions.wallet() };
-        self.take_wallet(venue);
+        self.take_wallet(now, venue);
         let (wallet, findings) = (self.positions.wallet(), vec![finding.to_string()]);
-        out.persist(vec![Record::Reconciled { account: self.account, findings, wallet, adopted: Vec::new() }], vec![]);
+        let taken_at = self.positions.wallet_taken_at();
+        out.persist(vec![Record::Reconciled { account: self.account, findings, wallet, taken_at, adopted: Vec::new() }], vec![]);
         self.tell_account(now, out);
     }
 
     /// Behind the positions: beside holdings, the wallet is counted with what they cost.
-    fn take_wallet(&mut self, venue: &VenueSnapshot) {
+    fn take_wallet(&mut self, now: Timestamp, venue: &VenueSnapshot) {
         if venue.beside_holdings {
-            self.positions.adopt_cash(venue.wallet);
+            self.positions.adopt_cash(venue.wallet, now);
         } else {
-            self.positions.adopt_wallet(venue.wallet);
+            self.positions.adopt_wallet(venue.wallet, now);
         }
     }
 
@@ -142,6 +147,7 @@ impl OrderManager {
     }
 
     pub(super) fn snapshot(&mut self, now: Timestamp, venue: &VenueSnapshot, out: &mut Out) {
+        self.looks += 1;
         for trade in &venue.trades {
             // One that is older than the memory of trades was booked in its time, or the positions will say that it was not.
             self.booked_if_new(now, trade.clone(), out);
@@ -152,7 +158,7 @@ impl OrderManager {
         }
         for order in &venue.open_orders {
             if let Some(ours) = self.orders.get_mut(&order.client_order_id) {
-                ours.not_found = 0;
+                ours.found();
             }
         }
         let open: Vec<(ClientOrderId, Symbol)> = self
@@ -191,7 +197,7 @@ impl OrderManager {
                 Finding::WalletDiffers { .. } => {}
             }
         }
-        self.take_wallet(venue);
+        self.take_wallet(now, venue);
         self.met = true;
         self.met_at.get_or_insert(now);
         for (id, _) in &open {
@@ -202,7 +208,8 @@ impl OrderManager {
             }
         }
         let findings = found.iter().map(ToString::to_string).collect();
-        let row = Record::Reconciled { account: self.account, findings, wallet: self.positions.wallet(), adopted };
+        let (wallet, taken_at) = (self.positions.wallet(), self.positions.wallet_taken_at());
+        let row = Record::Reconciled { account: self.account, findings, wallet, taken_at, adopted };
         out.persist(vec![row], vec![]);
         self.phase = Phase::Recovering { asked: now, snapshot_seen: true, awaited };
     }

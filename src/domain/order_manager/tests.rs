@@ -339,6 +339,12 @@ fn unknown_is_not_failed_until_absent_twice_and_long_enough() {
         assert_eq!(desk.status(id), OrderStatus::Unknown, "after {second} s");
     }
     desk.venue(12_000, absent());
+    assert_eq!(desk.status(id), OrderStatus::Unknown, "its trades are asked for first");
+    assert!(matches!(desk.sent.last(), Some(VenueCommand::Snapshot { trades }) if trades.contains_key(&symbol())));
+    desk.venue(13_000, absent());
+    assert_eq!(desk.status(id), OrderStatus::Unknown, "they have not been listed yet");
+    desk.venue(13_500, VenueEvent::SnapshotIs(VenueSnapshot::default()));
+    desk.venue(14_000, absent());
     assert_eq!(desk.status(id), OrderStatus::Rejected);
 }
 
@@ -421,6 +427,8 @@ fn recovery_holds_orders_back_asks_for_each_open_one_books_missed_trades_and_the
     assert_eq!(after.status(never_sent), OrderStatus::Unknown, "one answer is no proof");
     assert!(after.manager.is_ready(), "the account need not wait for the second");
     after.venue(61_001, VenueEvent::OrderIs { client_order_id: never_sent, order: None });
+    after.venue(61_002, VenueEvent::SnapshotIs(VenueSnapshot::default()));
+    after.venue(62_001, VenueEvent::OrderIs { client_order_id: never_sent, order: None });
     assert_eq!(after.status(never_sent), OrderStatus::Rejected);
     assert_eq!(after.manager.mode(), Mode::Normal);
     assert!(after.faults.is_empty(), "{:?}", after.faults);
@@ -525,6 +533,8 @@ fn the_venue_decides_a_position_that_trades_do_not_explain() {
     assert_eq!(desk.replayed().positions.net(symbol()), quantity, "the rows alone say so too");
 }
 
+#[path = "absent_tests.rs"]
+mod absent_tests;
 #[path = "funds_tests.rs"]
 mod funds;
 #[path = "loss_tests.rs"]

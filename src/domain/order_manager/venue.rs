@@ -10,7 +10,7 @@ use super::super::position::Applied;
 use super::super::record::Record;
 use super::super::time::Timestamp;
 use super::order::Order;
-use super::{ABSENT_AFTER, ABSENT_ANSWERS, BEHIND_MAX, BESIDE_WITHIN, CHECK_EVERY, Effect, OrderManager, Out, QUERY_EVERY, TOMBSTONES};
+use super::{ABSENT_ANSWERS, BEHIND_MAX, BESIDE_WITHIN, CHECK_EVERY, Effect, OrderManager, Out, QUERY_EVERY, TOMBSTONES};
 
 /// Codes of USD-M by which an order ends as it was asked to: post-only that would take, FOK that cannot fill whole.
 const ASKED_FOR: [i32; 2] = [-5022, -5021];
@@ -78,7 +78,7 @@ impl OrderManager {
     fn working(&mut self, now: Timestamp, id: ClientOrderId, out: &mut Out) {
         let stopped = self.orders.get(&id).and_then(|order| self.stopped(order)).is_some();
         let Some(order) = self.orders.get_mut(&id) else { return };
-        order.not_found = 0;
+        order.found();
         // It was on its way while it was stopped: nobody's sweep has seen it.
         order.cancel_wanted |= stopped;
         order.set(now, if order.cancel_wanted { OrderStatus::PendingCancel } else { OrderStatus::Working });
@@ -267,7 +267,8 @@ impl OrderManager {
         self.answered(id);
     }
 
-    /// "Not found" is not proof until the request can no longer be on its way, and was told twice, apart (F02, F24).
+    /// "Not found" is not proof until the request can no longer be on its way, was told twice, apart, and the account's trades do
+    /// not have it either (F02, F24).
     fn not_found(&mut self, now: Timestamp, id: ClientOrderId, out: &mut Out) {
         let Some(order) = self.orders.get_mut(&id) else { return };
         order.asked = now;
@@ -275,9 +276,15 @@ impl OrderManager {
             order.not_found += 1;
             order.not_found_at = now;
         }
-        if order.not_found >= ABSENT_ANSWERS && now.since(order.created) >= ABSENT_AFTER {
+        let is_absent = order.not_found >= ABSENT_ANSWERS && now.since(order.created) >= self.absent_after;
+        let unlisted = is_absent && order.trades_asked.is_none_or(|asked| asked == self.looks);
+        if unlisted && order.trades_asked.replace(self.looks).is_none() {
+            // A trade that comes of it is an acknowledgement.
+            out.push(Effect::Send(order.list_trades()));
+        }
+        if is_absent && !unlisted {
             let status = if order.venue_order_id.is_some() { OrderStatus::Canceled } else { OrderStatus::Rejected };
-            let detail = format!("the venue does not know it, told {} times, {ABSENT_AFTER:?} after it was made", order.not_found);
+            let detail = format!("the venue does not know it, told {} times, {:?} after it was made", order.not_found, self.absent_after);
             self.end(now, id, status, Some(detail), out);
         } else if order.status == OrderStatus::Working {
             // It is asked for again by the tick; the account need not wait for it, its exposure stays reserved.

@@ -15,9 +15,11 @@ use super::feeds::Side;
 /// How often it looks after itself, as a rule; what follows is counted in looks. Monotonic time, which a suspended machine does
 /// not spend.
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A socket that is silent for so long is dead, whatever its pings say (F12). The quietest of a feed's streams is the mark price,
-/// once a second to every three.
+/// A socket that is silent for so long is dead, whatever its pings say (F12): one with marks, which come once a second to every
+/// three whatever the market does.
 const DATA_AGE_MAX: u32 = 15;
+/// And one without: the touch of the quietest symbol changes once in some ten seconds.
+const QUIET_AGE_MAX: u32 = 60;
 /// A venue cuts a connection after 24 hours. The next one is opened this long before, with room for a venue that is slow to let
 /// us in (F07).
 const RENEW_AFTER: u32 = 24 * 3_600 - 600;
@@ -69,6 +71,7 @@ pub struct Pair {
     /// Until a second connection is wanted.
     looks_left: u32,
     silent_looks: u32,
+    silent_max: u32,
 }
 
 impl Pair {
@@ -81,7 +84,9 @@ impl Pair {
         let mut look = interval(look_every);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (runtime, base) = (runtime.clone(), base.to_owned());
-        Ok(Self { runtime, base, streams, first, second: Successor::None, look, looks_left: RENEW_AFTER, silent_looks: 0 })
+        let has_marks = streams.iter().any(|stream| stream.contains("@markPrice"));
+        let silent_max = if has_marks { DATA_AGE_MAX } else { QUIET_AGE_MAX };
+        Ok(Self { runtime, base, streams, first, second: Successor::None, look, looks_left: RENEW_AFTER, silent_looks: 0, silent_max })
     }
 
     /// The first connection is about to be cut: a second one is wanted now.
@@ -130,8 +135,8 @@ impl Pair {
 
     fn on_look(&mut self) -> PairEvent {
         self.silent_looks += 1;
-        if self.silent_looks > DATA_AGE_MAX {
-            return PairEvent::Lost(format!("expected data within {:?}, found silence", self.look.period() * DATA_AGE_MAX));
+        if self.silent_looks > self.silent_max {
+            return PairEvent::Lost(format!("expected data within {:?}, found silence", self.look.period() * self.silent_max));
         }
         self.looks_left = self.looks_left.saturating_sub(1);
         match std::mem::replace(&mut self.second, Successor::None) {

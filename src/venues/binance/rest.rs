@@ -12,13 +12,12 @@ use super::codec::exchange_info::{ExchangeInfo, exchange_info};
 use super::codec::outcome::Answer;
 use super::codec::product::Product;
 use super::interval::{candle_interval, interval_name};
-use super::market::{DecodeError, Decoded, Decoder};
+use super::market::{Decoded, Decoder};
 use crate::domain::ids::Symbol;
 use crate::domain::instrument::{Instrument, InstrumentKind};
 use crate::domain::market_data::{Candle, DepthSnapshot, MarketEventRef};
 use crate::domain::money::{DecimalError, Money, Price, Quantity};
 use crate::domain::time::Timestamp;
-use crate::venues::grid::StepError;
 
 /// A venue that cannot accept by then is not there.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -48,10 +47,6 @@ pub enum RestError {
     TooLarge { url: String },
     #[error("{url} expected {expected}, found {found}")]
     Malformed { url: String, expected: &'static str, found: String },
-    #[error("{url}: {source}")]
-    Book { url: String, source: Box<DecodeError> },
-    #[error(transparent)]
-    Grid(#[from] StepError),
     #[error("a kline interval expected a whole number of seconds from 1 s to 30 days, found {found:?}")]
     Interval { found: Duration },
 }
@@ -86,13 +81,7 @@ impl MarketRest {
         let symbol = instrument.symbol;
         let url = format!("{}/{}/depth?symbol={symbol}&limit={limit}", self.base, self.path);
         let body = self.get(&url).await?;
-        let mut decoder = Decoder::new([instrument])?;
-        // Only the levels and their id are used, so the time of receipt is nobody's.
-        match decoder.decode_for(symbol, &body, Timestamp::ZERO) {
-            Ok(Decoded::Frame(frame)) if let MarketEventRef::Snapshot(snapshot) = frame.event => Ok(snapshot.clone()),
-            Ok(_) => Err(malformed(&url, "a depth snapshot", &body)),
-            Err(source) => Err(RestError::Book { url, source: Box::new(source) }),
-        }
+        read_depth(instrument, &body).map_err(|found| RestError::Malformed { url, expected: DEPTH, found })
     }
 
     /// The newest closed candles, oldest first. The venue's last one is open as a rule; what has closed is told by the date of its
@@ -173,6 +162,7 @@ fn excerpt(body: &[u8]) -> String {
     String::from_utf8_lossy(body).chars().take(EXCERPT_MAX).collect()
 }
 
+const DEPTH: &str = "a book on the instrument's grid";
 const KLINES: &str = "an array of klines of the interval asked for, oldest first, each an array of twelve";
 
 /// Open time, open, high, low, close, volume, close time, quote volume, trades; then what takers bought, which no candle here
@@ -193,6 +183,20 @@ struct Kline<'a>(
     IgnoredAny,
     IgnoredAny,
 );
+
+/// Reads an answer to a depth request.
+///
+/// # Errors
+/// What was found instead.
+pub fn read_depth(instrument: &Instrument, body: &[u8]) -> Result<DepthSnapshot, String> {
+    let mut decoder = Decoder::new([instrument]).map_err(|error| error.to_string())?;
+    // Only the levels and their id are used, so the time of receipt is nobody's.
+    match decoder.decode_for(instrument.symbol, body, Timestamp::ZERO) {
+        Ok(Decoded::Frame(frame)) if let MarketEventRef::Snapshot(snapshot) = frame.event => Ok(snapshot.clone()),
+        Ok(_) => Err(excerpt(body)),
+        Err(error) => Err(error.to_string()),
+    }
+}
 
 /// Reads an answer to a kline request: candles of the interval, oldest first.
 ///

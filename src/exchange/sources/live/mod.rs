@@ -37,6 +37,12 @@ impl LiveVenue {
         };
         Self { kind, rest: rest.to_owned(), ws: ws.to_owned() }
     }
+
+    #[must_use]
+    pub fn aster() -> Self {
+        let (rest, ws) = ("https://fapi.asterdex.com".to_owned(), "wss://fstream.asterdex.com".to_owned());
+        Self { kind: InstrumentKind::Perpetual, rest, ws }
+    }
 }
 
 /// What the reader tells.

@@ -6,6 +6,9 @@ use crate::domain::ids::Symbol;
 use crate::domain::order::TradesFrom;
 use crate::domain::time::Timestamp;
 
+/// Entries of the ledger in one answer.
+pub const INCOME_MAX: u16 = 1_000;
+
 /// One page of an account's trades on a symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TradesPage {
@@ -77,12 +80,12 @@ impl Product {
         Ok(Request::to(self.endpoint(Route::Positions)?, Parameters::default().with_some("symbol", symbol)))
     }
 
-    /// What moved the wallet besides trades, from a moment on.
+    /// What moved the wallet, trades too, from a moment on and oldest first: [`INCOME_MAX`] entries at most.
     ///
     /// # Errors
     /// On spot.
     pub fn income(self, since: Timestamp) -> Result<Request, Unsupported> {
-        let parameters = Parameters::default().with("startTime", since.as_millis()).with("limit", 1_000);
+        let parameters = Parameters::default().with("startTime", since.as_millis()).with("limit", INCOME_MAX);
         Ok(Request::to(self.endpoint(Route::Income)?, parameters))
     }
 

@@ -556,4 +556,8 @@ pub enum AnswerError {
         "{first} and {second} are both positions in {base}: an account's holding of {base} cannot be told apart; configure one of them"
     )]
     SharedBase { base: Asset, first: Symbol, second: Symbol },
+    #[error(
+        "{first} is settled in {quote} and {second} in {another}: an account's wallet is in one currency; give each a venue of its own"
+    )]
+    TwoPurses { first: Symbol, quote: String, second: Symbol, another: String },
 }

@@ -11,6 +11,10 @@ use serde::{Deserialize, Deserializer};
 use crate::domain::ids::{Asset, ClientOrderId, Symbol};
 use crate::domain::money::parse_decimal;
 
+/// A hundred million millions: no venue has a price, a quantity or a balance near it, and the product of two below it is still a
+/// number here.
+const NUMBER_END: Decimal = Decimal::from_parts(276_447_232, 23_283, 0, false, 0);
+
 /// A number in quotes, read exactly. Whole JSON numbers are taken too; some interfaces write them so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Number(pub Decimal);
@@ -47,13 +51,13 @@ impl<'de> Deserialize<'de> for MaybeNumber {
                 if matches!(text, "" | "None") {
                     return Ok(MaybeNumber(None));
                 }
-                parse_decimal("number", text).map(|number| MaybeNumber(Some(number))).map_err(E::custom)
+                parse_decimal("number", text).map_err(E::custom).and_then(bounded)
             }
             fn visit_u64<E: Error>(self, number: u64) -> Result<MaybeNumber, E> {
-                Ok(MaybeNumber(Some(number.into())))
+                bounded(number.into())
             }
             fn visit_i64<E: Error>(self, number: i64) -> Result<MaybeNumber, E> {
-                Ok(MaybeNumber(Some(number.into())))
+                bounded(number.into())
             }
             fn visit_unit<E: Error>(self) -> Result<MaybeNumber, E> {
                 Ok(MaybeNumber(None))
@@ -61,6 +65,13 @@ impl<'de> Deserialize<'de> for MaybeNumber {
         }
         deserializer.deserialize_any(Text)
     }
+}
+
+fn bounded<E: Error>(number: Decimal) -> Result<MaybeNumber, E> {
+    if number.abs() < NUMBER_END {
+        return Ok(MaybeNumber(Some(number)));
+    }
+    Err(E::custom(format!("expected a number below {NUMBER_END}, found {number}")))
 }
 
 /// An id that is a number, a text of one, or not there: null, negative or an empty text.
@@ -133,6 +144,7 @@ mod tests {
         assert_eq!(read("\"0.10000000\"").unwrap(), "0.10000000");
         assert_eq!(read("12").unwrap(), "12");
         assert_eq!(read("-3").unwrap(), "-3");
+        assert_eq!(read("\"99999999999999.99\"").unwrap(), "99999999999999.99");
         for bad in [
             "0.1",
             "\"1e-8\"",
@@ -141,6 +153,8 @@ mod tests {
             "\"NaN\"",
             "[]",
             "\"99999999999999999999999999999999\"",
+            "\"100000000000000\"",
+            "\"-100000000000000\"",
             "\"0.00000000000000000000000000001\"",
         ] {
             assert!(read(bad).is_err(), "{bad}");

@@ -152,7 +152,20 @@ fn closable(instrument: &Instrument, quantity: Quantity, price: Option<Price>) -
     if steps < instrument.min_quantity || too_little { Quantity::ZERO } else { steps }
 }
 
-/// Whether every instrument's holding can be told apart and paid for with one purse.
+/// Whether everything is paid for with one purse: an account's wallet and results are in one currency.
+///
+/// # Errors
+/// When two are settled in different ones.
+pub fn check_purse(instruments: &[Instrument]) -> Result<(), AnswerError> {
+    let [first, rest @ ..] = instruments else { return Ok(()) };
+    let other = rest.iter().find(|other| other.quote != first.quote);
+    other.map_or(Ok(()), |second| {
+        let [quote, another] = [first, second].map(|instrument| instrument.quote.clone());
+        Err(AnswerError::TwoPurses { first: first.symbol, quote, second: second.symbol, another })
+    })
+}
+
+/// Whether every instrument's holding can be told apart.
 ///
 /// # Errors
 /// When two are in the same coin.

@@ -57,6 +57,14 @@ fn two_instruments_in_one_coin_cannot_share_a_spot_account() {
 }
 
 #[test]
+fn what_is_settled_in_two_currencies_cannot_share_an_account() {
+    let [btc, eth] = ["BTC", "ETH"].map(|base| instrument(base, "USDT", InstrumentKind::Spot));
+    let error = check_purse(&[btc.clone(), instrument("ETH", "BTC", InstrumentKind::Spot)]).unwrap_err();
+    assert!(error.to_string().starts_with("BTCUSDT is settled in USDT and ETHBTC in BTC"), "{error}");
+    assert_eq!(check_purse(&[btc, eth]), Ok(()));
+}
+
+#[test]
 fn positions_and_wallet_of_a_futures_account_are_read_and_flat_ones_left_out() {
     let body = r#"[{"symbol":"BTCUSDT","positionSide":"BOTH","positionAmt":"-0.300","entryPrice":"61800.1","markPrice":"61700","unRealizedProfit":"1"},
         {"symbol":"ETHUSDT","positionSide":"BOTH","positionAmt":"0.000","entryPrice":"0.0"},

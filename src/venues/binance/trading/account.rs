@@ -80,13 +80,25 @@ const ABOUT_RULES: [i32; 10] = [-4140, -1013, -1111, -4004, -4005, -4013, -4014,
 #[derive(Debug, Default)]
 struct Ledger {
     read: Option<Timestamp>,
-    moved: bool,
+    /// How often money moved, and how often it had when the ledger was read last.
+    moves: u64,
+    read_at_move: u64,
+}
+
+/// A look at the ledger that is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LedgerLook {
+    pub since: Timestamp,
+    at_move: u64,
 }
 
 /// A list of the ledger is dear; without news it is read again after so long. Funding comes every hour at the most often.
 const LEDGER_EVERY: Duration = Duration::from_secs(600);
-/// What is listed again, in case that entries come late: they are told apart by their ids.
-const LEDGER_OVERLAP: Duration = Duration::from_secs(3_600);
+/// What is listed again, in case that entries come late: they are told apart by their ids. Trades are entries too, so
+/// that more costs more. Longer than between two looks: what one of them told may have been lost on its way.
+const LEDGER_OVERLAP: Duration = Duration::from_secs(1_200);
+/// How far back the first look goes: what moved while the daemon was down for a while.
+const LEDGER_BEFORE: Duration = Duration::from_secs(3_600);
 
 impl Account {
     #[must_use]
@@ -215,8 +227,12 @@ impl Account {
             return Err(format!("the venue listens to nobody here until {until}"));
         }
         if !order.reduce_only {
-            if let Standing::Barred(why) = self.standing() {
-                return Err(format!("the account opens nothing: {why}"));
+            match self.standing() {
+                Standing::Good => {}
+                Standing::Unchecked => {
+                    return Err("the account opens nothing before its key and its settings have been looked at".to_owned());
+                }
+                Standing::Barred(why) => return Err(format!("the account opens nothing: {why}")),
             }
             self.host().admit(self.clock_offset_max).map_err(|doubt| doubt.to_string())?;
         }
@@ -241,20 +257,23 @@ impl Account {
 
     /// Money moved without a trade: the next snapshot lists why.
     pub fn money_moved(&self) {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).moved = true;
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).moves += 1;
     }
 
     /// From when on the ledger is to be listed, if it is to be.
     #[must_use]
-    pub fn ledger_due(&self) -> Option<Timestamp> {
+    pub fn ledger_due(&self) -> Option<LedgerLook> {
         let (now, ledger) = (self.host().venue_time(), self.ledger.lock().unwrap_or_else(PoisonError::into_inner));
-        let due = ledger.moved || ledger.read.is_none_or(|read| now.since(read) >= LEDGER_EVERY);
-        due.then(|| ledger.read.unwrap_or(now) - LEDGER_OVERLAP)
+        let due = ledger.moves != ledger.read_at_move || ledger.read.is_none_or(|read| now.since(read) >= LEDGER_EVERY);
+        let since = ledger.read.map_or(now - LEDGER_BEFORE, |read| read - LEDGER_OVERLAP);
+        due.then_some(LedgerLook { since, at_move: ledger.moves })
     }
 
-    pub fn ledger_read(&self) {
+    /// It was read up to that moment.
+    pub fn ledger_read(&self, look: LedgerLook, up_to: Timestamp) {
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        *ledger = Ledger { read: Some(self.host().venue_time()), moved: false };
+        // What moved since then may not be in the answer.
+        (ledger.read, ledger.read_at_move) = (Some(up_to), look.at_move);
     }
 
     /// The venue's no to a new order may be about how many there were.

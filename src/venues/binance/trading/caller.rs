@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -28,6 +29,8 @@ pub const CLOCK_EVERY: Duration = Duration::from_secs(30);
 
 /// An order that has no connection within this time is not sent: a later one would be another order.
 const LANE_WAIT_MAX: Duration = Duration::from_millis(250);
+/// Of what is not signed.
+const UNSIGNED_WINDOW: Duration = Duration::from_secs(5);
 /// No venue has this code: the request did not leave.
 pub const NOT_SENT: i32 = 0;
 
@@ -63,6 +66,7 @@ pub struct Host {
     clock: Mutex<ClockOffset>,
     /// An order was refused for a rule: what is known of the rules may be old.
     doubt: AtomicBool,
+    weight_is_fixed: AtomicBool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -74,7 +78,8 @@ impl Host {
     #[must_use]
     pub fn new(origin: Origin, product: Product, times: Times, reserved_permille: u32) -> Arc<Self> {
         let budget = WeightBudget::new(product.capabilities().weight_per_minute, reserved_permille);
-        Arc::new(Self { origin, product, times, budget: Mutex::new(budget), clock: Mutex::default(), doubt: AtomicBool::new(false) })
+        let (budget, clock) = (Mutex::new(budget), Mutex::default());
+        Arc::new(Self { origin, product, times, budget, clock, doubt: AtomicBool::default(), weight_is_fixed: AtomicBool::default() })
     }
 
     /// Until when the venue listens to nobody here.
@@ -99,7 +104,16 @@ impl Host {
         lock(&self.budget).used(self.times.now())
     }
 
-    pub fn set_weight_limit(&self, limit: u32) {
+    /// The venue's own figure. One that was fixed stays.
+    pub fn learn_weight_limit(&self, limit: u32) {
+        if !self.weight_is_fixed.load(Ordering::Relaxed) {
+            lock(&self.budget).set_limit(limit);
+        }
+    }
+
+    /// Whatever the venue says of it.
+    pub fn fix_weight_limit(&self, limit: u32) {
+        self.weight_is_fixed.store(true, Ordering::Relaxed);
         lock(&self.budget).set_limit(limit);
     }
 
@@ -130,9 +144,14 @@ impl Host {
     fn answered(&self, weight: u32, reply: Option<&Reply>) {
         let (now, mut budget) = (self.times.now(), lock(&self.budget));
         budget.answered(now, weight, reply.and_then(|reply| reply.used.weight_1m));
-        if let Some(reply) = reply.filter(|reply| matches!(reply.status, 418 | 429)) {
+        if let Some(reply) = reply.filter(|reply| matches!(reply.status, 418 | 429) && !self.is_about_orders(reply)) {
             budget.refused(now, reply.status, reply.used.retry_after.map(Duration::from_secs));
         }
+    }
+
+    /// Too many orders of one account (-1015, which comes with 429 too) are no reason for the others to wait, nor for the kill switch.
+    fn is_about_orders(&self, reply: &Reply) -> bool {
+        matches!(outcome::failure(self.product, answer(reply)), Failure::RateLimited { code: -1015, banned: false, .. })
     }
 
     fn heard(&self, began: Duration, ended: Duration, venue: Timestamp) {
@@ -156,6 +175,13 @@ impl Caller {
     #[must_use]
     pub fn new(host: Arc<Host>, credentials: Arc<Credentials>, recv_window: Duration) -> Self {
         Self { host, credentials, recv_window, lanes: Mutex::default() }
+    }
+
+    /// Asks what needs no key.
+    #[must_use]
+    pub fn public(host: Arc<Host>) -> Self {
+        let nobody = Credentials::hmac(String::new(), SecretString::from(String::new()));
+        Self::new(host, Arc::new(nobody), UNSIGNED_WINDOW)
     }
 
     #[must_use]

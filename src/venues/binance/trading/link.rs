@@ -5,13 +5,13 @@
 //! A snapshot is an account's past by the time it arrives. What the stream tells while one is on its way is held back and told
 //! behind it (F05): trades that are in both are told apart by their ids.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{AbortHandle, BoxFuture, abortable};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -24,7 +24,7 @@ use super::setup::{self, LOOK_AGAIN_UNASKED, LOOK_AGAIN_WRONG, NotReady, Standin
 use super::socket::{Kept, UserSocket, keep_listen_key};
 use super::user_stream::{Effect, Input, Receipt, SocketId, UserStream};
 use super::weight::Purpose;
-use crate::domain::order::{VenueCommand, VenueEvent};
+use crate::domain::order::{TradesWanted, VenueCommand, VenueEvent};
 use crate::domain::time::Timestamp;
 use crate::venues::binance::codec::events::{Frame, UserEvent, read_frame};
 use crate::venues::binance::codec::product;
@@ -35,8 +35,11 @@ use crate::venues::port::Heard;
 const BEAT: Duration = Duration::from_millis(50);
 /// Words about an order that nobody knows wait so long for the word that explains them.
 const EXPLAINED_WITHIN: Duration = Duration::from_secs(1);
-/// What is held back behind a snapshot is not held for longer: the snapshot is void then.
-const HELD_MAX: Duration = Duration::from_secs(5);
+/// What is held back behind a snapshot is not held for longer: the snapshot is void then. A snapshot is six questions one behind the
+/// other as a rule, which at a venue on the other side of the earth take two seconds.
+const HELD_MIN: Duration = Duration::from_secs(5);
+/// At a venue that has become slow, twice as long as before, up to this: fills may not be kept back for longer.
+const HELD_MAX: Duration = Duration::from_secs(20);
 /// Trades this much older than the socket may have been told before it was there.
 const SOCKET_MARGIN: Duration = Duration::from_secs(2);
 
@@ -45,10 +48,8 @@ const LANES_WARM: usize = 3;
 
 /// What was begun here and is done.
 enum Finished {
-    Command {
-        done: Done,
-        snapshot: Option<u64>,
-    },
+    Command(Done),
+    Snapshot(Done),
     Socket {
         id: SocketId,
         socket: Result<Box<UserSocket>, String>,
@@ -64,11 +65,14 @@ struct Socket {
     socket: Box<UserSocket>,
 }
 
-/// Snapshots on their way, and what is held back behind them.
+/// The snapshot that is on its way, and what is held back behind it.
 struct Holding {
-    snapshots: BTreeSet<u64>,
+    wanted: TradesWanted,
+    began: Timestamp,
     until: Timestamp,
     events: VecDeque<VenueEvent>,
+    /// Given up, it asks for nothing more: its weight is the next one's.
+    asking: AbortHandle,
 }
 
 pub struct Link {
@@ -78,8 +82,14 @@ pub struct Link {
     sockets: Vec<Socket>,
     running: FuturesUnordered<BoxFuture<'static, Finished>>,
     out: VecDeque<Heard>,
+    /// One at a time: a second one beside it would ask the same, and a venue that is slow would be asked ever more.
     holding: Option<Holding>,
-    snapshots: u64,
+    /// Asked for while one was on its way.
+    next_snapshot: Option<TradesWanted>,
+    /// How long a snapshot may take.
+    patience: Duration,
+    /// The executor has had no snapshot since the stream was opened: whichever comes is the one that it waits for.
+    is_new: bool,
     /// When the current socket was there, by the venue's clock.
     heard_since: Timestamp,
     unexplained_since: Option<Timestamp>,
@@ -105,7 +115,9 @@ impl Link {
             running: FuturesUnordered::new(),
             out: VecDeque::new(),
             holding: None,
-            snapshots: 0,
+            next_snapshot: None,
+            patience: HELD_MIN,
+            is_new: true,
             heard_since: Timestamp::ZERO,
             unexplained_since: None,
             clock_due: Timestamp::ZERO,
@@ -150,26 +162,44 @@ impl Link {
 
     fn begin(&mut self, command: VenueCommand) {
         let account = Arc::clone(&self.account);
-        let (purpose, snapshot) = match &command {
-            VenueCommand::Snapshot { .. } => (Purpose::Account, Some(self.hold())),
-            _ => (Purpose::Order, None),
-        };
-        self.running.push(Box::pin(async move {
-            Finished::Command { done: perform(&account, &account.trading, purpose, command).await, snapshot }
-        }));
+        if let VenueCommand::Snapshot { trades } = command {
+            return self.want_snapshot(trades);
+        }
+        self.running.push(Box::pin(async move { Finished::Command(perform(&account, &account.trading, Purpose::Order, command).await) }));
     }
 
-    fn hold(&mut self) -> u64 {
-        self.snapshots += 1;
-        let until = self.account.now() + HELD_MAX;
-        let fresh = || Holding { snapshots: BTreeSet::new(), until, events: VecDeque::new() };
-        self.holding.get_or_insert_with(fresh).snapshots.insert(self.snapshots);
-        self.snapshots
+    fn want_snapshot(&mut self, wanted: TradesWanted) {
+        let Some(holding) = &self.holding else { return self.take_snapshot(wanted) };
+        if self.is_new && holding.wanted == wanted {
+            return;
+        }
+        let next = self.next_snapshot.get_or_insert_default();
+        for (symbol, from) in wanted {
+            let earliest = next.entry(symbol).or_insert(from);
+            *earliest = from.min(*earliest);
+        }
+    }
+
+    fn take_snapshot(&mut self, wanted: TradesWanted) {
+        let (account, trades) = (Arc::clone(&self.account), wanted.clone());
+        let command = VenueCommand::Snapshot { trades };
+        let taking = async move { perform(&account, &account.trading, Purpose::Account, command).await };
+        let (taking, asking) = abortable(taking);
+        let began = self.account.now();
+        self.holding = Some(Holding { wanted, began, until: began + self.patience, events: VecDeque::new(), asking });
+        self.running.push(Box::pin(async move { taking.await.map_or(Finished::Quiet, Finished::Snapshot) }));
+    }
+
+    fn take_next_snapshot(&mut self) {
+        if let Some(wanted) = self.next_snapshot.take() {
+            self.take_snapshot(wanted);
+        }
     }
 
     fn finished(&mut self, finished: Finished) {
         match finished {
-            Finished::Command { done, snapshot } => self.command_done(done, snapshot),
+            Finished::Command(done) => self.command_done(done),
+            Finished::Snapshot(done) => self.snapshot_done(done),
             Finished::Socket { id, socket: Ok(socket) } => {
                 self.sockets.push(Socket { id, socket });
                 self.heard_since = self.account.host().venue_time();
@@ -213,24 +243,24 @@ impl Link {
         }
     }
 
-    fn command_done(&mut self, done: Done, snapshot: Option<u64>) {
+    fn command_done(&mut self, done: Done) {
         for receipt in done.owed {
             self.input(Input::Owes(receipt));
         }
-        if let Some(number) = snapshot {
-            let current = self.holding.as_mut().is_some_and(|holding| holding.snapshots.remove(&number));
-            if !current {
-                // Events have passed it: as a look at now it would be wrong.
-                return;
-            }
-            self.owe_trades(&done.events);
-            self.out.extend(done.events.into_iter().map(Heard::Event));
-            if self.holding.as_ref().is_some_and(|holding| holding.snapshots.is_empty()) {
-                self.let_go();
-            }
-            return;
-        }
         self.out.extend(done.events.into_iter().map(Heard::Event));
+    }
+
+    fn snapshot_done(&mut self, done: Done) {
+        let is_shown = done.events.iter().any(|event| matches!(event, VenueEvent::SnapshotIs(_)));
+        if let Some(holding) = self.holding.as_ref().filter(|_| is_shown) {
+            let took = self.account.now().since(holding.began);
+            self.patience = (took * 2).clamp(HELD_MIN, HELD_MAX);
+        }
+        self.is_new &= !is_shown;
+        self.owe_trades(&done.events);
+        self.out.extend(done.events.into_iter().map(Heard::Event));
+        self.let_go();
+        self.take_next_snapshot();
     }
 
     /// The stream must have told what traded while it was there.
@@ -247,8 +277,11 @@ impl Link {
         }
     }
 
+    /// What was held back is told. A snapshot that is still on its way is void: events have passed it, and as a look at now it
+    /// would be wrong.
     fn let_go(&mut self) {
         if let Some(holding) = self.holding.take() {
+            holding.asking.abort();
             self.out.extend(holding.events.into_iter().map(Heard::Event));
         }
     }
@@ -328,6 +361,7 @@ impl Link {
                     tracing::info!(target: "ringfence::venues", account = %self.account.id, why, "user stream open");
                     // A snapshot from before says nothing about the gap.
                     self.let_go();
+                    (self.next_snapshot, self.is_new) = (None, true);
                     if self.account.standing() == Standing::Unchecked {
                         self.opened = true;
                     } else {
@@ -347,8 +381,10 @@ impl Link {
         self.input(Input::Tick);
         if self.holding.as_ref().is_some_and(|holding| now >= holding.until) {
             self.let_go();
-            let why = format!("expected within {HELD_MAX:?}, found it still on its way");
+            let why = format!("expected within {:?}, found it still on its way", self.patience);
             self.out.push_back(Heard::Event(VenueEvent::CommandFailed { command: "snapshot".to_owned(), why }));
+            self.patience = (self.patience * 2).min(HELD_MAX);
+            self.take_next_snapshot();
         }
         if now >= self.clock_due {
             self.measure_clock();

@@ -122,12 +122,13 @@ async fn find_algo(account: &Account, caller: &Caller, purpose: Purpose, id: Cli
 
 /// Asks for orders that left and have no answer yet: whoever waits for it may be stuck. One that the venue knows has arrived.
 pub async fn look_for_flying(account: &Account, caller: &Caller, purpose: Purpose) {
-    for (flight, symbol, id) in account.flying() {
+    let each = account.flying().into_iter().map(async |(flight, symbol, id)| {
         let found = query(account, caller, purpose, symbol, id).await;
         if found.events.iter().any(|event| matches!(event, VenueEvent::OrderIs { order: Some(_), .. })) {
             account.landed(flight);
         }
-    }
+    });
+    futures_util::future::join_all(each).await;
 }
 
 async fn query(account: &Account, caller: &Caller, purpose: Purpose, symbol: Symbol, id: ClientOrderId) -> Done {

@@ -7,15 +7,14 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::account::Account;
-use super::caller::{Caller, read};
+use super::caller::{Caller, answer};
 use super::weight::Purpose;
 use crate::domain::ids::Symbol;
-use crate::venues::binance::codec::answers::{
-    DoneAnswer, KeyPermissions, LeverageAnswer, PositionAnswer, PositionModeAnswer, SymbolConfigAnswer, SymbolSettings,
-};
-use crate::venues::binance::codec::outcome::Failure;
+use crate::venues::binance::codec::answers::{DoneAnswer, KeyPermissions, LeverageAnswer, PositionModeAnswer, SymbolSettings};
+use crate::venues::binance::codec::outcome::{Failure, is_no_change};
 use crate::venues::binance::codec::product::{Product, Unsupported};
 use crate::venues::binance::codec::request::Request;
+use crate::venues::binance::codec::snapshot::symbol_settings as symbol_settings_of;
 
 /// What the settings say of an account beyond its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,9 +48,6 @@ pub enum NotReady {
 pub const LOOK_AGAIN_WRONG: Duration = Duration::from_secs(60);
 /// And what could not be asked.
 pub const LOOK_AGAIN_UNASKED: Duration = Duration::from_secs(5);
-
-/// It is so already: the venue's words for position mode and margin type.
-const NO_CHANGE: [i32; 2] = [-4059, -4046];
 
 /// A change that makes a symbol as it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,18 +140,13 @@ async fn symbol_settings(account: &Account) -> Result<Vec<SymbolSettings>, NotRe
 
 async fn settings_of(caller: &Caller, symbol: Symbol) -> Result<SymbolSettings, NotReady> {
     let product = caller.product();
-    let of_config = product.symbol_config(symbol);
-    let by_config = of_config.is_ok();
-    let request = of_config.or_else(|_| product.positions(Some(symbol))).map_err(|error| NotReady::Wrong(error.to_string()))?;
-    let body = caller.body(Purpose::Account, &request).await.map_err(not_ready)?;
-    let told = if by_config {
-        let answers: Vec<SymbolConfigAnswer<'_>> = read(product, &body).map_err(not_ready)?;
-        answers.iter().find_map(SymbolConfigAnswer::settings)
-    } else {
-        let answers: Vec<PositionAnswer<'_>> = read(product, &body).map_err(not_ready)?;
-        answers.iter().find_map(PositionAnswer::settings)
-    };
-    told.ok_or_else(|| NotReady::Wrong(format!("expected the venue to tell the leverage of {symbol}, found that it does not")))
+    let request = product.symbol_config(symbol).or_else(|_| product.positions(Some(symbol)));
+    let request = request.map_err(|error| NotReady::Wrong(error.to_string()))?;
+    let reply = caller.reply(Purpose::Account, &request).await.map_err(not_ready)?;
+    let told = symbol_settings_of(product, answer(&reply)).map_err(not_ready)?;
+    told.into_iter()
+        .find(|told| told.symbol == symbol)
+        .ok_or_else(|| NotReady::Wrong(format!("expected the venue to tell the leverage of {symbol}, found that it does not")))
 }
 
 async fn apply(account: &Account, wanted: Change) -> Result<(), NotReady> {
@@ -170,7 +161,7 @@ async fn change<T: DeserializeOwned>(caller: &Caller, request: Result<Request, U
     let request = request.map_err(|error| NotReady::Wrong(error.to_string()))?;
     match caller.ask::<T>(Purpose::Account, &request).await {
         Ok(_) => Ok(()),
-        Err(Failure::Refused { code, .. }) if NO_CHANGE.contains(&code) => Ok(()),
+        Err(Failure::Refused { code, .. }) if is_no_change(code) => Ok(()),
         Err(failure) => Err(match not_ready(failure) {
             NotReady::Wrong(why) => NotReady::Wrong(format!("{what}: {why}")),
             unasked => unasked,

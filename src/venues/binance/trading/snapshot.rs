@@ -2,6 +2,7 @@
 //! answers are not of one moment, so what is held is asked for before and behind the trades, and again until both agree. It asks;
 //! what the answers say the codec reads.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::account::Account;
@@ -10,10 +11,10 @@ use super::lane::Reply;
 use super::orders::{Done, look_for_flying};
 use super::weight::Purpose;
 use crate::domain::ids::Symbol;
-use crate::domain::money::Money;
+use crate::domain::money::{Money, Price};
 use crate::domain::order::{Fill, FundsMoved, TradesFrom, TradesWanted, VenueEvent, VenueOrder, VenuePosition, VenueSnapshot};
-use crate::venues::binance::codec::answers::OrderAnswer;
-use crate::venues::binance::codec::ledger::ledger;
+use crate::venues::binance::codec::answers::{OrderAnswer, PriceAnswer};
+use crate::venues::binance::codec::ledger::{LedgerPage, ledger};
 use crate::venues::binance::codec::outcome::{Failure, is_not_found, read};
 use crate::venues::binance::codec::product::{Conditional, Unsupported};
 use crate::venues::binance::codec::request::Request;
@@ -36,6 +37,8 @@ const LOOKS_MAX: u32 = 4;
 const LOOK_AGAIN: Duration = Duration::from_millis(40);
 /// Pages of one symbol's trades in one snapshot: a hundred thousand trades. What is beyond comes with the next.
 const PAGES_MAX: u32 = 100;
+/// Pages of the ledger in one snapshot: ten thousand trades. What is beyond comes with the next.
+const LEDGER_PAGES_MAX: u32 = 20;
 
 pub async fn take(account: &Account, caller: &Caller, purpose: Purpose, wanted: &TradesWanted) -> Done {
     match try_take(account, caller, purpose, wanted).await {
@@ -46,9 +49,11 @@ pub async fn take(account: &Account, caller: &Caller, purpose: Purpose, wanted: 
 
 async fn try_take(account: &Account, caller: &Caller, purpose: Purpose, wanted: &TradesWanted) -> Result<VenueSnapshot, Failure> {
     if purpose == Purpose::Kill {
-        look_for_flying(account, caller, purpose).await;
+        return take_for_the_kill_switch(account, caller).await;
     }
-    let mut before = look(account, caller, purpose).await?;
+    // Who only compares needs to know what is held, not what could be sold of it.
+    let unpriced = BTreeMap::new();
+    let mut before = look(account, caller, purpose, &unpriced).await?;
     let mut looks = 1;
     loop {
         let trades = trades(account, caller, purpose, wanted).await?;
@@ -56,7 +61,7 @@ async fn try_take(account: &Account, caller: &Caller, purpose: Purpose, wanted: 
         let mut snapshot = before.clone();
         // Nobody compares what is held with trades that were not asked for.
         if !wanted.is_empty() {
-            let after = look(account, caller, purpose).await?;
+            let after = look(account, caller, purpose, &unpriced).await?;
             looks += 1;
             if after != before && looks < LOOKS_MAX {
                 before = after;
@@ -65,22 +70,50 @@ async fn try_take(account: &Account, caller: &Caller, purpose: Purpose, wanted: 
             }
             snapshot = after;
         }
-        let funds = if wanted.is_empty() { Vec::new() } else { funds(account, caller, purpose).await };
+        let funds = funds(account, caller, purpose).await;
         let Held { wallet, positions, beside_holdings } = snapshot;
         let on_their_way = account.on_their_way();
         return Ok(VenueSnapshot { open_orders, positions, wallet, beside_holdings, trades, funds, on_their_way });
     }
 }
 
+/// What is open and what is held, nothing else: side by side, as a halt waits for it. Orders that left are looked for first: one that
+/// has arrived by then is in the list.
+async fn take_for_the_kill_switch(account: &Account, caller: &Caller) -> Result<VenueSnapshot, Failure> {
+    let purpose = Purpose::Kill;
+    look_for_flying(account, caller, purpose).await;
+    let held = async { look(account, caller, purpose, &prices(account, caller).await).await };
+    let both = futures_util::future::try_join(held, open_orders(account, caller, purpose)).await;
+    let (Held { wallet, positions, beside_holdings }, open_orders) = both?;
+    let on_their_way = account.on_their_way();
+    Ok(VenueSnapshot { open_orders, positions, wallet, beside_holdings, on_their_way, ..VenueSnapshot::default() })
+}
+
+/// What holdings are worth: a sale of less than the venue takes an order for is none that a halt could wait for. A price that cannot be
+/// had is no reason not to try.
+async fn prices(account: &Account, caller: &Caller) -> BTreeMap<Symbol, Price> {
+    if !caller.product().capabilities().holdings {
+        return BTreeMap::new();
+    }
+    let instruments = account.instruments();
+    let each = instruments.iter().map(async |instrument| {
+        let reply = ask(caller, Purpose::Kill, caller.product().price(instrument.symbol)).await.ok()?;
+        let price = read::<PriceAnswer<'_>>(caller.product(), answer(&reply)).ok()?;
+        Some((instrument.symbol, Price(price.price.0)))
+    });
+    futures_util::future::join_all(each).await.into_iter().flatten().collect()
+}
+
 fn unsupported(error: &Unsupported) -> Failure {
     Failure::Refused { code: 0, message: error.to_string() }
 }
 
-async fn look(account: &Account, caller: &Caller, purpose: Purpose) -> Result<Held, Failure> {
+async fn look(account: &Account, caller: &Caller, purpose: Purpose, prices: &BTreeMap<Symbol, Price>) -> Result<Held, Failure> {
     let (product, settlement) = (caller.product(), account.settlement());
     if product.capabilities().holdings {
         let reply = ask(caller, purpose, product.account()).await?;
-        let (wallet, positions) = codec::holdings(settlement, account.instruments().iter(), |_| None, answer(&reply))?;
+        let (wallet, positions) =
+            codec::holdings(settlement, account.instruments().iter(), |symbol| prices.get(&symbol).copied(), answer(&reply))?;
         return Ok(Held { wallet, positions, beside_holdings: true });
     }
     let balances = ask(caller, purpose, product.balance());
@@ -96,12 +129,14 @@ async fn ask(caller: &Caller, purpose: Purpose, request: Result<Request, Unsuppo
 
 /// Ordinary and conditional ones, under the names that they have here.
 async fn open_orders(account: &Account, caller: &Caller, purpose: Purpose) -> Result<Vec<VenueOrder>, Failure> {
-    let plain = ask(caller, purpose, caller.product().open_orders(None)).await?;
-    let mut orders = account.translator().open_orders(answer(&plain))?;
+    let mut orders = Vec::new();
+    // Before the ordinary ones: a conditional order that triggers meanwhile is in one of the lists at least.
     if caller.product().capabilities().conditional == Conditional::AlgoService {
         let algos = ask(caller, purpose, caller.product().open_algos(None)).await?;
         orders.extend(account.translator().open_algos(answer(&algos))?);
     }
+    let plain = ask(caller, purpose, caller.product().open_orders(None)).await?;
+    orders.extend(account.translator().open_orders(answer(&plain))?);
     account.open_on(orders.iter().map(|order| order.symbol));
     Ok(orders)
 }
@@ -153,19 +188,28 @@ async fn name(account: &Account, caller: &Caller, purpose: Purpose, symbol: Symb
 /// Funding, transfers and the like. Without them the wallet alone says that something moved: a list that cannot be had must not
 /// keep the rest from being told.
 async fn funds(account: &Account, caller: &Caller, purpose: Purpose) -> Vec<FundsMoved> {
-    let Some(since) = account.ledger_due().filter(|_| !caller.product().capabilities().holdings) else { return Vec::new() };
-    let read = async {
-        let reply = ask(caller, purpose, caller.product().income(since)).await?;
-        ledger(caller.product(), account.settlement(), answer(&reply))
-    };
-    match read.await {
-        Ok(funds) => {
-            account.ledger_read();
-            funds
-        }
-        Err(failure) => {
-            tracing::warn!(target: "ringfence::venues", account = %account.id, %failure, "the venue's ledger could not be read");
-            Vec::new()
+    let Some(look) = account.ledger_due().filter(|_| !caller.product().capabilities().holdings) else { return Vec::new() };
+    let (mut funds, mut from, asked_at) = (Vec::new(), look.since, caller.host.venue_time());
+    for _ in 0..LEDGER_PAGES_MAX {
+        let page = async {
+            let reply = ask(caller, purpose, caller.product().income(from)).await?;
+            ledger(caller.product(), account.settlement(), from, answer(&reply))
+        };
+        match page.await {
+            Ok(LedgerPage { moved, next }) => {
+                funds.extend(moved);
+                let Some(next) = next else {
+                    account.ledger_read(look, asked_at);
+                    return funds;
+                };
+                from = next;
+            }
+            Err(failure) => {
+                tracing::warn!(target: "ringfence::venues", account = %account.id, %failure, "the venue's ledger could not be read");
+                return funds;
+            }
         }
     }
+    account.ledger_read(look, from);
+    funds
 }

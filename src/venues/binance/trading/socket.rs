@@ -5,7 +5,6 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -16,15 +15,15 @@ use super::caller::{Caller, read};
 use super::weight::Purpose;
 use crate::venues::binance::codec::answers::ListenKeyAnswer;
 use crate::venues::binance::codec::events::{Frame, read_frame};
+use crate::venues::binance::codec::frames::subscribe_frame;
 use crate::venues::binance::codec::outcome::{Failure, is_listen_key_gone};
 use crate::venues::binance::codec::product::UserStream;
-use crate::venues::binance::codec::request::Parameters;
 
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// One event is some 2 KB; an account of a thousand assets is 100.
 const FRAME_BYTES_MAX: usize = 1 << 20;
 /// Our one request on such a socket.
-const SUBSCRIBE: &str = "userDataStream.subscribe.signature";
+const SUBSCRIPTION: u64 = 1;
 
 /// An open socket that will tell the account's events.
 #[derive(Debug)]
@@ -58,8 +57,7 @@ impl UserSocket {
     }
 
     async fn subscribe(&mut self, caller: &Caller) -> Result<(), String> {
-        let params = caller.credentials().signed_frame(&Parameters::default(), caller.timing());
-        let request = json!({ "id": "user", "method": SUBSCRIBE, "params": params }).to_string();
+        let request = subscribe_frame(SUBSCRIPTION, caller.credentials(), caller.timing());
         self.socket.send(Message::text(request)).await.map_err(|error| format!("the subscription broke off: {error}"))?;
         let answered = async {
             while let Some(text) = self.next().await {

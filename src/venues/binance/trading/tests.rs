@@ -19,6 +19,7 @@ use tokio::sync::{broadcast, watch};
 use super::account::{Account, AccountParts};
 use super::caller::{Host, Times};
 use super::lane::Origin;
+use super::setup::Standing;
 use super::socket::StreamBases;
 use super::venue::BinanceVenue;
 use crate::domain::ids::{AccountId, ClientOrderId, Symbol};
@@ -38,6 +39,7 @@ enum Answer {
     Skew,
     HangUp,
     Banned,
+    TooManyOrders,
 }
 
 struct Fake {
@@ -76,6 +78,11 @@ async fn answer(State(fake): State<Arc<Fake>>, request: Request) -> Response {
                 )
                     .into_response(),
                 Answer::HangUp => panic!("the connection is cut"),
+                Answer::TooManyOrders => (
+                    axum::http::StatusCode::TOO_MANY_REQUESTS,
+                    "{\"code\":-1015,\"msg\":\"Too many new orders; current limit is 300 orders per TEN_SECONDS.\"}",
+                )
+                    .into_response(),
                 Answer::Banned => {
                     let status = axum::http::StatusCode::IM_A_TEAPOT;
                     (status, [("Retry-After", "30")], "{\"code\":-1003,\"msg\":\"Way too much request weight used; IP banned\"}")
@@ -232,6 +239,22 @@ impl Scene {
     fn orders(&self) -> usize {
         self.fake.orders.lock().unwrap().len()
     }
+
+    /// How often the balances were asked for, which every look at the account begins with.
+    fn looks(&self) -> usize {
+        self.fake.asked.lock().unwrap().iter().filter(|asked| asked.ends_with("/balance")).count()
+    }
+
+    /// Goes on until the venue was asked for balances so often.
+    async fn until_looks(&mut self, count: usize) {
+        while self.looks() < count {
+            let _ = tokio::time::timeout(Duration::from_millis(5), self.heard.next()).await;
+        }
+    }
+}
+
+fn snapshot(after: u64) -> VenueCommand {
+    VenueCommand::Snapshot { trades: TradesWanted::from([(btc(), TradesFrom::After(after))]) }
 }
 
 #[tokio::test]
@@ -297,18 +320,74 @@ async fn a_ban_is_obeyed_by_everything_that_follows() {
 async fn what_is_told_while_a_snapshot_is_on_its_way_comes_behind_it() {
     let mut scene = Scene::open().await;
     scene.fake.balances.send_replace(false);
-    let trades = TradesWanted::from([(btc(), TradesFrom::After(1))]);
-    scene.venue.send(alpha(), VenueCommand::Snapshot { trades }).unwrap();
+    scene.venue.send(alpha(), snapshot(1)).unwrap();
     let trade = r#"{"e":"ORDER_TRADE_UPDATE","T":1,"E":1,"o":{"s":"BTCUSDT","c":"by-hand","S":"BUY","o":"MARKET","f":"GTC","q":"0.001","p":"0","x":"TRADE","X":"FILLED","i":9,"l":"0.001","z":"0.001","L":"60000","N":"USDT","n":"0.01","T":1,"t":77,"m":false,"ps":"BOTH"}}"#;
     // Asked for, and not answered yet, when the trade is told.
-    while !scene.fake.asked.lock().unwrap().iter().any(|asked| asked.ends_with("/balance")) {
-        let _ = tokio::time::timeout(Duration::from_millis(5), scene.heard.next()).await;
-    }
+    scene.until_looks(1).await;
     scene.fake.events.send(trade.to_owned()).unwrap();
     assert!(tokio::time::timeout(Duration::from_millis(100), scene.heard.next()).await.is_err(), "held back");
     scene.fake.balances.send_replace(true);
     assert!(matches!(scene.event().await, VenueEvent::SnapshotIs(_)));
     assert!(matches!(scene.event().await, VenueEvent::Filled(fill) if fill.trade_id == 77));
+}
+
+#[tokio::test]
+async fn a_slow_venue_is_asked_for_one_snapshot_at_a_time_and_one_that_is_given_up_asks_no_more() {
+    let mut scene = Scene::open().await;
+    scene.fake.balances.send_replace(false);
+    for after in [9, 5, 7] {
+        scene.venue.send(alpha(), snapshot(after)).unwrap();
+    }
+    scene.until_looks(1).await;
+    // Five seconds on, events may not be held back for longer: it is void, and the ones behind it have become one.
+    assert!(matches!(scene.event().await, VenueEvent::CommandFailed { command, .. } if command == "snapshot"));
+    scene.until_looks(2).await;
+    let asked = scene.fake.asked.lock().unwrap().len();
+    scene.fake.balances.send_replace(true);
+    assert!(matches!(scene.event().await, VenueEvent::SnapshotIs(_)));
+    let asked = scene.fake.asked.lock().unwrap()[asked..].to_vec();
+    assert_eq!(asked.iter().filter(|asked| asked.ends_with("/openOrders")).count(), 1, "{asked:?}");
+}
+
+#[tokio::test]
+async fn too_many_orders_of_one_account_keep_nobody_else_from_the_venue() {
+    let mut scene = Scene::open().await;
+    scene.answers(&[Answer::TooManyOrders]);
+    scene.venue.send(alpha(), order()).unwrap();
+    assert!(matches!(scene.event().await, VenueEvent::Rejected { code: -1015, .. }));
+    assert_eq!(scene.account.host().shut(), None, "others on the host, and the kill switch");
+    assert!(scene.venue.send(alpha(), order()).is_err(), "the account itself waits");
+    assert_eq!(scene.orders(), 1);
+}
+
+#[tokio::test]
+async fn an_account_that_has_not_been_looked_at_opens_nothing_and_reduces_what_it_has() {
+    let mut scene = Scene::open().await;
+    scene.account.set_standing(Standing::Unchecked);
+    let refused = scene.venue.send(alpha(), order()).unwrap_err();
+    assert!(refused.to_string().contains("looked at"), "{refused}");
+    let VenueCommand::Place(order) = order() else { unreachable!() };
+    scene.venue.send(alpha(), VenueCommand::Place(NewOrder { reduce_only: true, ..order })).unwrap();
+    assert!(matches!(scene.event().await, VenueEvent::Accepted { .. }));
+    assert_eq!(scene.orders(), 1);
+}
+
+#[tokio::test]
+async fn the_kill_switchs_cancel_waits_for_no_look_and_its_look_for_the_cancel() {
+    let scene = Scene::open().await;
+    scene.fake.balances.send_replace(false);
+    let look = || scene.venue.ask(alpha(), VenueCommand::Snapshot { trades: TradesWanted::new() });
+    let mut hanging = look();
+    assert!(tokio::time::timeout(Duration::from_millis(50), &mut hanging).await.is_err());
+    let cancel = scene.venue.ask(alpha(), VenueCommand::CancelAll { symbol: None });
+    let mut behind = look();
+    assert!(tokio::time::timeout(Duration::from_millis(50), &mut behind).await.is_err());
+    assert_eq!(scene.looks(), 1, "the second look waits for the cancel, which nobody has polled");
+    tokio::time::timeout(Duration::from_secs(10), cancel).await.expect("a cancel that waits for nobody").unwrap();
+    scene.fake.balances.send_replace(true);
+    for look in [hanging, behind] {
+        assert!(matches!(look.await.unwrap()[..], [VenueEvent::SnapshotIs(_)]));
+    }
 }
 
 #[tokio::test]

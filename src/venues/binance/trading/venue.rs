@@ -8,7 +8,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use rustc_hash::FxHashMap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::account::Account;
 use super::link::Link;
@@ -26,8 +27,8 @@ struct Member {
     account: Arc<Account>,
     /// Where commands go; replaced by whoever listens next. Bounded by the account's open orders and its executor's questions.
     commands: Mutex<Option<mpsc::UnboundedSender<VenueCommand>>>,
-    /// Ends when the question before is answered: questions leave in the order in which they are asked.
-    asked: Mutex<Option<oneshot::Receiver<()>>>,
+    /// Cancels and orders of the kill switch that have no answer yet: a look at what is open comes behind them.
+    asked: Mutex<Vec<CancellationToken>>,
 }
 
 /// Every account on venues of this family.
@@ -84,12 +85,22 @@ impl Venue for BinanceVenue {
             Ok(member) => member,
             Err(error) => return std::future::ready(Err(error)).boxed(),
         };
-        let (done, next) = oneshot::channel::<()>();
-        let before = member.asked.lock().unwrap_or_else(PoisonError::into_inner).replace(next);
+        let is_look = matches!(command, VenueCommand::Snapshot { .. });
+        let (before, done) = {
+            let mut asked = member.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            asked.retain(|question| !question.is_cancelled());
+            if is_look {
+                (asked.clone(), None)
+            } else {
+                // A cancel waits for nobody: what was asked before it may hang.
+                asked.push(CancellationToken::new());
+                (Vec::new(), asked.last().cloned().map(CancellationToken::drop_guard))
+            }
+        };
         async move {
-            if let Some(before) = before {
+            for question in before {
                 // Answered or given up: both end it.
-                let _ = before.await;
+                question.cancelled().await;
             }
             let events = perform(&member.account, &member.account.safety, Purpose::Kill, command).await.events;
             drop(done);

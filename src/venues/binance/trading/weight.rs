@@ -82,7 +82,7 @@ impl WeightBudget {
             return Err(Exhausted { until: self.shut_until, used, limit: self.limit });
         }
         // What weighs nothing uses nothing up.
-        if weight == 0 || used + weight <= self.share_of(purpose) {
+        if weight == 0 || used.saturating_add(weight) <= self.share_of(purpose) {
             return Ok(());
         }
         Err(Exhausted { until: next_minute(now), used, limit: self.limit })
@@ -104,7 +104,7 @@ impl WeightBudget {
     pub fn answered(&mut self, now: Timestamp, weight: u32, used: Option<u32>) {
         self.turn(now);
         self.on_its_way = self.on_its_way.saturating_sub(weight);
-        self.used = used.unwrap_or(self.used + weight);
+        self.used = used.unwrap_or(self.used.saturating_add(weight));
     }
 
     /// The server shut us out (429, 418). Everybody waits: who goes on asking is shut out for longer.
@@ -118,7 +118,8 @@ impl WeightBudget {
     /// What counts against the limit now: a gauge.
     #[must_use]
     pub fn used(&self, now: Timestamp) -> u32 {
-        if number(now) == self.minute { self.used + self.on_its_way } else { self.on_its_way }
+        // The server's figure is whatever it says.
+        if number(now) == self.minute { self.used.saturating_add(self.on_its_way) } else { self.on_its_way }
     }
 
     /// Until when nothing may be asked, if so.
@@ -178,6 +179,8 @@ mod tests {
         let wait = budget.take(at(3), Purpose::Account, 5).unwrap_err();
         assert_eq!((wait.until, wait.used), (at(60), 90));
         assert!(budget.take(at(60), Purpose::Account, 5).is_ok());
+        budget.answered(at(60), 0, Some(u32::MAX));
+        assert!(budget.take(at(61), Purpose::Kill, 1).is_err(), "a figure that is none is as good as all of it");
         // A server that counts a success as nothing.
         budget.answered(at(61), 5, Some(0));
         assert_eq!(budget.used(at(61)), 0);
