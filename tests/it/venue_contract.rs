@@ -371,6 +371,23 @@ async fn leverage_and_the_dead_mans_switch_are_there_where_the_venue_has_them() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_account_with_several_margin_assets_opens_nothing_and_is_told_why() {
+    for (product, served) in ADAPTERS.into_iter().filter(|(product, _)| product.capabilities().leverage) {
+        let mut desk = Desk::open(product, served, None).await;
+        let client = desk.wired.client("a");
+        let told = client.signed("POST", "/fapi/v1/multiAssetsMargin", "multiAssetsMargin=true", desk.wired.now()).await;
+        assert_eq!(told.status, 200, "{product}: {}", told.body);
+        let why = loop {
+            if let Heard::Event(VenueEvent::Barred { why }) = desk.next().await {
+                break why;
+            }
+        };
+        assert!(why.contains("one margin asset") && why.contains("switch it off"), "{product}: {why}");
+        desk.wired.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_secret_is_the_venues_word_and_nothing_else() {
     for (product, served) in ADAPTERS {
         let desk = Desk::open(product, served, Some("another")).await;

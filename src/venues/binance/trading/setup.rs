@@ -10,7 +10,9 @@ use super::account::Account;
 use super::caller::{Caller, answer};
 use super::weight::Purpose;
 use crate::domain::ids::Symbol;
-use crate::venues::binance::codec::answers::{DoneAnswer, KeyPermissions, LeverageAnswer, PositionModeAnswer, SymbolSettings};
+use crate::venues::binance::codec::answers::{
+    DoneAnswer, KeyPermissions, LeverageAnswer, MultiAssetsAnswer, PositionModeAnswer, SymbolSettings,
+};
 use crate::venues::binance::codec::outcome::{Failure, is_no_change};
 use crate::venues::binance::codec::product::{Product, Unsupported};
 use crate::venues::binance::codec::request::Request;
@@ -94,6 +96,7 @@ pub async fn prepare(account: &Account) -> Result<(), NotReady> {
     if !account.host().product.capabilities().leverage {
         return Ok(());
     }
+    check_margin_assets(account).await?;
     set_position_mode(account).await?;
     let found = symbol_settings(account).await?;
     for change in changes(account.wanted, &found) {
@@ -114,6 +117,16 @@ async fn check_key(account: &Account) -> Result<(), NotReady> {
     let may: KeyPermissions = ask(keys, request).await?;
     if let Some(warning) = judge_key(account.host().product, &may).map_err(NotReady::Wrong)? {
         tracing::warn!(target: "ringfence::venues", account = %account.id, warning, "key checked");
+    }
+    Ok(())
+}
+
+/// The books have one currency: with several assets as margin together, what is shown of a wallet is not that currency's.
+async fn check_margin_assets(account: &Account) -> Result<(), NotReady> {
+    let found: MultiAssetsAnswer = ask(&account.trading, account.host().product.multi_assets_mode()).await?;
+    if found.multi_assets_margin {
+        let what = "expected one margin asset, found multi-assets mode; switch it off at the venue, its positions closed";
+        return Err(NotReady::Wrong(what.to_owned()));
     }
     Ok(())
 }
