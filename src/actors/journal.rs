@@ -10,6 +10,7 @@ use crate::domain::recovery::{AccountState, DaemonState};
 use crate::messages::Clock;
 use crate::store::emergency::EmergencyStanding;
 use crate::store::{Ack, AckResult, AppendRefused, Emergency, JournalFault, JournalHandle};
+use crate::telemetry::metrics;
 
 /// Rows between two checkpoints: a restart replays at most so many, in some 20 ms, and a checkpoint of a hundred accounts
 /// is written once in a few minutes of busy trading.
@@ -48,7 +49,14 @@ impl JournalPort {
 
     /// Queues rows; `done` hears, on the journal's thread, whether they are durable.
     pub fn append(&self, rows: Vec<Record>, done: impl FnOnce(Result<(), String>) + Send + 'static) {
-        self.submit(rows, told(done));
+        let (clock, queued) = (self.clock.clone(), self.clock.now());
+        self.submit(
+            rows,
+            told(move |result| {
+                metrics::journal_append_took(clock.now().since(queued));
+                done(result);
+            }),
+        );
     }
 
     /// Queues rows that nothing waits for. What the journal does not take goes to the emergency file.
@@ -71,6 +79,7 @@ impl JournalPort {
     fn queue(&self, rows: Vec<Record>, ack: Ack) {
         let at = self.clock.now();
         let entries: Arc<[Entry]> = rows.into_iter().map(|record| Entry { at, record }).collect();
+        metrics::journal_rows(entries.len());
         let mut folded = self.lock();
         let refused = self.handle.append(Arc::clone(&entries), ack).err();
         entries.iter().for_each(|entry| folded.state.apply(entry));

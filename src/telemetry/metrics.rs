@@ -73,7 +73,7 @@ fn describe() {
     describe_gauge!("ringfence_mode", "0 Normal, 1 ReduceOnly, 2 CancelOnly, 3 Halted, by scope");
     describe_histogram!("ringfence_decision_seconds", "a strategy's decision to the order in the executor's outbox");
     describe_histogram!("ringfence_order_ack_seconds", "order sent to the venue's word on it");
-    describe_histogram!("ringfence_journal_commit_seconds", "one durable group commit");
+    describe_histogram!("ringfence_journal_append_seconds", "rows that somebody waits for, queued to durable");
     describe_histogram!("ringfence_http_request_seconds", "API request to response");
     describe_counter!("ringfence_orders_sent_total", "orders handed to the venue");
     describe_counter!("ringfence_orders_refused_total", "intents that risk refused, by control");
@@ -101,7 +101,7 @@ fn describe() {
     describe_counter!("ringfence_kill_switch_unverified_total", "attempts after which an account still had open orders");
     describe_counter!("ringfence_operator_commands_total", "operator commands, by verb");
     describe_counter!("ringfence_feed_connects_total", "market streams connected");
-    describe_counter!("ringfence_journal_rows_total", "rows made durable");
+    describe_counter!("ringfence_journal_rows_total", "rows given to the journal");
     describe_gauge!("ringfence_market_stale", "1 while nothing may be decided on that market");
     describe_gauge!("ringfence_ready", "1 while the daemon may trade");
 }
@@ -150,10 +150,14 @@ impl OrderTimers {
     }
 }
 
-/// One durable group commit.
-pub fn journal_commit_took(time: Duration, rows: usize) {
-    histogram!("ringfence_journal_commit_seconds").record(time.as_secs_f64());
+/// Rows that were given to the journal.
+pub fn journal_rows(rows: usize) {
     ::metrics::counter!("ringfence_journal_rows_total").increment(rows as u64);
+}
+
+/// Rows that somebody waited for: from the queue to the disk.
+pub fn journal_append_took(time: Duration) {
+    histogram!("ringfence_journal_append_seconds").record(time.as_secs_f64());
 }
 
 /// API request to response.

@@ -51,7 +51,14 @@ fn it_runs_in_an_empty_folder_without_a_configuration_and_every_account_trades()
     let (code, metrics) = daemon.get("/metrics");
     let metrics = metrics.as_str().unwrap();
     assert_eq!(code, 200);
-    assert!(metrics.contains("ringfence_fills_total{account=\"alpha\"}") && metrics.contains("ringfence_mailbox_depth"), "{metrics}");
+    for figure in [
+        "ringfence_fills_total{account=\"alpha\"}",
+        "ringfence_mailbox_depth",
+        "ringfence_journal_rows_total",
+        "ringfence_journal_append_seconds",
+    ] {
+        assert!(metrics.contains(figure), "expected {figure} in {metrics}");
+    }
     assert_eq!(daemon.get("/health"), (200, json!({ "status": "well", "degraded": [] })));
     assert_eq!(daemon.get("/ready"), (200, json!({ "ready": true, "waiting_for": [] })));
     assert_eq!(daemon.terminate().code(), Some(0), "{}", home.log());
