@@ -66,13 +66,6 @@ impl TelemetryGuard {
         self.metrics.clone()
     }
 
-    /// Sends every finished span now and waits for the collector's answer, at most `timeout`. Blocks: not for a runtime's
-    /// worker thread. `true` when nothing is left, or when traces are off.
-    #[must_use]
-    pub fn flush_traces(&self, timeout: Duration) -> bool {
-        self.otlp.as_ref().is_none_or(|pipeline| pipeline.flush(timeout))
-    }
-
     /// The orderly end, each part at most `timeout`. Blocks: not for a runtime's worker thread.
     pub fn shutdown(mut self, timeout: Duration) {
         self.stop(timeout);

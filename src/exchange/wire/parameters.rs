@@ -135,13 +135,6 @@ impl Parameters {
         self.manners
     }
 
-    /// The same parameters under other manners: `/sapi` beside `/api`.
-    #[must_use]
-    pub fn with_manners(mut self, manners: Manners) -> Self {
-        self.manners = manners;
-        self
-    }
-
     /// Names and values as decoded; nothing counts as read.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.given.iter().map(|given| (given.name.as_str(), given.value.as_str()))

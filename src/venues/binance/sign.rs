@@ -81,12 +81,6 @@ impl Credentials {
         &self.api_key
     }
 
-    /// Whether `session.logon` takes this kind of key.
-    #[must_use]
-    pub const fn can_log_on(&self) -> bool {
-        matches!(self.secret, Secret::Ed25519(_))
-    }
-
     /// The signature of exactly these bytes: lower-case hexadecimal, or base64 that is still to be percent-encoded in a query.
     #[must_use]
     pub fn sign(&self, payload: &[u8]) -> String {
@@ -111,20 +105,13 @@ impl Credentials {
     /// The `params` of a WebSocket-API frame, signed; every value is the text that was signed, numbers of time apart.
     #[must_use]
     pub fn signed_frame(&self, parameters: &Parameters, timing: Timing) -> serde_json::Map<String, serde_json::Value> {
-        let mut signed = self.plain_frame(parameters);
+        let mut signed = parameters.to_json();
+        signed.insert("apiKey".to_owned(), self.api_key.clone().into());
         signed.insert("recvWindow".to_owned(), timing.window_millis.into());
         signed.insert("timestamp".to_owned(), timing.at_millis.into());
         let signature = self.sign(frame_payload(&signed).as_bytes());
         signed.insert("signature".to_owned(), signature.into());
         signed
-    }
-
-    /// The `params` of a frame that needs the key and no signature.
-    #[must_use]
-    pub fn plain_frame(&self, parameters: &Parameters) -> serde_json::Map<String, serde_json::Value> {
-        let mut params = parameters.to_json();
-        params.insert("apiKey".to_owned(), self.api_key.clone().into());
-        params
     }
 }
 

@@ -89,14 +89,6 @@ impl Product {
         Ok(Request::to(self.endpoint(Route::Income)?, parameters))
     }
 
-    /// How much leverage a symbol allows at which value.
-    ///
-    /// # Errors
-    /// On spot.
-    pub fn leverage_brackets(self, symbol: Symbol) -> Result<Request, Unsupported> {
-        Ok(Request::to(self.endpoint(Route::LeverageBrackets)?, Parameters::default().with("symbol", symbol)))
-    }
-
     /// What a symbol was traded at last.
     ///
     /// # Errors
@@ -178,14 +170,6 @@ impl Product {
     /// Where user events are no matter of listen keys.
     pub fn keep_listen_key(self) -> Result<Request, Unsupported> {
         self.bare(Route::KeepListenKey)
-    }
-
-    /// Ends the streams of every process that shares the key.
-    ///
-    /// # Errors
-    /// Where user events are no matter of listen keys.
-    pub fn close_listen_key(self) -> Result<Request, Unsupported> {
-        self.bare(Route::CloseListenKey)
     }
 
     /// # Errors

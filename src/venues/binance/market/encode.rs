@@ -108,11 +108,6 @@ impl Encoder {
         }
     }
 
-    /// Appends a trade as `aggTrade` sends it: an aggregate of one.
-    pub fn aggregate_trade(&self, at: Timestamp, trade: &TradePrint, out: &mut String) {
-        self.aggregate(at, at, trade.id, trade, (trade.id, trade.id), out);
-    }
-
     /// Appends several trades as one: `total` has their price, side and whole quantity.
     pub fn aggregate(&self, at: Timestamp, traded_at: Timestamp, id: u64, total: &TradePrint, ids: (u64, u64), out: &mut String) {
         self.head("aggTrade", at, out);
