@@ -135,7 +135,9 @@ fn without_a_command_it_runs() {
 
 #[test]
 fn told_to_keep_open_orders_it_leaves_them_and_takes_them_up_again() {
-    let home = Home::new(&format!("[daemon]\non_shutdown = \"keep\"\n{BUSY}"));
+    // A position that is just being reversed as the stop comes has no resting order.
+    let holding = BUSY.replace("on_opposite = \"reverse\"", "on_opposite = \"hold\"");
+    let home = Home::new(&format!("[daemon]\non_shutdown = \"keep\"\n{holding}"));
     let mut daemon = home.start();
     with_resting_orders(&mut daemon);
     assert_eq!(daemon.terminate().code(), Some(0), "{}", home.log());

@@ -13,6 +13,8 @@ use crate::support::daemon::{BUSY, Daemon, Home};
 use crate::support::ledger::Ledger;
 
 const WITHIN: Duration = Duration::from_secs(60);
+/// A strategy that holds waits for the market to turn, which it does several times a minute, now and then once in two.
+const TURNS_WITHIN: Duration = Duration::from_secs(240);
 
 /// A verb by ann, for a reason.
 fn ask(home: &Home, verb: &str, scope: &[&str]) {
@@ -50,7 +52,7 @@ fn wait_for_orders(daemon: &mut Daemon, home: &Home, what: &str, within: impl Fn
         ledger.rows.iter().filter(|(_, record)| matches!(record, Record::OrderIntended { intent, .. } if within(intent))).count()
     };
     let before = count();
-    daemon.wait_until(what, WITHIN, |_| count() > before + 1);
+    daemon.wait_until(what, TURNS_WITHIN, |_| count() > before + 1);
 }
 
 fn account<'s>(status: &'s Value, name: &str) -> &'s Value {
