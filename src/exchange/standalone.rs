@@ -213,13 +213,14 @@ async fn open_accounts(
     accounts: &[AccountId],
     funds: &[(Asset, Money)],
 ) -> Result<(), OpenError> {
-    for (owner, account) in accounts.iter().copied().enumerate() {
-        let known = handle.call(move |desk| desk.exchange.equity(account).is_some()).await?;
+    for account in accounts.iter().copied() {
+        let (known, owner) = handle.call(move |desk| (desk.exchange.equity(account).is_some(), desk.exchange.new_owner())).await?;
         if known {
             continue;
         }
-        // Each account is a person of its own: they may trade with each other.
-        let setup = AccountSetup { deposit: Money::ZERO, owner: owner as u32 + 1, hedge: false };
+        // Each account is a person of its own, also beside those that a record has from a start with other keys: they may trade with
+        // each other.
+        let setup = AccountSetup { deposit: Money::ZERO, owner, hedge: false };
         handle.open_account(account, setup)?;
         for (asset, amount) in funds.iter().copied() {
             let funded = handle.call(move |desk| match kind {

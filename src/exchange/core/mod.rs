@@ -236,6 +236,12 @@ impl Exchange {
         true
     }
 
+    /// An owner that no account has yet.
+    #[must_use]
+    pub fn new_owner(&self) -> u32 {
+        self.accounts.iter().map(|account| account.owner).max().unwrap_or_default() + 1
+    }
+
     /// Best displayed bid and ask.
     #[must_use]
     pub fn touch(&self, symbol: usize) -> (Option<Level>, Option<Level>) {

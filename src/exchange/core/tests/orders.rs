@@ -94,6 +94,14 @@ fn self_trade_prevention_follows_the_takers_mode() {
 }
 
 #[test]
+fn an_account_that_comes_later_has_an_owner_of_its_own() {
+    let mut desk = Desk::new();
+    assert_eq!(desk.exchange.new_owner(), 2, "the desk's accounts belong to 0 and 1");
+    desk.exchange.open_account(account("late"), AccountSetup { owner: 7, ..setup(1) });
+    assert_eq!(desk.exchange.new_owner(), 8);
+}
+
+#[test]
 fn accounts_of_different_owners_do_trade() {
     let mut desk = Desk::showing(&[(MID - 50, 10)], &[(MID + 50, 10)]);
     let order = desk.limit(Side::Sell, MID, 10);
