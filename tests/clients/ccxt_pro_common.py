@@ -1,6 +1,17 @@
 """What ccxt.pro's scenarios of both products share: the public streams, and waiting for one update among many."""
 
+import ccxt.pro
+
 from support.steps import has, holds, same
+
+
+async def opened(steps, venue, make, symbol):
+    """A client of that product with its markets, whose public streams have passed."""
+    exchange = make(venue, ccxt.pro)
+    exchange.newUpdates = True
+    await exchange.load_markets()
+    await public_streams(steps, exchange, symbol)
+    return exchange
 
 
 async def public_streams(steps, exchange, symbol):

@@ -5,7 +5,7 @@ import asyncio
 import ccxt.pro
 
 import ccxt_setup
-from ccxt_pro_common import collect, public_streams
+from ccxt_pro_common import collect, opened
 from support.steps import Steps, exact, has, refused, same
 from support.venue import Venue
 
@@ -16,10 +16,7 @@ async def main():
     venue = Venue("spot")
     steps = Steps("ccxt.pro binance")
     symbol = "BTC/USDT"
-    exchange = ccxt_setup.spot(venue, ccxt.pro)
-    exchange.newUpdates = True
-    await exchange.load_markets()
-    await public_streams(steps, exchange, symbol)
+    exchange = await opened(steps, venue, ccxt_setup.spot, symbol)
 
     async with steps.waiting("user data: order, trade and balance of one market order"):
         seen = []

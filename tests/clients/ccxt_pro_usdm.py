@@ -5,7 +5,7 @@ import asyncio
 import ccxt.pro
 
 import ccxt_setup
-from ccxt_pro_common import collect, public_streams
+from ccxt_pro_common import collect, opened
 from support.steps import Steps, exact, has, holds, refused, same
 from support.venue import Venue
 
@@ -16,10 +16,7 @@ async def main():
     venue = Venue("usdm")
     steps = Steps("ccxt.pro binanceusdm")
     symbol = "BTC/USDT:USDT"
-    exchange = ccxt_setup.usdm(venue, ccxt.pro)
-    exchange.newUpdates = True
-    await exchange.load_markets()
-    await public_streams(steps, exchange, symbol)
+    exchange = await opened(steps, venue, ccxt_setup.usdm, symbol)
 
     async with steps.waiting("mark price"):
         has("mark", await exchange.watch_mark_price(symbol), "markPrice", "indexPrice")

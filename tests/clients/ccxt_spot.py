@@ -5,6 +5,7 @@ import time
 import ccxt
 
 import ccxt_setup
+from ccxt_common import refuses_keys_and_clocks
 from support.steps import Steps, decimal, exact, has, holds, refused, same, total
 from support.venue import Venue, depth
 
@@ -206,21 +207,9 @@ with steps("refusals have ccxt's classes"):
         exchange.create_order(SYMBOL, "limit", "buy", 0.002, price, same_id)
     exchange.cancel_order(None, SYMBOL, {"clientOrderId": "clients-twice"})
 
-with steps("keys, signatures and clocks are refused with ccxt's classes"):
-    with refused("unknown key", ccxt.AuthenticationError, "-2015"):
-        ccxt_setup.spot(venue, key="k" * 64).private_get_account()
-    with refused("malformed key", ccxt.AuthenticationError, "-2014"):
-        ccxt_setup.spot(venue, key="short").private_get_account()
-    with refused("bad signature", ccxt.AuthenticationError, "-1022"):
-        ccxt_setup.spot(venue, secret="s" * 64).private_get_account()
-    late = ccxt_setup.spot(venue)
-    late.nonce = lambda: int(time.time() * 1000) - 60_000
-    with refused("clock behind", ccxt.InvalidNonce, "-1021"):
-        late.private_get_account()
-    early = ccxt_setup.spot(venue)
-    early.nonce = lambda: int(time.time() * 1000) + 5_000
-    with refused("clock ahead", ccxt.InvalidNonce, "-1021"):
-        early.private_get_account()
+refuses_keys_and_clocks(steps, lambda **other: ccxt_setup.spot(venue, **other), lambda exchange: exchange.private_get_account())
+
+with steps("a clock that ccxt adjusts is taken"):
     adjusted = ccxt_setup.spot(venue)
     adjusted.options["adjustForTimeDifference"] = True
     adjusted.load_markets()

@@ -5,6 +5,7 @@ import time
 import ccxt
 
 import ccxt_setup
+from ccxt_common import refuses_keys_and_clocks
 from support.steps import Steps, decimal, exact, has, holds, refused, same, total
 from support.venue import Venue, depth
 
@@ -239,16 +240,6 @@ with steps("refusals carry the venue's codes"):
         exchange.fapiPrivatePostOrder(order | {"newClientOrderId": "clients-twice"})
     exchange.cancel_all_orders(SYMBOL)
 
-with steps("keys, signatures and clocks are refused"):
-    with refused("unknown key", ccxt.AuthenticationError, "-2015"):
-        ccxt_setup.usdm(venue, key="k" * 64).fapiPrivateV3GetAccount()
-    with refused("malformed key", ccxt.AuthenticationError, "-2014"):
-        ccxt_setup.usdm(venue, key="short").fapiPrivateV3GetAccount()
-    with refused("bad signature", ccxt.AuthenticationError, "-1022"):
-        ccxt_setup.usdm(venue, secret="s" * 64).fapiPrivateV3GetAccount()
-    late = ccxt_setup.usdm(venue)
-    late.nonce = lambda: int(time.time() * 1000) - 60_000
-    with refused("clock behind", ccxt.InvalidNonce, "-1021"):
-        late.fapiPrivateV3GetAccount()
+refuses_keys_and_clocks(steps, lambda **other: ccxt_setup.usdm(venue, **other), lambda exchange: exchange.fapiPrivateV3GetAccount())
 
 steps.finish()
