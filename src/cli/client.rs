@@ -94,24 +94,31 @@ impl Signature {
     }
 }
 
-/// What the verbs take that need nothing but a scope.
+/// What every verb takes: who asks and why, whom, and how the outcome is shown.
+#[derive(Debug, Args)]
+pub(super) struct Asking {
+    #[command(flatten)]
+    pub(super) signature: Signature,
+    #[command(flatten)]
+    pub(super) target: Target,
+    /// Print the outcome as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What the verbs take that need nothing but a scope beside it.
 #[derive(Debug, Args)]
 pub(super) struct Verb {
     #[command(flatten)]
     scope: ScopeArguments,
     #[command(flatten)]
-    signature: Signature,
-    #[command(flatten)]
-    target: Target,
-    /// Print the outcome as JSON
-    #[arg(long)]
-    json: bool,
+    asking: Asking,
 }
 
 impl Verb {
     pub(super) fn ask(self, verb: &str) -> Result<(), Failure> {
-        let Self { scope, signature, target, json } = self;
-        command(&target, &format!("/admin/{verb}"), Some(&scope), &signature.complete(verb), json)
+        let Asking { signature, target, json } = self.asking;
+        command(&target, &format!("/admin/{verb}"), Some(&self.scope), &signature.complete(verb), json)
     }
 }
 

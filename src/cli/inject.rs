@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::api::{CommandOutcome, InjectedFault};
 
-use super::client::{Client, Signature, Target, report};
+use super::client::{Asking, Client, report};
 use super::failure::Failure;
 
 /// Break a supervised child on purpose; only where `daemon.fault_injection` is true
@@ -18,12 +18,7 @@ pub(super) struct Arguments {
     child: String,
     fault: Fault,
     #[command(flatten)]
-    signature: Signature,
-    #[command(flatten)]
-    target: Target,
-    /// Print the outcome as JSON
-    #[arg(long)]
-    json: bool,
+    asking: Asking,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -59,7 +54,7 @@ impl From<Fault> for InjectedFault {
 }
 
 pub(super) fn execute(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments { child, fault, signature, target, json } = arguments;
+    let Arguments { child, fault, asking: Asking { signature, target, json } } = arguments;
     let signature = signature.complete("inject");
     let body = json!({ "by": signature.by, "reason": signature.reason, "fault": InjectedFault::from(fault) });
     let outcome: CommandOutcome = Client::to(&target)?.post(&format!("/admin/inject/{child}"), &body)?;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::client::{Signature, Target, command};
+use super::client::{Asking, command};
 use super::failure::Failure;
 
 /// Stop a supervised child and start it again; `ringfence status` shows the names
@@ -13,15 +13,10 @@ pub(super) struct Arguments {
     #[arg(value_name = "NAME")]
     child: String,
     #[command(flatten)]
-    signature: Signature,
-    #[command(flatten)]
-    target: Target,
-    /// Print the outcome as JSON
-    #[arg(long)]
-    json: bool,
+    asking: Asking,
 }
 
 pub(super) fn execute(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments { child, signature, target, json } = arguments;
+    let Arguments { child, asking: Asking { signature, target, json } } = arguments;
     command(&target, &format!("/admin/restart/{child}"), None, &signature.complete("restart"), json)
 }
