@@ -11,9 +11,9 @@ use ringfence::domain::instrument::{Instrument, InstrumentKind};
 use ringfence::domain::money::Ratio;
 use ringfence::domain::time::Timestamp;
 use ringfence::venues::binance::codec::answers::{
-    AccountAnswer, AlgoAnswer, BracketsAnswer, DoneAnswer, FuturesCommissionAnswer, IncomeAnswer, LeverageAnswer, ListenKeyAnswer,
-    MultiAssetsAnswer, OrderAnswer, PositionModeAnswer, PriceAnswer, ServerTimeAnswer, SpotAccountAnswer, SpotCommissionAnswer,
-    TradeAnswer,
+    AccountAnswer, AccountModes, AlgoAnswer, BracketsAnswer, DoneAnswer, FuturesCommissionAnswer, IncomeAnswer, LeverageAnswer,
+    ListenKeyAnswer, MultiAssetsAnswer, OrderAnswer, PositionModeAnswer, PriceAnswer, ServerTimeAnswer, SpotAccountAnswer,
+    SpotCommissionAnswer, TradeAnswer,
 };
 use ringfence::venues::binance::codec::events::{Frame, RateLimitAnswer, UserEvent, read_frame};
 use ringfence::venues::binance::codec::exchange_info::exchange_info;
@@ -187,6 +187,7 @@ fn rest(method: &str, path: &str) -> Option<Fate> {
         (_, "GET", "account/commission") => reads!(SpotCommissionAnswer),
         (_, "GET", "rateLimit/order") => reads!(Vec<RateLimitAnswer<'_>>),
         (_, "GET", "positionSide/dual") => reads!(PositionModeAnswer),
+        (_, "GET", "accountConfig") => reads!(AccountModes),
         (_, "GET", "multiAssetsMargin") => reads!(MultiAssetsAnswer),
         (_, "POST", "leverage") => reads!(LeverageAnswer),
         (_, "POST" | "PUT", "listenKey") => reads!(ListenKeyAnswer<'_>),
@@ -201,7 +202,7 @@ fn rest(method: &str, path: &str) -> Option<Fate> {
         (_, "GET", "allOrderList" | "openOrderList") => LISTS,
         (_, "GET", "trades" | "aggTrades" | "historicalTrades" | "historicalBlockTrades") => HISTORY,
         (_, "GET", "myAllocations" | "myPreventedMatches" | "myFilters" | "executionRules") => BACK_OFFICE,
-        (_, "GET", "accountConfig" | "apiTradingStatus" | "feeBurn" | "pmAccountInfo" | "adlQuantile") => BACK_OFFICE,
+        (_, "GET", "apiTradingStatus" | "feeBurn" | "pmAccountInfo" | "adlQuantile") => BACK_OFFICE,
         (_, "GET", "order/asyn" | "trade/asyn" | "income/asyn" | "order/asyn/id" | "trade/asyn/id" | "income/asyn/id") => BACK_OFFICE,
         (_, _, "positionMargin" | "positionMargin/history" | "feeBurn" | "stock/contract") => BACK_OFFICE,
         (_, _, route) if route.starts_with("convert/") => BACK_OFFICE,

@@ -114,6 +114,14 @@ impl Product {
         Ok(Request::to(self.endpoint(Route::SetMarginType)?, parameters))
     }
 
+    /// The position mode and the multi-assets mode in one answer, for a twelfth of the weight of the two questions.
+    ///
+    /// # Errors
+    /// Where the two are asked one by one: on Aster. And on spot.
+    pub fn account_config(self) -> Result<Request, Unsupported> {
+        self.bare(Route::AccountConfig)
+    }
+
     /// # Errors
     /// On spot.
     pub fn position_mode(self) -> Result<Request, Unsupported> {

@@ -427,6 +427,14 @@ pub struct MultiAssetsAnswer {
     pub multi_assets_margin: bool,
 }
 
+/// `accountConfig`: both at once.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountModes {
+    pub dual_side_position: bool,
+    pub multi_assets_margin: bool,
+}
+
 /// What a symbol was traded at last.
 #[derive(Debug, Clone, Deserialize)]
 pub struct PriceAnswer<'a> {

@@ -11,7 +11,7 @@ use super::caller::{Caller, answer};
 use super::weight::Purpose;
 use crate::domain::ids::Symbol;
 use crate::venues::binance::codec::answers::{
-    DoneAnswer, KeyPermissions, LeverageAnswer, MultiAssetsAnswer, PositionModeAnswer, SymbolSettings,
+    AccountModes, DoneAnswer, KeyPermissions, LeverageAnswer, MultiAssetsAnswer, PositionModeAnswer, SymbolSettings,
 };
 use crate::venues::binance::codec::outcome::{Failure, is_no_change};
 use crate::venues::binance::codec::product::{Product, Unsupported};
@@ -96,8 +96,7 @@ pub async fn prepare(account: &Account) -> Result<(), NotReady> {
     if !account.host().product.capabilities().leverage {
         return Ok(());
     }
-    check_margin_assets(account).await?;
-    set_position_mode(account).await?;
+    check_modes(account).await?;
     let found = symbol_settings(account).await?;
     for change in changes(account.wanted, &found) {
         apply(account, change).await?;
@@ -121,23 +120,28 @@ async fn check_key(account: &Account) -> Result<(), NotReady> {
     Ok(())
 }
 
-/// The books have one currency: with several assets as margin together, what is shown of a wallet is not that currency's.
-async fn check_margin_assets(account: &Account) -> Result<(), NotReady> {
-    let found: MultiAssetsAnswer = ask(&account.trading, account.host().product.multi_assets_mode()).await?;
+async fn check_modes(account: &Account) -> Result<(), NotReady> {
+    let (caller, product, hedge) = (&account.trading, account.host().product, account.wanted.hedge);
+    let found = modes(caller).await?;
+    // The books have one currency: with several as margin together, what is shown of a wallet is not that currency's.
     if found.multi_assets_margin {
         let what = "expected one margin asset, found multi-assets mode; switch it off at the venue, its positions closed";
         return Err(NotReady::Wrong(what.to_owned()));
     }
-    Ok(())
-}
-
-async fn set_position_mode(account: &Account) -> Result<(), NotReady> {
-    let (caller, product, hedge) = (&account.trading, account.host().product, account.wanted.hedge);
-    let found: PositionModeAnswer = ask(caller, product.position_mode()).await?;
     if found.dual_side_position == hedge {
         return Ok(());
     }
     change::<DoneAnswer>(caller, product.set_position_mode(hedge), "position mode").await
+}
+
+async fn modes(caller: &Caller) -> Result<AccountModes, NotReady> {
+    let product = caller.product();
+    if product.account_config().is_ok() {
+        return ask(caller, product.account_config()).await;
+    }
+    let MultiAssetsAnswer { multi_assets_margin } = ask(caller, product.multi_assets_mode()).await?;
+    let PositionModeAnswer { dual_side_position } = ask(caller, product.position_mode()).await?;
+    Ok(AccountModes { dual_side_position, multi_assets_margin })
 }
 
 async fn symbol_settings(account: &Account) -> Result<Vec<SymbolSettings>, NotReady> {

@@ -63,8 +63,7 @@ async fn answer(State(fake): State<Arc<Fake>>, request: Request) -> Response {
     fake.asked.lock().unwrap().push(format!("{method} {path}"));
     match (method.as_str(), path.as_str()) {
         ("GET", "/fapi/v1/time") => json(&format!("{{\"serverTime\":{}}}", wall().as_millis() + fake.offset_millis.load(Ordering::SeqCst))),
-        ("GET", "/fapi/v1/multiAssetsMargin") => json("{\"multiAssetsMargin\":false}"),
-        ("GET", "/fapi/v1/positionSide/dual") => json("{\"dualSidePosition\":false}"),
+        ("GET", "/fapi/v1/accountConfig") => json("{\"dualSidePosition\":false,\"multiAssetsMargin\":false}"),
         ("POST", "/fapi/v1/listenKey") => json("{\"listenKey\":\"abc\"}"),
         ("POST", "/fapi/v1/order") => {
             fake.orders.lock().unwrap().push(request.uri().query().unwrap_or_default().to_owned());
