@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -41,6 +41,7 @@ const FOLLOW_WALL: Duration = Duration::from_millis(500);
 
 /// Serve the built-in exchange alone, as Binance speaks, for any client
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("products").args(["spot", "usdm"]).required(true).multiple(true))]
 #[command(after_help = "Example: ringfence exchange --spot 127.0.0.1:0 --usdm 127.0.0.1:0 --fund USDT=100000 --fund BTC=2 --json\n\n\
     Clients need nothing but another base address. Three accounts (alpha, beta, gamma) are there, with new keys at each\n\
     start unless there is a --data-dir; --key adds one of your own. SECRET is an HMAC secret, or an Ed25519 public key: its\n\
@@ -49,7 +50,7 @@ const FOLLOW_WALL: Duration = Duration::from_millis(500);
     SIGTERM or Ctrl-C ends it in order: streams get serverShutdown.")]
 pub(super) struct Arguments {
     /// Serve spot here; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", required_unless_present = "usdm")]
+    #[arg(long, value_name = "ADDRESS")]
     spot: Option<SocketAddr>,
     /// Serve USD-M futures here
     #[arg(long, value_name = "ADDRESS")]

@@ -186,7 +186,7 @@ fn what_cannot_be_served_is_refused_in_words() {
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     for (arguments, word) in [
-        (&["--json"][..], "--spot"),
+        (&["--json"][..], "<--spot <ADDRESS>|--usdm <ADDRESS>>"),
         (&["--spot", "127.0.0.1:0", "--key", "a:b"], "NAME:KEY:SECRET"),
         (&["--spot", "127.0.0.1:0", "--fund", "USDT"], "ASSET=AMOUNT"),
         (&["--spot", "127.0.0.1:0", "--permit", "nobody=reading"], "account's name"),

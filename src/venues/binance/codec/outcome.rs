@@ -20,6 +20,9 @@ pub struct Answer<'a> {
     pub body: &'a [u8],
 }
 
+/// The code of what never left this machine: no venue has it.
+pub const NOT_SENT: i32 = 0;
+
 /// Why something was not done, or may not have been.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
@@ -64,12 +67,14 @@ impl Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (code, message) = self.words();
+        let said = if code == NOT_SENT { message.to_owned() } else { format!("{code} {message}") };
         match self {
-            Self::Refused { .. } => write!(f, "refused: {code} {message}"),
-            Self::Busy { .. } => write!(f, "the venue is busy: {code} {message}"),
-            Self::RateLimited { banned: true, .. } => write!(f, "this host is banned for a while: {code} {message}"),
-            Self::RateLimited { .. } => write!(f, "too much was asked: {code} {message}"),
-            Self::ClockSkew { .. } => write!(f, "the clocks do not agree: {code} {message}"),
+            Self::Refused { .. } => write!(f, "refused: {said}"),
+            Self::Busy { code: NOT_SENT, .. } => write!(f, "nothing was sent: {said}"),
+            Self::Busy { .. } => write!(f, "the venue is busy: {said}"),
+            Self::RateLimited { banned: true, .. } => write!(f, "this host is banned for a while: {said}"),
+            Self::RateLimited { .. } => write!(f, "too much was asked: {said}"),
+            Self::ClockSkew { .. } => write!(f, "the clocks do not agree: {said}"),
             Self::Unknown { raw, .. } if raw.is_empty() => write!(f, "outcome unknown: {message}"),
             Self::Unknown { raw, .. } => write!(f, "outcome unknown: {message}: {}", String::from_utf8_lossy(raw).escape_debug()),
         }

@@ -122,3 +122,10 @@ fn the_limits_are_read_from_the_headers_in_any_case() {
     let expected = Used { weight_1m: Some(37), orders_10s: Some(4), orders_1m: None, orders_1d: Some(900), retry_after: Some(17) };
     assert_eq!(used, expected);
 }
+
+#[test]
+fn what_never_left_is_told_without_a_code_that_no_venue_has() {
+    let busy = |code, message: &str| Failure::Busy { code, message: message.to_owned() };
+    assert_eq!(busy(NOT_SENT, "nobody listens").to_string(), "nothing was sent: nobody listens");
+    assert_eq!(busy(-1008, "Server is overloaded").to_string(), "the venue is busy: -1008 Server is overloaded");
+}

@@ -15,7 +15,7 @@ use super::lane::{Lane, LaneError, Origin, Reply};
 use super::weight::{Exhausted, Purpose, WeightBudget};
 use crate::domain::time::Timestamp;
 use crate::venues::binance::codec::answers::ServerTimeAnswer;
-use crate::venues::binance::codec::outcome::{self, Answer, Failure};
+use crate::venues::binance::codec::outcome::{self, Answer, Failure, NOT_SENT};
 use crate::venues::binance::codec::product::{Product, Security};
 use crate::venues::binance::codec::request::{Method, Request};
 use crate::venues::binance::sign::{Credentials, Timing};
@@ -31,8 +31,6 @@ pub const CLOCK_EVERY: Duration = Duration::from_secs(30);
 const LANE_WAIT_MAX: Duration = Duration::from_millis(250);
 /// Of what is not signed.
 const UNSIGNED_WINDOW: Duration = Duration::from_secs(5);
-/// No venue has this code: the request did not leave.
-pub const NOT_SENT: i32 = 0;
 
 /// Asked right before the bytes leave, each time; what it gives is kept until they have left.
 pub type Pass<'p> = &'p (dyn Fn() -> Option<Box<dyn Send>> + Send + Sync);

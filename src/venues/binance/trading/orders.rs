@@ -2,14 +2,14 @@
 //! says (F01, F02, F08).
 
 use super::account::Account;
-use super::caller::{Caller, NOT_SENT, Pass, answer};
+use super::caller::{Caller, Pass, answer};
 use super::lane::Reply;
 use super::snapshot;
 use super::user_stream::Receipt;
 use super::weight::Purpose;
 use crate::domain::ids::{ClientOrderId, Symbol};
 use crate::domain::order::{NewOrder, VenueCommand, VenueEvent};
-use crate::venues::binance::codec::outcome::{self, Answer, Failure, is_not_found};
+use crate::venues::binance::codec::outcome::{self, Answer, Failure, NOT_SENT, is_not_found};
 use crate::venues::binance::codec::product::{Conditional, Product, Unsupported};
 use crate::venues::binance::codec::request::Request;
 use crate::venues::binance::codec::trading::OrderName;
