@@ -64,9 +64,11 @@ impl JournalPort {
     }
 
     fn queue(&self, rows: Vec<Record>, ack: Ack) {
-        metrics::journal_rows(rows.len());
+        let at = self.clock.now();
+        let entries: Arc<[Entry]> = rows.into_iter().map(|record| Entry { at, record }).collect();
+        metrics::journal_rows(entries.len());
         // Under the lock, so that the rows are folded in the order in which they are queued.
-        let queued = self.lock().append(self.clock.now(), rows, ack);
+        let queued = self.lock().append(at, entries, ack);
         queued.entries.iter().for_each(|entry| (self.observer)(entry));
         if let Some(refused) = queued.refused {
             self.not_taken(refused);

@@ -314,8 +314,6 @@ pub(super) fn prepare(data: &Folder, file_bytes: u64) -> Result<(), JournalError
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::FileExt as _;
-
     use super::*;
     use crate::domain::ids::Epoch;
     use crate::domain::record::Record;
@@ -370,7 +368,7 @@ mod tests {
         assert_eq!(emergency.settle(Duration::from_secs(10)).durable, 3);
         let length = frame(&serde_json::to_vec(&entry(0)).unwrap()).len() as u64;
         let file = std::fs::OpenOptions::new().write(true).open(data.path().join(FILE)).unwrap();
-        file.write_all_at(b"????", LATCH_BYTES + length + 40).unwrap();
+        DiskFile::write_all_at(&file, b"????", LATCH_BYTES + length + 40).unwrap();
         let found = read(&data.path().into()).unwrap();
         assert_eq!((found.entries, found.damaged), (vec![entry(0), entry(2)], 1));
     }

@@ -9,7 +9,7 @@ use super::error::{AppendRefused, JournalError, JournalFault};
 use super::journal::{Ack, JournalHandle, Recovery};
 use super::latch::Latch;
 use crate::domain::mode::Mode;
-use crate::domain::record::{Entry, Record};
+use crate::domain::record::Entry;
 use crate::domain::recovery::DaemonState;
 use crate::domain::time::Timestamp;
 
@@ -42,8 +42,7 @@ impl FoldedJournal {
     }
 
     /// To the disk first, because an order may wait for it; what only follows from the rows is done while the disk works.
-    pub fn append(&mut self, at: Timestamp, rows: Vec<Record>, ack: Ack) -> Queued {
-        let entries: Arc<[Entry]> = rows.into_iter().map(|record| Entry { at, record }).collect();
+    pub fn append(&mut self, at: Timestamp, entries: Arc<[Entry]>, ack: Ack) -> Queued {
         let refused = self.handle.append(Arc::clone(&entries), ack).err();
         entries.iter().for_each(|entry| self.state.apply(entry));
         self.rows_since_checkpoint += entries.len() as u64;

@@ -27,16 +27,26 @@ pub(crate) enum HeadMark {
 }
 
 impl Head {
-    pub(crate) fn open(directory: &Folder) -> Result<Self, JournalError> {
+    /// Opens the head, or makes one that stands at `last`, durable before the next row can be: rows without a head would be
+    /// a journal whose end nobody can vouch for.
+    pub(crate) fn open(directory: &Folder, last: Link, epoch: Epoch) -> Result<Self, JournalError> {
+        let is_missing = Self::read(directory)? == HeadMark::Missing;
         let path = directory.file(FILE);
-        match directory.open(FILE, Open::Making) {
-            Ok(file) => Ok(Self { file, path }),
-            Err(source) => Err(JournalError::Io { doing: "open", path, source }),
+        let io = |doing| move |source| JournalError::Io { doing, path: directory.file(FILE), source };
+        let file = directory.open(FILE, Open::Making).map_err(io("open"))?;
+        let mut head = Self { file, path };
+        if is_missing {
+            head.write(last, epoch).map_err(io("write"))?;
         }
+        head.sync()?;
+        directory.sync().map_err(io("name"))?;
+        Ok(head)
     }
 
     pub(crate) fn read(directory: &Folder) -> Result<HeadMark, JournalError> {
         match directory.read(FILE) {
+            // Made, and the power went before the first line was written.
+            Ok(Some(text)) if text.iter().all(|byte| *byte == 0) => Ok(HeadMark::Missing),
             Ok(Some(text)) => Ok(parse(&text).unwrap_or(HeadMark::Unreadable)),
             Ok(None) => Ok(HeadMark::Missing),
             Err(source) => Err(JournalError::Io { doing: "read", path: directory.file(FILE), source }),
@@ -77,7 +87,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let folder = Folder::from(directory.path());
         assert_eq!(Head::read(&folder).unwrap(), HeadMark::Missing);
-        let mut head = Head::open(&folder).unwrap();
+        let mut head = Head::open(&folder, Link::genesis(), Epoch(1)).unwrap();
+        assert_eq!(Head::read(&folder).unwrap(), HeadMark::At(Link::genesis(), Epoch(1)));
         let link = Link { seq: 41, hash: Hash::genesis() };
         head.write(Link { seq: u64::MAX, hash: Hash::genesis() }, Epoch(u32::MAX)).unwrap();
         head.write(link, Epoch(3)).unwrap();

@@ -40,6 +40,7 @@ use super::emergency::{self, Emergency, EmergencyWriter};
 use super::error::{JournalError, JournalFault};
 use super::lock::DirectoryLock;
 use super::wall_clock;
+use crate::domain::ids::Epoch;
 use crate::domain::record::{Entry, Record};
 use crate::domain::time::Timestamp;
 
@@ -202,7 +203,8 @@ impl Parts {
             None => Segment::create(&directory, standing.next_segment, standing.last, options.room.log_ahead)?,
         };
         options.faults.limit_pages(&segment).map_err(segment::database("limit", &segment.path))?;
-        let head = Head::open(&directory)?;
+        // The epoch before this one: what counts is the row that carries the new one.
+        let head = Head::open(&directory, standing.last, Epoch(epoch.0 - 1))?;
         let mut writer = Writer::new(directory.clone(), segment, head, standing.last, epoch, options);
         emergency::prepare(data, options.room.emergency)?;
         let absorbed = emergency::read(data)?;

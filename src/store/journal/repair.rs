@@ -70,7 +70,7 @@ pub fn repair(data: impl Into<Folder>, wanted: &Repair, options: &JournalOptions
         reason: wanted.reason.clone(),
         outcome: format!("rows after {kept} were given up ({moved}); {was}"),
     };
-    let mut writer = Writer::new(directory.clone(), segment, Head::open(&directory)?, cut.last, epoch, options);
+    let mut writer = Writer::new(directory.clone(), segment, Head::open(&directory, cut.last, epoch)?, cut.last, epoch, options);
     writer.write_now(vec![Entry { at: (options.clock)(), record }])?;
     writer.head.sync()?;
     Ok(RepairReport { kept_through: kept, was, moved_to })

@@ -119,6 +119,7 @@ impl Segment {
     /// Opens a segment beside a daemon that may be writing it.
     pub(crate) fn open_for_reading(directory: &Folder, number: u32) -> Result<Self, JournalError> {
         let path = directory.file(&name_of(number));
+        roll_back(directory, number);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = directory.connect(&name_of(number), flags).map_err(database("open", &path))?;
         connection.busy_timeout(BUSY).map_err(database("configure", &path))?;
@@ -234,6 +235,23 @@ impl Segment {
     pub(crate) const fn log_pages(bytes: u64) -> u64 {
         bytes / PAGE_BYTES + 2
     }
+}
+
+/// A power cut while a segment was made or retired leaves a rollback journal beside it, which who only reads may not play
+/// back, and then SQLite lets him read nothing. Beside a daemon that is just doing that, this waits for it.
+fn roll_back(directory: &Folder, number: u32) {
+    let name = name_of(number);
+    if !directory.has(&format!("{name}-journal")) {
+        return;
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let rolled_back = directory.connect(&name, flags).and_then(|connection| {
+        connection.busy_timeout(BUSY)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
+    });
+    // What is wrong then is told by whoever reads.
+    drop(rolled_back);
 }
 
 fn raw_row<'a>(row: &'a rusqlite::Row<'_>) -> Result<RawRow<'a>, String> {

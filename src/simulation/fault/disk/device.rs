@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::handle::{Locks, Shared};
-use super::inode::{Dice, Fate, Inode};
+use super::inode::{Fate, Inode, SECTOR};
+use crate::simulation::fault::Random;
 
 /// Why the file system refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +37,21 @@ pub enum DiskFault {
     ReadFlips { after: u32 },
     /// One bit of a file that is on the medium turns over, for good.
     Rots,
+    /// The next power cut is of this kind.
+    PowerCut(Cut),
     /// The page cache forgets what is clean.
     Evicts,
+}
+
+/// What the next power cut does with what was not synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// All of it is gone.
+    Loses,
+    /// It is there up to a moment, and what was being written then is half there.
+    Tears,
+    /// Sectors came to the medium in any order.
+    Reorders,
 }
 
 /// What has happened so far.
@@ -55,6 +69,8 @@ pub struct Accidents {
     pub changes_kept: u64,
     pub changes_lost: u64,
     pub changes_torn: u64,
+    /// Power cuts after which a later change was there and an earlier one was not.
+    pub cuts_reordered: u64,
     pub names_lost: u64,
 }
 
@@ -83,9 +99,10 @@ pub(super) struct State {
     /// Whoever opened a file in an earlier life can do nothing with it any more.
     pub life: u64,
     order: u64,
-    dice: Dice,
+    random: Random,
     faults: Faults,
     accidents: Accidents,
+    looked_at: Accidents,
 }
 
 /// What is armed.
@@ -95,11 +112,18 @@ struct Faults {
     write: Option<u32>,
     read: Option<u32>,
     free: Option<u64>,
+    cut: Option<Cut>,
+}
+
+impl Default for Device {
+    fn default() -> Self {
+        Self::new(Random::new(0))
+    }
 }
 
 impl Device {
     #[must_use]
-    pub fn new(seed: u64) -> Self {
+    pub fn new(random: Random) -> Self {
         let names = BTreeMap::from([(PathBuf::from("/"), Node::Directory)]);
         Self(Arc::new(Mutex::new(State {
             durable_names: names.clone(),
@@ -110,9 +134,10 @@ impl Device {
             shared: BTreeMap::new(),
             life: 0,
             order: 0,
-            dice: Dice(seed),
+            random,
             faults: Faults::default(),
             accidents: Accidents::default(),
+            looked_at: Accidents::default(),
         })))
     }
 
@@ -133,10 +158,23 @@ impl Device {
     }
 
     /// The power goes, and with it the process and the cache.
-    pub fn cut_power(&self) {
+    pub fn cut_power(&self, random: Random) {
         let mut state = self.state();
+        state.random = random;
         state.accidents.power_cuts += 1;
         state.cut_power();
+    }
+
+    /// The process ended by itself: as a kill, and nothing to report.
+    pub(super) fn close_all(&self) {
+        self.state().end_life();
+    }
+
+    /// The accidents so far, and those of the last call.
+    pub(super) fn swap_looked_at(&self) -> (Accidents, Accidents) {
+        let mut state = self.state();
+        let now = state.accidents;
+        (now, std::mem::replace(&mut state.looked_at, now))
     }
 
     #[must_use]
@@ -239,8 +277,8 @@ impl State {
         let found = self.inodes[inode].read(at, into);
         if found > 0 && due(&mut self.faults.read) {
             self.accidents.reads_flipped += 1;
-            let at = usize::try_from(self.dice.below(found as u64)).unwrap_or(0);
-            into[at] ^= 1 << self.dice.below(8);
+            let at = usize::try_from(self.random.below(found as u64)).unwrap_or(0);
+            into[at] ^= 1 << self.random.below(8);
         }
         found
     }
@@ -252,14 +290,17 @@ impl State {
         let room = self.faults.free.unwrap_or(u64::MAX);
         let fits = if failed {
             self.accidents.writes_failed += 1;
-            self.dice.below(bytes.len() as u64 + 1)
+            self.random.below(bytes.len() as u64 + 1)
         } else if grown > room {
             self.accidents.refused_full += 1;
             bytes.len() as u64 - (grown - room).min(bytes.len() as u64)
         } else {
             bytes.len() as u64
         };
-        let written = &bytes[..usize::try_from(fits).unwrap_or(0)];
+        // A write that is cut short ends where a block does, as the kernel copies it.
+        let fits = usize::try_from(fits).unwrap_or(0);
+        let fits = if fits < bytes.len() { ((at + fits) / SECTOR * SECTOR).saturating_sub(at) } else { fits };
+        let written = &bytes[..fits];
         if let Some(free) = &mut self.faults.free {
             *free = free.saturating_sub((at + written.len()).saturating_sub(length) as u64);
         }
@@ -288,7 +329,7 @@ impl State {
         let result = self.before_sync();
         match result {
             Ok(()) => self.inodes[inode].sync(),
-            Err(_) => self.inodes[inode].fail_sync(forget, &mut self.dice),
+            Err(_) => self.inodes[inode].fail_sync(forget, &mut self.random),
         }
         result
     }
@@ -313,6 +354,7 @@ impl State {
             DiskFault::WriteFails { after } => self.faults.write = Some(after),
             DiskFault::ReadFlips { after } => self.faults.read = Some(after),
             DiskFault::Full { free } => self.faults.free = Some(free),
+            DiskFault::PowerCut(cut) => self.faults.cut = Some(cut),
             DiskFault::Rots => self.rot(),
             DiskFault::Evicts => {
                 self.accidents.evictions += 1;
@@ -328,9 +370,9 @@ impl State {
             _ => None,
         };
         let files: Vec<usize> = self.names.values().filter_map(files).collect();
-        let chosen = usize::try_from(self.dice.below(files.len() as u64)).unwrap_or(0);
+        let chosen = usize::try_from(self.random.below(files.len() as u64)).unwrap_or(0);
         let Some(&inode) = files.get(chosen) else { return };
-        if self.inodes[inode].rot(&mut self.dice).is_some() {
+        if self.inodes[inode].rot(&mut self.random).is_some() {
             self.accidents.bits_rotten += 1;
         }
     }
@@ -343,21 +385,35 @@ impl State {
 
     fn cut_power(&mut self) {
         self.end_life();
-        // Half of all cuts lose everything or nothing: those are the ones that the rest of the system is built for.
-        let oldest = self.inodes.iter().filter_map(Inode::oldest).min().unwrap_or(self.order);
-        let fate = match self.dice.below(8) {
-            0..3 => Fate::Lost,
-            3 => Fate::Kept,
-            4 | 5 => Fate::Prefix(oldest + self.dice.below(self.order - oldest + 1)),
-            _ => Fate::Shuffled,
-        };
+        let fate = self.fate();
+        let before = self.accidents;
         for inode in &mut self.inodes {
-            let reached = inode.power_loss(fate, &mut self.dice);
+            let reached = inode.power_loss(fate, &mut self.random);
             self.accidents.changes_kept += reached.kept;
             self.accidents.changes_lost += reached.lost;
             self.accidents.changes_torn += reached.torn;
         }
+        let some = |now: u64, then: u64| now > then;
+        let mixed = some(self.accidents.changes_lost, before.changes_lost) && some(self.accidents.changes_kept, before.changes_kept);
+        self.accidents.cuts_reordered += u64::from(fate == Fate::Shuffled && mixed);
         self.lose_names(fate);
+    }
+
+    fn fate(&mut self) -> Fate {
+        let kind = match self.faults.cut.take() {
+            Some(Cut::Loses) => 0,
+            Some(Cut::Tears) => 4,
+            Some(Cut::Reorders) => 6,
+            // Half of all cuts lose everything or nothing: those are the ones that the rest of the system is built for.
+            None => self.random.below(8),
+        };
+        let oldest = self.inodes.iter().filter_map(Inode::oldest).min().unwrap_or(self.order);
+        match kind {
+            0..3 => Fate::Lost,
+            3 => Fate::Kept,
+            4 | 5 => Fate::Prefix(oldest + self.random.below(self.order - oldest + 1)),
+            _ => Fate::Shuffled,
+        }
     }
 
     /// Names come to the medium in the order of their changes: file systems keep a log of those.
@@ -366,7 +422,7 @@ impl State {
         let kept = match fate {
             Fate::Kept => changes.len(),
             Fate::Lost => 0,
-            Fate::Prefix(_) | Fate::Shuffled => usize::try_from(self.dice.below(changes.len() as u64 + 1)).unwrap_or(0),
+            Fate::Prefix(_) | Fate::Shuffled => usize::try_from(self.random.below(changes.len() as u64 + 1)).unwrap_or(0),
         };
         changes.iter().take(kept).for_each(|change| set(&mut self.durable_names, &change.0));
         self.accidents.names_lost += (changes.len() - kept) as u64;

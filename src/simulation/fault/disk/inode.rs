@@ -1,27 +1,12 @@
 //! One file's bytes, three times: what the processes see, what is on the medium, and what lies between the two because no
 //! sync has asked for it yet. It says what a power cut or a failed sync makes of that, sector by sector. It knows no names.
 
+use crate::simulation::fault::Random;
+
 /// What a disk writes whole or not at all.
 pub(super) const SECTOR: usize = 512;
-
-/// SplitMix64: the device's own dice, so that a seed gives the same accidents whatever else is drawn.
-#[derive(Debug)]
-pub(super) struct Dice(pub u64);
-
-impl Dice {
-    /// Below `bound`; 0 when there is nothing to choose from.
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)).checked_rem(bound).unwrap_or(0)
-    }
-
-    pub(super) fn coin(&mut self) -> bool {
-        self.below(2) == 1
-    }
-}
+/// Heads or tails, in millionths.
+const HALF: u32 = 500_000;
 
 /// What becomes of everything that was not synced when the power goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,9 +93,9 @@ impl Inode {
 
     /// A sync that failed: some of it may be on the medium. With `forget`, what is not there is clean all the same and is
     /// never tried again, as Linux has it; the view still shows it.
-    pub(super) fn fail_sync(&mut self, forget: bool, dice: &mut Dice) {
+    pub(super) fn fail_sync(&mut self, forget: bool, random: &mut Random) {
         for change in &self.pending {
-            apply(&mut self.medium, &change.what, |_| dice.coin());
+            apply(&mut self.medium, &change.what, |_| random.chance(HALF));
         }
         if forget {
             self.pending.clear();
@@ -125,16 +110,16 @@ impl Inode {
         }
     }
 
-    pub(super) fn power_loss(&mut self, fate: Fate, dice: &mut Dice) -> Reached {
+    pub(super) fn power_loss(&mut self, fate: Fate, random: &mut Random) -> Reached {
         let mut reached = Reached::default();
         for change in self.pending.drain(..) {
             let sectors = change.what.sectors();
-            let torn_at = dice.below(sectors + 1);
+            let torn_at = random.below(sectors + 1);
             let kept = apply(&mut self.medium, &change.what, |sector| match fate {
                 Fate::Kept => true,
                 Fate::Lost => false,
                 Fate::Prefix(until) => change.order < until || (change.order == until && sector < torn_at),
-                Fate::Shuffled => dice.coin(),
+                Fate::Shuffled => random.chance(HALF),
             });
             match kept {
                 0 => reached.lost += 1,
@@ -147,9 +132,9 @@ impl Inode {
     }
 
     /// One bit of the medium turns over, and the view of it; `None` for an empty file.
-    pub(super) fn rot(&mut self, dice: &mut Dice) -> Option<usize> {
-        let at = usize::try_from(dice.below(self.medium.len() as u64)).ok()?;
-        let bit = 1 << dice.below(8);
+    pub(super) fn rot(&mut self, random: &mut Random) -> Option<usize> {
+        let at = usize::try_from(random.below(self.medium.len() as u64)).ok()?;
+        let bit = 1u8 << random.below(8);
         *self.medium.get_mut(at)? ^= bit;
         self.evict();
         Some(at)

@@ -193,7 +193,7 @@ unsafe extern "C" fn delete(_: *mut sqlite3_vfs, name: *const c_char, sync_direc
 unsafe extern "C" fn access(_: *mut sqlite3_vfs, name: *const c_char, _: c_int, found: *mut c_int) -> c_int {
     // SAFETY: the name is SQLite's.
     let Some((device, path)) = (unsafe { place(name) }) else { return ffi::SQLITE_IOERR_ACCESS };
-    let mut state = device.state();
+    let state = device.state();
     // An empty file counts as none, as it does on Unix.
     let is_there = match state.node(&path) {
         Some(Node::File(inode)) => state.inodes[inode].length() > 0,
