@@ -12,8 +12,8 @@ pub mod journal;
 pub mod latch;
 mod lock;
 
-pub use disk::{Disk, DiskFile, Folder, Open, OsDisk};
 pub use audit::{Audit, AuditFilter, AuditRow, VerifyOutcome, VerifyReport, verify};
+pub use disk::{Disk, DiskFile, Folder, Open, OsDisk};
 pub use emergency::Emergency;
 pub use error::{AppendRefused, JournalError, JournalFault, RefusedBecause};
 pub use folded::{CHECKPOINT_EVERY, FoldedJournal, Queued, ReplayError};

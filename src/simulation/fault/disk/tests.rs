@@ -2,7 +2,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
-use crate::domain::ids::Epoch;
 use crate::domain::mode::Scope;
 use crate::domain::record::Record;
 use crate::store::{Audit, AuditFilter};
