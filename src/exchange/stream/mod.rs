@@ -43,7 +43,7 @@ use crate::venues::grid::StepError;
 
 pub use floor::ExchangeFloor;
 use hub::{CutReason, Hub, Owed, Subscription};
-pub use hub::{Outlet, PrivateStreams, Wrapping};
+pub use hub::{Outlet, PrivateStreams, Taker, Wrapping};
 pub use names::{Naming, Route, StreamKind, Topic};
 use problem::Problem;
 use session::Session;

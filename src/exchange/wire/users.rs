@@ -85,6 +85,11 @@ impl UserHub {
         all.into_values().flatten().for_each(|(_, ear)| ear.deafen());
     }
 
+    /// Carries one event as it is, for whoever steps the exchange by hand.
+    pub fn report(&self, report: &Arc<UserReport>) {
+        self.tell(report.account, &Heard::Report(Arc::clone(report)));
+    }
+
     /// Carries events until the engine is gone.
     pub(super) async fn run(venue: &Arc<Venue>) -> ExchangeStopped {
         let hub = venue.users();

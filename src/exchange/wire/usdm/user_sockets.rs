@@ -140,7 +140,7 @@ impl UserSockets {
     }
 
     /// Tells the sockets of keys that have run out, which stay open and hear no more.
-    fn expire(&self, now: Timestamp) {
+    pub fn expire(&self, now: Timestamp) {
         let over = self.usdm.listen_keys().expire(now);
         let mut listeners = self.usdm.listeners();
         for expired in over {
