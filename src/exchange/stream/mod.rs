@@ -43,6 +43,7 @@ use crate::venues::grid::StepError;
 
 pub use floor::ExchangeFloor;
 use hub::{CutReason, Hub, Owed, Subscription};
+pub use axum::extract::ws::Utf8Bytes as Text;
 pub use hub::{Outlet, PrivateStreams, Taker, Wrapping};
 pub use names::{Naming, Route, StreamKind, Topic};
 use problem::Problem;

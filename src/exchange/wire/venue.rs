@@ -1,7 +1,7 @@
 //! One product on the wire: what its requests share (keys, limits, clock, engine), and the one way that every request takes,
 //! whichever door it came through: counted, admitted, answered.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -94,6 +94,22 @@ pub struct Ask {
     pub peer: IpAddr,
     pub transport: Transport,
     pub microseconds: bool,
+}
+
+impl Ask {
+    /// One that was carried here without HTTP, as if from this machine: what stands in its query is all that it has.
+    #[must_use]
+    pub fn carried(route: Arc<Route>, parameters: Parameters, api_key: Option<&str>, query: &str) -> Self {
+        Self {
+            route,
+            parameters,
+            api_key: api_key.map(str::to_owned),
+            proof: Proof::Http { query: query.as_bytes().to_vec(), body: Vec::new() },
+            peer: Ipv4Addr::LOCALHOST.into(),
+            transport: Transport::Http,
+            microseconds: false,
+        }
+    }
 }
 
 /// What goes back to the client.

@@ -114,6 +114,12 @@ impl UserSockets {
         }
     }
 
+    /// Whose listen key it is, while it is good.
+    #[must_use]
+    pub fn owner(&self, key: &str) -> Option<AccountId> {
+        self.usdm.listen_keys().owner(self.venue()?.true_now(), key)
+    }
+
     /// A fault: the account's listen key is over, and its sockets are told, or hear nothing more.
     pub fn expire_early(&self, account: AccountId, told: bool) {
         if told {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Either, select};
-use tokio_tungstenite::tungstenite::Utf8Bytes;
+pub use tokio_tungstenite::tungstenite::Utf8Bytes as Text;
 
 use super::lane::{Lane, LaneError, Origin, Reply};
 use super::socket;
@@ -33,7 +33,7 @@ pub trait Line: Send {
 /// One socket that texts come on.
 pub trait Frames: Send {
     /// The next text; `None` when it was closed.
-    fn poll_text(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Utf8Bytes, String>>>;
+    fn poll_text(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Text, String>>>;
 
     fn send(&mut self, text: String) -> BoxFuture<'_, Result<(), String>>;
 }
