@@ -86,9 +86,9 @@ async fn open_ws_api(door: Door, peer: Peer, request: Request) -> Response {
     let microseconds = parts.uri.query().is_some_and(|query| query.to_ascii_lowercase().contains("timeunit=microsecond"));
     let rate_limits = !parts.uri.query().is_some_and(|query| query.contains("returnRateLimits=false"));
     let weight = if door.venue.product().is_spot() { 2 } else { 5 };
-    let now = door.venue.now();
+    let now = door.venue.true_now();
     if let Err(refused) = door.venue.limits().request(now, peer.address, weight) {
-        return problem(&door.venue, &refused);
+        return problem(&door.venue, &door.venue.on_the_wire(refused));
     }
     if door.venue.faults().in_maintenance(door.venue.true_now()) {
         return page(503);

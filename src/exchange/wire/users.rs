@@ -115,7 +115,7 @@ impl UserHub {
     fn carry(&self, venue: &Venue, held: &mut Held, report: Arc<UserReport>) {
         let account = report.account;
         if venue.product().is_spot() && begins_to_fill(&report) {
-            venue.limits().give_back(venue.now(), account, 1);
+            venue.limits().give_back(venue.true_now(), account, 1);
         }
         // USD-M's user streams share their sockets with the market's, which go on.
         if !venue.product().is_spot() && venue.faults().is_zombie(venue.true_now(), Sockets::User, Some(account)) {

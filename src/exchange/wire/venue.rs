@@ -223,7 +223,7 @@ impl Venue {
     pub async fn serve(self: &Arc<Self>, ask: Ask) -> Served {
         let now = self.now();
         let (route, peer) = (Arc::clone(&ask.route), ask.peer);
-        let counted = self.limits().request(now, peer, route.weight.of(&ask.parameters));
+        let counted = self.limits().request(self.true_now(), peer, route.weight.of(&ask.parameters));
         if let Err(problem) = counted {
             return self.served(&route, peer, None, Reply::Answer(Err(problem)));
         }
@@ -255,9 +255,20 @@ impl Venue {
         self.faults.request(self.true_now(), &scope)
     }
 
+    /// A problem as the wire's clock tells it: limits and faults go by the engine's.
+    #[must_use]
+    pub fn on_the_wire(&self, problem: Problem) -> Problem {
+        Problem { retry_at: problem.retry_at.map(|at| self.faults.skewed(at)), ..problem }
+    }
+
     /// At the time that it is by now: a request may have taken minutes.
     fn served(&self, route: &Route, peer: IpAddr, account: Option<AccountId>, reply: Reply) -> Served {
-        let (now, mut limits) = (self.now(), self.limits());
+        let reply = match reply {
+            Reply::Answer(answer) => Reply::Answer(answer.map_err(|problem| self.on_the_wire(problem))),
+            Reply::Spoilt(Spoilt::Problem(problem), answer) => Reply::Spoilt(Spoilt::Problem(self.on_the_wire(problem)), answer),
+            other => other,
+        };
+        let (now, mut limits) = (self.true_now(), self.limits());
         let failed = matches!(reply, Reply::Answer(Err(_)) | Reply::Spoilt(..));
         let used_weight = limits.add(now, peer, if failed { route.weight_of_failure } else { 0 });
         let orders = account.filter(|_| route.counts_orders()).map(|account| limits.orders(now, account));
@@ -326,7 +337,7 @@ impl Venue {
         if orders > 0 {
             self.check_listing(&ask.parameters)?;
         }
-        let (account, counted_at) = (admitted.key.as_ref().map(|key| key.account), self.now());
+        let (account, counted_at) = (admitted.key.as_ref().map(|key| key.account), self.true_now());
         if let Some(account) = account.filter(|_| orders > 0) {
             self.limits().reserve(counted_at, account, orders)?;
         }

@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::VenueFact;
 use crate::domain::ids::{AccountId, ClientOrderId};
-use crate::domain::order::{EndReason, NewOrder};
-use crate::exchange::core::margin::{AlgoStatus, AlgoView};
+use crate::domain::order::{EndReason, FundsKind, FundsMoved, NewOrder};
+use crate::exchange::Exchange;
+use crate::exchange::core::margin::{AlgoStatus, AlgoView, IncomeKind, IncomeRow};
 use crate::exchange::core::report::{AccountReason, ExecutionType, UserEvent, UserReport};
 
 #[derive(Default)]
 pub struct Facts {
+    /// The newest entry of each account's ledger that was told.
+    booked: BTreeMap<AccountId, u64>,
     taken: BTreeSet<(AccountId, ClientOrderId)>,
 }
 
@@ -40,6 +43,25 @@ impl Facts {
             }
             _ => {}
         }
+    }
+
+    /// What is new in an account's ledger, as far as it is no trade's.
+    pub fn ledger(&mut self, desk: &Exchange, account: AccountId) -> Vec<VenueFact> {
+        let booked = self.booked.entry(account).or_default();
+        let mut rows: Vec<&IncomeRow> = desk.income(account).collect();
+        rows.retain(|row| row.transaction_id > *booked);
+        *booked = rows.last().map_or(*booked, |row| row.transaction_id);
+        let moved = rows.into_iter().filter_map(|row| {
+            let kind = match row.kind {
+                IncomeKind::RealizedPnl | IncomeKind::Commission => return None,
+                IncomeKind::FundingFee => FundsKind::Funding,
+                IncomeKind::InsuranceClear => FundsKind::Insurance,
+                IncomeKind::Transfer => FundsKind::Transfer,
+            };
+            let moved = FundsMoved { kind, id: row.transaction_id, amount: row.amount, symbol: row.symbol, at: row.at };
+            Some(VenueFact::Funds { account, moved })
+        });
+        moved.collect()
     }
 
     fn algo(&mut self, account: AccountId, view: &AlgoView, ours: &BTreeMap<ClientOrderId, NewOrder>, out: &mut Vec<VenueFact>) {

@@ -20,7 +20,7 @@ mod slot;
 mod tests;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -34,6 +34,7 @@ use crate::domain::market_data::{MarketEvent, MarketFrame};
 use crate::domain::mode::Mode;
 use crate::domain::order::{OrderStatus, TradesFrom, TradesWanted, VenueCommand, VenueEvent, VenueOrder, VenueSnapshot};
 use crate::domain::time::Timestamp;
+use crate::exchange::core::report::UserEvent;
 use crate::exchange::shell::{self, Desk, ExchangeHandle, MarketFrames, ShellConfig, UserReports};
 use crate::exchange::standalone::private_usdm;
 use crate::exchange::stream::{Outlet, PrivateStreams as _};
@@ -168,6 +169,7 @@ impl SimVenue {
     pub fn disconnect(&mut self, account: AccountId) {
         if let Some(adapter) = &mut self.adapter {
             adapter.disconnect(account);
+            self.net.state().forget(Some(account));
         }
     }
 
@@ -344,7 +346,11 @@ impl SimVenue {
 
     /// The exchange's reports become facts, and frames to whoever listens.
     fn pump(&mut self) {
+        let mut moved = BTreeSet::new();
         while let Some(report) = self.reports.take() {
+            if matches!(report.event, UserEvent::Margin { .. }) {
+                moved.insert(report.account);
+            }
             {
                 let mut state = self.net.state();
                 let state = &mut *state;
@@ -354,6 +360,15 @@ impl SimVenue {
                 }
             }
             self.venue.users().report(&report);
+        }
+        for account in moved {
+            let mut facts = std::mem::take(&mut self.facts);
+            let (facts, told) = self.engine(move |desk| {
+                let told = facts.ledger(desk.exchange, account);
+                (facts, told)
+            });
+            self.facts = facts;
+            self.net.state().facts.extend(told);
         }
     }
 
@@ -365,7 +380,7 @@ impl SimVenue {
         }
         let served = (!fate.held_back).then(|| door::serve(&self.venue, &bytes));
         if let (Some(account), Some(served)) = (account, &served) {
-            self.judge(account, kind, id, served);
+            self.judge(account, kind, id, served, fate.is_answered());
         }
         self.pump();
         let mut state = self.net.state();
@@ -390,7 +405,7 @@ impl SimVenue {
     }
 
     /// What the venue's own answer says of faults and of orders.
-    fn judge(&mut self, account: AccountId, kind: RequestKind, id: Option<crate::domain::ids::ClientOrderId>, served: &door::Served) {
+    fn judge(&mut self, account: AccountId, kind: RequestKind, id: Option<crate::domain::ids::ClientOrderId>, served: &door::Served, is_heard: bool) {
         let mut state = self.net.state();
         let now = state.now;
         match served.code {
@@ -400,10 +415,7 @@ impl SimVenue {
             _ => {}
         }
         if let (RequestKind::Place, Some(id), Some(code)) = (kind, id, served.code) {
-            if code == -1021 {
-                state.refused_for_time.insert(id);
-            }
-            state.facts.push(VenueFact::Refused { account, id, code });
+            state.refused(account, id, code, is_heard);
         }
         if matches!(kind, RequestKind::Read | RequestKind::Query) && state.faults.until(now, Class::F24Stale, Some(account)).is_some() {
             state.faults.fire(Class::F24Stale);
@@ -490,10 +502,3 @@ fn shown(desk: &mut Desk<'_>, account: AccountId, wanted: &TradesWanted) -> Opti
     Some(snapshot)
 }
 
-/// By account, for whoever asks.
-impl Truth {
-    #[must_use]
-    pub fn of(accounts: BTreeMap<AccountId, VenueSnapshot>) -> Self {
-        Self { accounts }
-    }
-}

@@ -2,7 +2,7 @@
 //! has them, and one queue of everything that is on its way, by due time. What a fault does to a request or a frame it asks
 //! `faults`; it serves nothing and reads no answer.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::super::{Class, Random};
 use super::door::{Head, RequestKind};
 use super::faults::{Fate, Faults, FrameFate};
 use super::slot::Slot;
-use super::{Connection, VenueFact, VenueWord};
+use super::{VenueFact, VenueWord};
 use crate::domain::ids::{AccountId, ClientOrderId, Symbol};
 use crate::domain::order::NewOrder;
 use crate::domain::time::Timestamp;
@@ -93,11 +93,10 @@ pub struct State {
     pub keys: BTreeMap<String, AccountId>,
     /// Orders that were handed to the adapter, by name.
     pub orders: BTreeMap<ClientOrderId, NewOrder>,
-    pub refused_for_time: BTreeSet<ClientOrderId>,
+    pub refused_for_time: BTreeMap<ClientOrderId, AccountId>,
     pub facts: Vec<VenueFact>,
     /// New sockets are refused until then.
     pub shut: BTreeMap<AccountId, Timestamp>,
-    pub connections: BTreeMap<AccountId, Connection>,
 }
 
 #[derive(Clone)]
@@ -114,10 +113,9 @@ impl Net {
             random: random.split("latency"),
             keys: BTreeMap::new(),
             orders: BTreeMap::new(),
-            refused_for_time: BTreeSet::new(),
+            refused_for_time: BTreeMap::new(),
             facts: Vec::new(),
             shut: BTreeMap::new(),
-            connections: BTreeMap::new(),
         })))
     }
 
@@ -175,13 +173,10 @@ impl State {
 
     /// What was on its way to a daemon that is gone: words, frames and answers. Requests that left still arrive.
     pub fn forget_daemon(&mut self) {
-        self.due.retain(|_, due| {
-            matches!(due, Due::Arrive(_) | Due::Market | Due::MarketBack | Due::Relist(_) | Due::HandCancels(..))
-                || matches!(due, Due::Word(VenueWord::Market(_)) if false)
-        });
+        let stays = |due: &Due| matches!(due, Due::Arrive(_) | Due::Market | Due::Relist(_) | Due::HandCancels(..));
+        self.due.retain(|_, due| stays(due));
         self.sockets.clear();
-        self.connections.clear();
-        self.orders.clear();
+        self.forget(None);
     }
 
     /// A request's bytes leave the machine.
@@ -190,7 +185,7 @@ impl State {
         let account = head.key.and_then(|key| self.keys.get(key)).copied();
         let (kind, id) = (head.kind(), head.order_id());
         // What the venue refused for its time alone had no effect, and may leave once more.
-        let again = id.is_some_and(|id| self.refused_for_time.remove(&id));
+        let again = id.is_some_and(|id| self.refused_for_time.contains_key(&id));
         if let (RequestKind::Place, Some(account), Some(order), false) = (kind, account, id.and_then(|id| self.orders.get(&id)), again) {
             self.facts.push(VenueFact::Left { account, order: order.clone() });
         }
@@ -200,9 +195,30 @@ impl State {
             let why = if fate.hang_up.is_some() { "the connection broke off".to_owned() } else { format!("no answer within {ANSWER_MAX:?}") };
             self.after(give_up, Due::Answer(answer.clone(), Err(LaneError::Lost(why))));
         }
+        if let (RequestKind::Place, Some(account), Some(id), true) = (kind, account, id, fate.there.is_none() || fate.held_back) {
+            self.facts.push(VenueFact::Lost { account, id });
+        }
         if let Some(longer) = fate.there {
             let at = self.now + self.latency() + longer;
             self.put(at, Due::Arrive(Box::new(Sent { account, kind, id, bytes: bytes.to_vec(), fate, answer })));
+        }
+    }
+
+    /// The venue's definite no. One for its time alone is told when it comes the second time, or when nobody hears it: else the order
+    /// is signed anew and leaves once more.
+    pub fn refused(&mut self, account: AccountId, id: ClientOrderId, code: i32, is_heard: bool) {
+        if code == -1021 && is_heard && self.refused_for_time.insert(id, account).is_none() {
+            return;
+        }
+        self.facts.push(VenueFact::Refused { account, id, code });
+    }
+
+    /// The daemon's end of an account's requests is gone: what was to leave once more does not.
+    pub fn forget(&mut self, account: Option<AccountId>) {
+        let gone: Vec<_> = self.refused_for_time.iter().filter(|(_, of)| account.is_none_or(|account| account == **of)).map(|(id, of)| (*id, *of)).collect();
+        for (id, account) in gone {
+            self.refused_for_time.remove(&id);
+            self.facts.push(VenueFact::Lost { account, id });
         }
     }
 

@@ -7,7 +7,7 @@ use super::super::{Class, Random};
 use crate::domain::ids::{AccountId, ClientOrderId, Symbol};
 use crate::domain::instrument::{Instrument, Ticks};
 use crate::domain::market_data::{Candle, DepthSnapshot, MarketFrame};
-use crate::domain::order::{EndReason, Fill, NewOrder, VenueEvent, VenueSnapshot};
+use crate::domain::order::{EndReason, Fill, FundsMoved, NewOrder, VenueEvent, VenueSnapshot};
 use crate::domain::time::Timestamp;
 use crate::exchange::AccountSetup;
 
@@ -92,7 +92,17 @@ pub enum VenueFact {
         id: ClientOrderId,
         reason: EndReason,
     },
-    /// Not by us: a person's order or transfer, a liquidation, funding.
+    /// The bytes of an order are lost for good: it will never have an effect.
+    Lost {
+        account: AccountId,
+        id: ClientOrderId,
+    },
+    /// An account's ledger moved without a trade: funding, a transfer, an insurance clearance.
+    Funds {
+        account: AccountId,
+        moved: FundsMoved,
+    },
+    /// Not by us: a person's order or transfer, a liquidation, funding. Its trades and entries are told as such besides.
     FromOutside {
         account: AccountId,
         what: String,
