@@ -295,7 +295,8 @@ impl SimVenue {
             let lots = instrument.lots(order.quantity - order.filled)?;
             let away = if order.side == Side::Buy { -1 } else { 1 };
             let quantity = crate::domain::instrument::Lots((lots.0 * share / 4).max(1));
-            let print = TradePrint { id: u64::MAX / 2 + print, price: Ticks(price.0 + away), quantity, buyer_is_maker: order.side == Side::Buy };
+            let print =
+                TradePrint { id: u64::MAX / 2 + print, price: Ticks(price.0 + away), quantity, buyer_is_maker: order.side == Side::Buy };
             desk.exchange.market(desk.now, index, MarketEventRef::Trade(print), desk.outputs);
             Some(())
         });

@@ -117,7 +117,8 @@ impl Faults {
 
     /// Until when a fault of the class runs for the account.
     pub fn until(&self, now: Timestamp, class: Class, account: Option<AccountId>) -> Option<Timestamp> {
-        let meant = |running: &&Running| running.class == class && (running.account.is_none() || account.is_none() || running.account == account);
+        let meant =
+            |running: &&Running| running.class == class && (running.account.is_none() || account.is_none() || running.account == account);
         self.running.iter().filter(meant).map(|running| running.until).max().filter(|until| now < *until)
     }
 

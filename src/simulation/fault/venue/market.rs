@@ -183,7 +183,8 @@ impl SymbolMarket {
         let previous_id = Some(self.diff_id);
         self.update_id += 2;
         let first_id = self.update_id - 1;
-        let update = DepthUpdate { first_id, final_id: self.update_id, previous_id, bids: diff(&self.bids, &bids), asks: diff(&self.asks, &asks) };
+        let update =
+            DepthUpdate { first_id, final_id: self.update_id, previous_id, bids: diff(&self.bids, &bids), asks: diff(&self.asks, &asks) };
         self.diff_id = self.update_id;
         let ticker = BookTicker { id: self.update_id, bid: bids[0], ask: asks[0] };
         (self.bids, self.asks) = (bids, asks);

@@ -269,7 +269,8 @@ impl SimVenue {
     pub fn truth(&mut self) -> Truth {
         let wanted: TradesWanted = self.setup.instruments.iter().map(|(instrument, _)| (instrument.symbol, TradesFrom::After(0))).collect();
         let accounts: Vec<AccountId> = self.setup.accounts.iter().map(|(account, _)| *account).collect();
-        let shown = self.engine(move |desk| accounts.into_iter().filter_map(|account| Some((account, shown(desk, account, &wanted)?))).collect());
+        let shown =
+            self.engine(move |desk| accounts.into_iter().filter_map(|account| Some((account, shown(desk, account, &wanted)?))).collect());
         Truth { accounts: shown }
     }
 
@@ -375,7 +376,9 @@ impl SimVenue {
     fn arrive(&mut self, sent: Sent) {
         let now = self.clocks.world();
         let Sent { account, kind, id, bytes, fate, answer } = sent;
-        if fate.races && let Some(account) = account {
+        if fate.races
+            && let Some(account) = account
+        {
             self.race(account, id);
         }
         let served = (!fate.held_back).then(|| door::serve(&self.venue, &bytes));
@@ -405,13 +408,22 @@ impl SimVenue {
     }
 
     /// What the venue's own answer says of faults and of orders.
-    fn judge(&mut self, account: AccountId, kind: RequestKind, id: Option<crate::domain::ids::ClientOrderId>, served: &door::Served, is_heard: bool) {
+    fn judge(
+        &mut self,
+        account: AccountId,
+        kind: RequestKind,
+        id: Option<crate::domain::ids::ClientOrderId>,
+        served: &door::Served,
+        is_heard: bool,
+    ) {
         let mut state = self.net.state();
         let now = state.now;
         match served.code {
             Some(-1021) => state.faults.fire(if self.venue.now() == now { Class::F01NoAnswer } else { Class::F09Skew }),
             _ if served.status == 418 => state.faults.fire(Class::F10RateLimit),
-            Some(-4014 | -4023 | -4003 | -4140 | -4164 | -1111) if !self.venue.faults().listings().is_empty() => state.faults.fire(Class::F14Filters),
+            Some(-4014 | -4023 | -4003 | -4140 | -4164 | -1111) if !self.venue.faults().listings().is_empty() => {
+                state.faults.fire(Class::F14Filters)
+            }
             _ => {}
         }
         if let (RequestKind::Place, Some(id), Some(code)) = (kind, id, served.code) {
@@ -501,4 +513,3 @@ fn shown(desk: &mut Desk<'_>, account: AccountId, wanted: &TradesWanted) -> Opti
     snapshot.positions.retain(|position| !position.quantity.is_zero());
     Some(snapshot)
 }
-

@@ -192,7 +192,8 @@ impl State {
         let fate = self.faults.of_request(self.now, account, kind);
         let give_up = fate.hang_up.unwrap_or(ANSWER_MAX);
         if !fate.is_answered() {
-            let why = if fate.hang_up.is_some() { "the connection broke off".to_owned() } else { format!("no answer within {ANSWER_MAX:?}") };
+            let why =
+                if fate.hang_up.is_some() { "the connection broke off".to_owned() } else { format!("no answer within {ANSWER_MAX:?}") };
             self.after(give_up, Due::Answer(answer.clone(), Err(LaneError::Lost(why))));
         }
         if let (RequestKind::Place, Some(account), Some(id), true) = (kind, account, id, fate.there.is_none() || fate.held_back) {
@@ -215,7 +216,12 @@ impl State {
 
     /// The daemon's end of an account's requests is gone: what was to leave once more does not.
     pub fn forget(&mut self, account: Option<AccountId>) {
-        let gone: Vec<_> = self.refused_for_time.iter().filter(|(_, of)| account.is_none_or(|account| account == **of)).map(|(id, of)| (*id, *of)).collect();
+        let gone: Vec<_> = self
+            .refused_for_time
+            .iter()
+            .filter(|(_, of)| account.is_none_or(|account| account == **of))
+            .map(|(id, of)| (*id, *of))
+            .collect();
         for (id, account) in gone {
             self.refused_for_time.remove(&id);
             self.facts.push(VenueFact::Lost { account, id });
