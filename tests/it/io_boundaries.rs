@@ -75,7 +75,7 @@ fn a_daemon_that_is_killed_between_a_row_and_its_order_has_a_successor_that_know
         }
     }
     let mut daemon = home.start();
-    daemon.wait_until("trades on", REACHED_WITHIN, |daemon| daemon.status()["mode"] == "normal");
+    daemon.wait_until("trades on", REACHED_WITHIN, |daemon| daemon.status()["mode"] == "Normal");
     assert_eq!(daemon.terminate().code(), Some(0), "{}", home.log());
     makes_sense(&home);
 }
@@ -93,7 +93,7 @@ fn a_disk_that_refuses_ends_trading_and_no_order_leaves_without_its_row() {
         let sent = home.log().matches("order sent").count();
         faults.heal();
         let mut daemon = home.start();
-        daemon.wait_until("is halted still", REACHED_WITHIN, |daemon| daemon.status()["mode"] == "halted");
+        daemon.wait_until("is halted still", REACHED_WITHIN, |daemon| daemon.status()["mode"] == "Halted");
         assert_eq!(home.log().matches("order sent").count(), sent, "{boundary}: a halted daemon sends nothing");
         assert_eq!(daemon.terminate().code(), Some(0), "{}", home.log());
         makes_sense(&home);
