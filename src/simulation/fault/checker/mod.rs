@@ -2,16 +2,28 @@
 //! It is told every step and answers with what that step broke. It reads no machine's state and changes nothing; a word of the
 //! daemon about itself it takes only where that word is what it checks.
 
+mod bookings;
+mod children;
+mod crossing;
+mod exposure;
 mod look;
+mod modes;
 mod observation;
 mod orders;
+#[cfg(test)]
+mod tests;
 
 use crate::domain::time::Timestamp;
 
 pub use look::{Invariant, Violation};
 pub use observation::{Holder, LocalAccount, Observation, RunPhase, Sender};
 
+use bookings::Bookings;
+use children::Children;
+use crossing::Crossing;
+use exposure::Exposure;
 use look::Look;
+use modes::Modes;
 use orders::Orders;
 
 /// The model.
@@ -20,6 +32,11 @@ pub struct Checker {
     look: Look,
     canaries: Vec<String>,
     orders: Orders,
+    exposure: Exposure,
+    crossing: Crossing,
+    modes: Modes,
+    bookings: Bookings,
+    children: Children,
 }
 
 impl Checker {
@@ -44,7 +61,13 @@ impl Checker {
             }
             _ => {}
         }
+        // These two ask what stood before.
+        self.exposure.observe(look, &self.orders, seen);
+        self.crossing.observe(look, &self.orders, seen);
         self.orders.observe(look, seen);
+        self.modes.observe(look, &self.orders, seen);
+        self.bookings.observe(look, seen);
+        self.children.observe(look, &self.orders, &self.modes, seen);
         look.take()
     }
 
