@@ -21,6 +21,9 @@ const BACK_WITHIN: Duration = Duration::from_secs(40);
 /// From an approval to its bytes where nothing is wrong: one commit and the ways between, far below this.
 const UNDISTURBED_WITHIN: Duration = Duration::from_millis(500);
 
+/// From an executor's death to the last word that holds the venue's dead-man's switch back: the accounts are looked at each second.
+const FED_WITHIN: Duration = Duration::from_secs(2);
+
 #[derive(Debug, Clone, Copy)]
 struct Dead {
     since: Timestamp,
@@ -62,7 +65,13 @@ impl Children {
                     dead.alerted = true;
                 }
             }
+            Observation::CountdownLeft(word) if !word.after.is_zero() => self.fed(look, word.account),
             Observation::Executor { account, ready } => self.executor(look, *account, *ready),
+            Observation::Refused(refusal) if refusal.control == "reconciliation" && self.is_undisturbed(refusal.account) => {
+                let (account, touched) = (refusal.account, &self.touched);
+                look.at(Invariant::I12);
+                look.broke(Invariant::I12, format!("{account} open, as faults touched {touched:?} alone"), refusal.to_string());
+            }
             Observation::Gate { modes } => self.gate(look, modes),
             Observation::Approved { intent, .. } if self.is_undisturbed(intent.account) => {
                 self.approved.insert(orders.name(intent), (intent.account, look.now));
@@ -95,6 +104,16 @@ impl Children {
         } else if self.is_undisturbed(account) {
             let touched = &self.touched;
             look.broke(Invariant::I12, format!("{account} open, as faults touched {touched:?} alone"), "it reconciles again");
+        }
+    }
+
+    /// The venue's dead-man's switch is held back for those alone who look after their orders.
+    fn fed(&self, look: &mut Look, account: AccountId) {
+        look.at(Invariant::I12);
+        let dead = self.dead.get(&format!("executor/{account}"));
+        if let Some(dead) = dead.filter(|dead| look.now.since(dead.since) > FED_WITHIN) {
+            let found = format!("its countdown is begun anew; its executor is dead since {}", dead.since);
+            look.broke(Invariant::I12, format!("{account} left to the venue's own clock"), found);
         }
     }
 

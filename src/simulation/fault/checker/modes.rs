@@ -51,6 +51,8 @@ pub(super) struct Modes {
     confirmed: BTreeSet<AccountId>,
     /// Halts that were asked for and are not in force yet.
     asked: BTreeMap<Scope, Timestamp>,
+    /// Accounts on which a stranger's trade was booked, and when.
+    traded: BTreeMap<AccountId, Timestamp>,
     /// Open orders of strangers, and since when.
     strangers: BTreeMap<(AccountId, crate::domain::ids::ClientOrderId), Timestamp>,
 }
@@ -70,6 +72,12 @@ impl Modes {
                 self.owed.clear();
                 self.confirmed.clear();
                 self.asked.clear();
+                self.traded.clear();
+            }
+            Observation::Booked { fill } if !fill.client_order_id.is_ours(fill.account) => {
+                if self.applied.account(fill.account) < Mode::ReduceOnly {
+                    self.traded.entry(fill.account).or_insert(look.now);
+                }
             }
             Observation::ActorDied { name, .. } => {
                 if let Some(account) = name.strip_prefix("executor/").and_then(|name| name.parse().ok()) {
@@ -160,6 +168,7 @@ impl Modes {
             self.loosened(look, entry.scope, modes.of(entry.scope));
         }
         self.asked.retain(|scope, _| modes.of(*scope) != Mode::Halted);
+        self.traded.retain(|account, _| modes.account(*account) < Mode::ReduceOnly);
         self.owe(look.now);
     }
 
@@ -244,6 +253,15 @@ impl Modes {
             look.at(Invariant::I11);
             look.broke(Invariant::I11, format!("{account}, halted since {since}, confirmed or an alarm"), "neither".to_owned());
             self.owed.remove(&account);
+        }
+        if let Some((account, since)) = self.traded.iter().find(|(_, since)| now.since(**since) > HALTED_WITHIN) {
+            let (account, since) = (*account, *since);
+            look.at(Invariant::I4);
+            if self.applied.account(account) < Mode::ReduceOnly {
+                let expected = format!("{account} ReduceOnly at least: a stranger's trade was booked at {since}");
+                look.broke(Invariant::I4, expected, self.applied.account(account).to_string());
+            }
+            self.traded.remove(&account);
         }
         if let Some((scope, since)) = self.asked.iter().find(|(_, since)| now.since(**since) > HALTED_WITHIN) {
             let (scope, since) = (*scope, *since);

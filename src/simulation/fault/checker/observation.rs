@@ -9,7 +9,7 @@ use crate::domain::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId,
 use crate::domain::ladder::ModeTable;
 use crate::domain::mode::{Mode, Scope};
 use crate::domain::money::{Money, Price};
-use crate::domain::order::{Fill, NewOrder, OrderIntent, OrderReport, OrderStatus, VenuePosition};
+use crate::domain::order::{Fill, NewOrder, OrderIntent, OrderReport, OrderStatus, Refusal, VenuePosition};
 use crate::domain::record::Record;
 use crate::domain::risk::limits::RiskLimits;
 
@@ -121,6 +121,8 @@ pub enum Observation<'a> {
         intent: &'a Arc<OrderIntent>,
         by: Incarnation,
     },
+    /// Risk refused an intent.
+    Refused(&'a Refusal),
     /// Nobody was there to take an approved intent: it surely was not sent.
     NotTaken {
         account: AccountId,

@@ -32,6 +32,8 @@ pub(super) struct Known {
     over: bool,
     /// Approved, and surely never sent.
     void: bool,
+    /// What the daemon says of it.
+    reported: Option<(OrderStatus, Quantity)>,
     /// By the venue's trades.
     pub(super) filled: Quantity,
 }
@@ -51,6 +53,7 @@ impl Known {
             told: false,
             over: false,
             void: false,
+            reported: None,
             filled: Quantity::ZERO,
         }
     }
@@ -240,8 +243,19 @@ impl Orders {
         if report.status == OrderStatus::NotSent {
             self.not_sent(id);
         }
-        let Some(known) = self.known.get(&id).filter(|_| report.status.is_terminal()) else { return };
+        let Some(known) = self.known.get_mut(&id) else { return };
         look.at(Invariant::I2);
+        let before = known.reported.replace((report.status, report.filled));
+        if report.filled > known.filled {
+            let found = format!("{id} told to have filled {}", report.filled);
+            look.broke(Invariant::I2, format!("at most what the venue traded, {}", known.filled), found);
+        }
+        if let Some((status, _)) = before.filter(|(status, _)| status.is_terminal() && known.over && !report.status.is_terminal()) {
+            look.broke(Invariant::I2, format!("{id} to stay {status}, as the venue has ended it"), report.status.to_string());
+        }
+        if !report.status.is_terminal() {
+            return;
+        }
         let on_its_way = known.is_in_flight() && report.status == OrderStatus::NotSent;
         if known.stands() || on_its_way {
             let found = format!("{id} told to be {}, of which {} of {} filled", report.status, known.filled, known.order.quantity);
