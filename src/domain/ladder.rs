@@ -213,7 +213,7 @@ impl Ladder {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     fn at(seconds: i64) -> Timestamp {
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn down_is_automatic_and_up_needs_a_name_and_a_reason() {
+    pub(crate) fn down_is_automatic_and_up_needs_a_name_and_a_reason() {
         let mut ladder = ladder();
         assert!(ladder.lower(at(0), Scope::Global, Mode::CancelOnly, "why").is_some());
         assert_eq!(ladder.lower(at(0), Scope::Global, Mode::ReduceOnly, "why"), None);

@@ -360,4 +360,4 @@ fn reached(price: Price, trigger: Price, side: Side) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

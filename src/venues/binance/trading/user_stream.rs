@@ -264,4 +264,4 @@ impl UserStream {
 
 #[cfg(test)]
 #[path = "user_stream_tests.rs"]
-mod tests;
+pub(crate) mod tests;
