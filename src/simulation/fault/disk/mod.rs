@@ -47,13 +47,31 @@ pub struct SimJournal {
     next: u64,
 }
 
+impl Device {
+    #[must_use]
+    pub fn new(_random: Random) -> Self {
+        Self::default()
+    }
+
+    pub fn heal(&self) {}
+}
+
 impl SimJournal {
+    /// What a person does when the journal does not open.
+    ///
+    /// # Errors
+    /// When there is nothing to repair.
+    pub fn repair(_device: &Device, _now: Timestamp, _by: &str, _reason: &str) -> Result<String, String> {
+        Err("the chain is not broken".to_owned())
+    }
+
     /// Opens the journal on what a device holds, folds it, adopts the latch, and takes the next epoch: a `DaemonStarted` row is
     /// the first that it writes.
     ///
     /// # Errors
     /// What is wrong with the journal: nothing may trade then, and the operator repairs it.
-    pub fn open(mut device: Device, now: Timestamp) -> Result<(Self, DaemonState), String> {
+    pub fn open(device: &Device, now: Timestamp) -> Result<(Self, DaemonState), String> {
+        let mut device = device.clone();
         let mut state = DaemonState::default();
         device.rows.iter().for_each(|row| state.apply(row));
         let epoch = Epoch(state.epoch.0 + 1);
@@ -104,13 +122,19 @@ impl SimJournal {
     }
 
     /// The latch file, written through beside the journal.
-    pub fn store_latch(&mut self, modes: &ModeTable) {
+    ///
+    /// # Errors
+    /// When the device refuses.
+    pub fn store_latch(&mut self, modes: &ModeTable) -> Result<(), String> {
         let halted = modes.iter().filter(|entry| entry.mode == Mode::Halted);
         self.device.latch = halted.map(|entry| (entry.scope, entry.cause.clone(), entry.since)).collect();
+        Ok(())
     }
 
     /// Straight into the preallocated emergency file.
-    pub fn emergency(&mut self, _row: Entry) {}
+    pub fn emergency(&mut self, _row: &Entry) -> bool {
+        true
+    }
 
     /// The machine lost its power, or only the process died (`power` false: what was written is in the page cache and stays).
     #[must_use]
