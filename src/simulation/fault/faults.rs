@@ -88,7 +88,7 @@ impl World {
             }
             Class::F25Kill => {
                 if let Some((role, incarnation)) = self.living() {
-                    self.hub.borrow_mut().fired(class, self.account_of(role));
+                    self.counts(class, role);
                     self.end(role, incarnation, ExitHow::Killed);
                 }
             }

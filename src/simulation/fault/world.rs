@@ -1,8 +1,10 @@
 //! One seed's world: its venue, its disk, its machine and its daemon, stepped in virtual time from one event to the next. A message
 //! is handled by whoever the seed draws among those that have one; what is due happens before. It knows no thread and no wall clock.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,9 +77,31 @@ pub struct World {
 /// Runs one seed from its beginning to its end.
 #[must_use]
 pub fn run(scene: &Arc<Scene>, profile: Profile, seed: u64, keep_log: bool) -> Outcome {
-    let mut world = World::new(scene, profile, seed, keep_log);
-    world.live();
-    world.outcome(seed)
+    let lived = AssertUnwindSafe(|| {
+        let mut world = World::new(scene, profile, seed, keep_log);
+        world.live();
+        world.outcome(seed)
+    });
+    catch_unwind(lived).unwrap_or_else(|panic| Outcome::panicked(seed, panic.as_ref()))
+}
+
+impl Outcome {
+    /// One of the machines, or the simulation itself, came upon something that cannot be.
+    fn panicked(seed: u64, panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        let what = format!("panicked: {}", text.unwrap_or("without a word"));
+        Self {
+            seed,
+            steps: 0,
+            simulated: Duration::ZERO,
+            fired: BTreeMap::new(),
+            hash: what.clone(),
+            violations: vec![what],
+            log: Vec::new(),
+            orders: 0,
+            trades: 0,
+        }
+    }
 }
 
 impl World {
@@ -384,7 +408,7 @@ impl World {
         match blow {
             Blow::Panic => {
                 self.notices.borrow_mut().clear();
-                self.hub.borrow_mut().fired(Class::F25Panic, self.account_of(role));
+                self.counts(Class::F25Panic, role);
                 self.end(role, incarnation, ExitHow::Panicked("injected".to_owned()));
             }
             Blow::Kill { power, class } => {
@@ -394,8 +418,14 @@ impl World {
         }
     }
 
+    /// A fault of one actor, which touches its account alone where it has one.
+    pub(super) fn counts(&self, class: Class, role: Role) {
+        let on = self.account_of(role);
+        self.hub.borrow_mut().fired(class, on);
+    }
+
     #[must_use]
-    pub(super) fn account_of(&self, role: Role) -> Option<AccountId> {
+    fn account_of(&self, role: Role) -> Option<AccountId> {
         match role {
             Role::Executor(at) | Role::Stream(at) => self.hub.borrow().scene.accounts.get(at).copied(),
             _ => None,
