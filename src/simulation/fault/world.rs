@@ -492,7 +492,7 @@ impl World {
         hub.up = true;
         let (epoch, modes) = (hub.folded.epoch, hub.folded.modes.clone());
         hub.log.line(START, now, "daemon", format_args!("is up, epoch {}", epoch.0));
-        hub.observe(&Observation::DaemonUp { epoch, modes: &modes, rows: 0 });
+        hub.observe(&Observation::DaemonUp { epoch, modes: &modes });
         let scene = Arc::clone(&hub.scene);
         drop(hub);
         self.boards.modes.set(Arc::new(modes.clone()));

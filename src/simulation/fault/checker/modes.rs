@@ -42,6 +42,8 @@ pub(super) struct Modes {
     /// Since when a scope is as strict as it is at least.
     lowered: BTreeMap<Scope, Timestamp>,
     disk: BTreeMap<Scope, OnDisk>,
+    /// Rows of modes that have no answer yet: a restart may find them or not.
+    written: Vec<(Scope, Mode)>,
     /// Scopes that the latch file has as halted, and since when.
     latched: BTreeMap<Scope, Timestamp>,
     ready: BTreeSet<AccountId>,
@@ -88,6 +90,7 @@ impl Modes {
             Observation::ActorUp { name: "kill_switch", .. } => self.owed.values_mut().for_each(|since| *since = look.now),
             Observation::Executor { account, ready: true } => drop(self.ready.insert(*account)),
             Observation::Executor { account, ready: false } => drop(self.ready.remove(account)),
+            Observation::Written { rows } => self.written.extend(rows.iter().filter_map(mode_of)),
             Observation::Durable { rows } => rows.iter().for_each(|row| self.durable(look, row)),
             Observation::Latched { modes } => self.latched(look.now, modes),
             Observation::Gate { modes } => self.gate(look, modes),
@@ -108,8 +111,13 @@ impl Modes {
     /// What the disk has of a halt holds from the first moment on.
     fn daemon_up(&mut self, look: &mut Look, modes: &ModeTable) {
         look.at(Invariant::I11);
-        for (scope, on_disk) in &self.disk {
+        let written = std::mem::take(&mut self.written);
+        for (scope, on_disk) in &mut self.disk {
             let found = modes.of(*scope);
+            if written.iter().any(|(of, mode)| of == scope && *mode <= found) {
+                // The row of a raise came to the disk, and its answer to nobody.
+                (on_disk.mode, on_disk.at) = (on_disk.mode.min(found), look.now);
+            }
             if found < on_disk.mode {
                 look.broke(Invariant::I11, format!("{scope} {} behind a restart, as the journal has it", on_disk.mode), found.to_string());
             }
@@ -138,6 +146,9 @@ impl Modes {
     }
 
     fn durable(&mut self, look: &mut Look, row: &Record) {
+        if let Some(at) = mode_of(row).and_then(|mode| self.written.iter().position(|written| *written == mode)) {
+            self.written.remove(at);
+        }
         let Record::ModeChanged { scope, to, by, reason, .. } = row else { return };
         let is_given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.trim().is_empty());
         let before = self.disk.get(scope).map_or(Mode::Normal, |on_disk| on_disk.mode);
@@ -269,5 +280,12 @@ impl Modes {
             look.broke(Invariant::I11, format!("{scope} halted, as was asked at {since}"), self.applied.of(scope).to_string());
             self.asked.remove(&scope);
         }
+    }
+}
+
+fn mode_of(row: &Record) -> Option<(Scope, Mode)> {
+    match row {
+        Record::ModeChanged { scope, to, .. } => Some((*scope, *to)),
+        _ => None,
     }
 }

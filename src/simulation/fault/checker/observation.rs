@@ -70,12 +70,10 @@ pub enum Observation<'a> {
         class: Class,
         on: Option<AccountId>,
     },
-    /// A daemon is up, with the epoch that it took and the modes that it found. Rows that its journal has and that were not
-    /// acknowledged before are told as `Durable` first. `rows` is how many the journal has.
+    /// A daemon is up, with the epoch that it took and the modes that it found.
     DaemonUp {
         epoch: Epoch,
         modes: &'a ModeTable,
-        rows: u64,
     },
     /// All of it is gone at once, with whatever it knew and had not made durable.
     DaemonDied {
@@ -102,7 +100,7 @@ pub enum Observation<'a> {
     Written {
         rows: &'a [Record],
     },
-    /// The journal said that these are on the device for good, or a start found them there. Each once, in the journal's order.
+    /// The journal said that these are on the device for good. Each once, in the journal's order.
     Durable {
         rows: &'a [Record],
     },

@@ -99,6 +99,14 @@ impl Around for Ports<'_> {
     }
 
     fn risk(&mut self, message: RiskMessage, _trace: Option<TraceContext>) -> Result<(), RiskMessage> {
+        // Who tells a risk manager its book has met it: approvals of an earlier one are void from here on.
+        if let (RiskMessage::Book(book), Some(risk)) = (&message, self.risk_incarnation()) {
+            let account = book.view.account;
+            let mut hub = self.hub.borrow_mut();
+            if !hub.is_swallowed() {
+                hub.observe(&Observation::RiskMet { account, risk });
+            }
+        }
         self.post(Some(Role::Risk), message, Mail::Risk, |mail| if let Mail::Risk(message) = mail { Some(message) } else { None })
     }
 
@@ -210,6 +218,7 @@ impl risk_manager::Outside for Ports<'_> {
     }
 
     fn refused(&mut self, refusal: &Refusal) {
+        self.hub.borrow_mut().observe(&Observation::Refused(refusal));
         self.hub.borrow_mut().say(self.role, format_args!("refused {} of {}: {refusal}", refusal.intent, refusal.strategy));
     }
 }

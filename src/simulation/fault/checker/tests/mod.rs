@@ -128,7 +128,7 @@ impl Case {
         };
         let holders = accounts.map(|account| Holder { account, owner: 1, deposit: "10000".parse().unwrap() });
         case.tell(Observation::Began { limits: &limits, holders: &holders, canaries: &["planted-key".to_owned()] });
-        case.tell(Observation::DaemonUp { epoch: Epoch(1), modes: &ModeTable::default(), rows: 1 });
+        case.tell(Observation::DaemonUp { epoch: Epoch(1), modes: &ModeTable::default() });
         accounts.into_iter().for_each(|account| case.tell(Observation::Executor { account, ready: true }));
         case.tell(Observation::Reference { symbol: btc(), price: "100".parse().unwrap() });
         case

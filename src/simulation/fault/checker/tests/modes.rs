@@ -153,7 +153,7 @@ fn i11_a_halt_that_the_disk_has_outlives_the_daemon() {
         case.tell(Observation::Gate { modes: &halted });
         tell(&mut case);
         case.tell(Observation::DaemonDied { why: "kill -9" });
-        case.tell(Observation::DaemonUp { epoch: Epoch(2), modes: found, rows: 2 });
+        case.tell(Observation::DaemonUp { epoch: Epoch(2), modes: found });
         case.broke(expected);
     }
 }
@@ -167,7 +167,7 @@ fn i11_a_raise_that_the_disk_has_wins_over_an_older_latch() {
     case.tell(Observation::Durable { rows: &[mode_row(Scope::Global, Mode::Normal, Mode::Halted, None)] });
     case.tell(Observation::Durable { rows: &[mode_row(Scope::Global, Mode::Halted, Mode::Normal, Some("ada"))] });
     case.tell(Observation::DaemonDied { why: "kill -9" });
-    case.tell(Observation::DaemonUp { epoch: Epoch(2), modes: &ModeTable::default(), rows: 4 });
+    case.tell(Observation::DaemonUp { epoch: Epoch(2), modes: &ModeTable::default() });
     case.broke(&[]);
 }
 

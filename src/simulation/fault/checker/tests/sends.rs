@@ -120,7 +120,7 @@ fn i2_a_trade_is_booked_once_in_a_life_and_has_one_row_for_ever() {
     case.venue(VenueFact::Traded(fill.clone()));
     case.tell(Observation::Booked { fill: &fill });
     case.tell(Observation::DaemonDied { why: "test" });
-    case.tell(Observation::DaemonUp { epoch: Epoch(2), modes: &ModeTable::default(), rows: 2 });
+    case.tell(Observation::DaemonUp { epoch: Epoch(2), modes: &ModeTable::default() });
     case.tell(Observation::Booked { fill: &fill });
     case.tell(Observation::Durable { rows: &[row(&fill)] });
     case.broke(&[]);
@@ -145,7 +145,7 @@ fn i2_an_executor_that_met_a_risk_manager_takes_no_approval_of_an_earlier_one() 
 fn i7_one_epoch_sends_and_the_next_is_higher() {
     let mut case = Case::new();
     case.tell(Observation::DaemonDied { why: "test" });
-    case.tell(Observation::DaemonUp { epoch: Epoch(2), modes: &ModeTable::default(), rows: 2 });
+    case.tell(Observation::DaemonUp { epoch: Epoch(2), modes: &ModeTable::default() });
     case.broke(&[]);
     case.tell(Observation::Executor { account: account("a"), ready: true });
     let mut close = limit(1, "1");
@@ -158,10 +158,10 @@ fn i7_one_epoch_sends_and_the_next_is_higher() {
 fn i7_an_epoch_that_is_not_raised_and_a_second_daemon_are_seen() {
     let mut case = Case::new();
     case.tell(Observation::DaemonDied { why: "test" });
-    case.tell(Observation::DaemonUp { epoch: Epoch(1), modes: &ModeTable::default(), rows: 2 });
+    case.tell(Observation::DaemonUp { epoch: Epoch(1), modes: &ModeTable::default() });
     case.broke(&[Invariant::I7]);
     let mut case = Case::new();
-    case.tell(Observation::DaemonUp { epoch: Epoch(2), modes: &ModeTable::default(), rows: 2 });
+    case.tell(Observation::DaemonUp { epoch: Epoch(2), modes: &ModeTable::default() });
     case.broke(&[Invariant::I7]);
 }
 
