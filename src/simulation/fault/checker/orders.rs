@@ -279,7 +279,7 @@ impl Orders {
                 }
             }
             VenueFact::Traded(fill) => self.traded(look, fill),
-            VenueFact::Funds { .. } | VenueFact::FromOutside { .. } => {}
+            VenueFact::Left { .. } | VenueFact::Funds { .. } | VenueFact::FromOutside { .. } => {}
         }
     }
 
