@@ -189,7 +189,7 @@ impl World {
         let times = if class == Class::StrategyDuplicate { 3 } else { 1 };
         for _ in 0..times {
             self.lasting.rogue += 1;
-            let id = IntentId::compose(hub.folded_epoch(), ROGUE_SLOT, self.lasting.rogue);
+            let id = IntentId::compose(hub.epoch, ROGUE_SLOT, self.lasting.rogue);
             let intent = intent(id, strategy, account, symbol, side, kind, quantity, hub.time());
             hub.say(Role::Strategy(0), format_args!("misbehaves: {intent:?}"));
             if hub.post(Role::Risk, Mail::Risk(RiskMessage::Propose(Arc::new(intent)))).is_ok() {

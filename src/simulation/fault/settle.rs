@@ -36,6 +36,7 @@ impl World {
         hub.ambush = None;
         hub.redeliver = false;
         hub.clock.set_rate(now, 0);
+        self.device.heal();
         if let Some(journal) = &mut hub.journal {
             journal.heal();
         }

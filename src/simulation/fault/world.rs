@@ -63,8 +63,8 @@ pub struct World {
     pub(super) plan: Plan,
     pub(super) operator: Operator,
     pub(super) settling: Settling,
-    /// While no daemon is up.
-    device: Option<Device>,
+    /// It outlives every daemon.
+    pub(super) device: Device,
     /// Who dies of its next message, and how far into it.
     pub(super) doomed: BTreeMap<Role, daemon::Fuse>,
     pub(super) calm: bool,
@@ -133,7 +133,7 @@ impl World {
             plan,
             operator: Operator::default(),
             settling: Settling::default(),
-            device: Some(Device::new(random.split("device"))),
+            device: Device::new(random.split("device")),
             doomed: BTreeMap::new(),
             calm: false,
             done: false,
@@ -456,7 +456,8 @@ impl World {
         let now = hub.now;
         hub.log.line(START, now, "daemon", format_args!("is gone (power {power})"));
         if let Some(journal) = hub.journal.take() {
-            self.device = Some(journal.crash(power, &mut hub.chances.fault));
+            // The same device: what it made of the crash is in it.
+            drop(journal.crash(power, &mut hub.chances.fault));
         }
         hub.forget_process();
         let wait = hub.chances.fault.between(300, 4_000);
@@ -472,25 +473,24 @@ impl World {
 
     /// `ringfence run`: the journal first, then what it says, then the roots.
     fn boot(&mut self) {
-        let Some(device) = self.device.take() else { return };
         let mut hub = self.hub.borrow_mut();
         let (fast, wall_off) = hub.clock.machine();
         let now = hub.now;
         hub.clock = MachineClock::start(now, fast, wall_off);
         hub.life += 1;
         let date = hub.time();
-        let opened = SimJournal::open(&device, date);
+        let opened = SimJournal::open(&self.device, date);
         let (journal, state) = match opened {
             Ok(opened) => opened,
             Err(why) => {
                 drop(hub);
-                return self.cannot_open(device, &why);
+                return self.cannot_open(&why);
             }
         };
         hub.journal = Some(journal);
-        hub.folded = state;
+        hub.epoch = state.epoch;
         hub.up = true;
-        let (epoch, modes) = (hub.folded.epoch, hub.folded.modes.clone());
+        let (epoch, modes) = (state.epoch, state.modes);
         hub.log.line(START, now, "daemon", format_args!("is up, epoch {}", epoch.0));
         hub.observe(&Observation::DaemonUp { epoch, modes: &modes });
         let scene = Arc::clone(&hub.scene);
@@ -529,16 +529,15 @@ impl World {
     }
 
     /// A journal that is broken refuses to trade until a named person has looked: the operator repairs it, and starts again.
-    fn cannot_open(&mut self, device: Device, why: &str) {
+    fn cannot_open(&self, why: &str) {
         let mut hub = self.hub.borrow_mut();
         let now = hub.now;
         hub.log.line(START, now, "daemon", format_args!("refuses to start: {why}"));
         let date = hub.time();
-        if let Err(why) = SimJournal::repair(&device, date, "ada", "the device lost something") {
+        if let Err(why) = SimJournal::repair(&self.device, date, "ada", "the device lost something") {
             hub.log.line(START, now, "operator", format_args!("cannot repair: {why}"));
-            device.heal();
+            self.device.heal();
         }
-        self.device = Some(device);
         hub.world(now + Duration::from_secs(2), Event::Boot);
     }
 }

@@ -52,7 +52,7 @@ impl Actor {
         let (mut around, mut outside) = (ports, ports);
         let (scene, epoch) = {
             let hub = ports.hub.borrow();
-            (std::sync::Arc::clone(&hub.scene), hub.folded.epoch)
+            (std::sync::Arc::clone(&hub.scene), hub.epoch)
         };
         Ok(match role {
             Role::KillSwitch => {
@@ -115,8 +115,8 @@ fn strategy(at: usize, lasting: &Lasting, ports: Ports<'_>) -> Result<StrategyRu
     let spec = spec.ok_or_else(|| format!("strategy {id} expected in the settings, found none"))?;
     let next_intent = std::sync::Arc::clone(&lasting.next_intents[at]);
     let first_intent = next_intent.load(std::sync::atomic::Ordering::Relaxed);
-    let proposer = Proposer { first_intent, ..Proposer::first(hub.folded.epoch, at) };
-    let host = assemble::host(&scene.settings, spec, &scene.registry, &scene.instruments, &hub.folded, proposer);
+    let proposer = Proposer { first_intent, ..Proposer::first(hub.epoch, at) };
+    let host = assemble::host(&scene.settings, spec, &scene.registry, &scene.instruments, &hub.state(), proposer);
     drop(hub);
     let host = host.map_err(|error| error.to_string())?;
     let symbols = assemble::instruments_of(spec, &scene.instruments).map_err(|error| error.to_string())?;

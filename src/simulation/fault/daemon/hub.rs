@@ -136,7 +136,8 @@ pub struct Hub {
     pub clock: MachineClock,
     pub venue: SimVenue,
     pub journal: Option<SimJournal>,
-    pub folded: DaemonState,
+    /// Which life of the data directory this is.
+    pub epoch: Epoch,
     /// The limits in force; a reload replaces them.
     pub limits: RiskLimits,
     pub checker: Checker,
@@ -176,7 +177,7 @@ impl Hub {
             clock: journal_clock,
             venue,
             journal: None,
-            folded: DaemonState::default(),
+            epoch: Epoch::default(),
             limits: scene.limits.clone(),
             checker: Checker::default(),
             log,
@@ -297,7 +298,6 @@ impl Hub {
         let entries: Vec<Entry> = rows.iter().map(|record| Entry { at, record: record.clone() }).collect();
         for entry in &entries {
             self.log.hash(entry);
-            self.folded.apply(entry);
         }
         let intends = rows.iter().any(|row| matches!(row, Record::OrderIntended { .. }));
         let Some(journal) = &mut self.journal else { return };
@@ -427,9 +427,10 @@ impl Hub {
 }
 
 impl Hub {
+    /// What the journal's rows add up to, durable or not.
     #[must_use]
-    pub fn folded_epoch(&self) -> Epoch {
-        self.folded.epoch
+    pub fn state(&self) -> DaemonState {
+        self.journal.as_ref().map(|journal| journal.state().clone()).unwrap_or_default()
     }
 
     /// Whether the incarnation that is there has said that it is ready.

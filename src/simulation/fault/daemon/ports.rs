@@ -89,7 +89,8 @@ impl Around for Ports<'_> {
     }
 
     fn journalled(&self, account: AccountId) -> AccountState {
-        self.hub.borrow().folded.accounts.get(&account).cloned().unwrap_or_else(|| AccountState::new(account))
+        let hub = self.hub.borrow();
+        hub.journal.as_ref().map_or_else(|| AccountState::new(account), |journal| journal.account(account))
     }
 
     fn note(&mut self, rows: Vec<Record>) {
