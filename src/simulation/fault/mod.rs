@@ -14,8 +14,6 @@ pub mod daemon;
 pub mod disk;
 mod faults;
 pub mod log;
-#[cfg(test)]
-mod mutant_tests;
 mod operator;
 pub mod plan;
 pub mod random;

@@ -15,6 +15,8 @@ mod tests;
 
 use crate::domain::time::Timestamp;
 
+use super::venue::VenueFact;
+
 pub use look::{Invariant, Violation};
 pub use observation::{Holder, LocalAccount, Observation, RunPhase, Sender};
 
@@ -42,9 +44,21 @@ pub struct Checker {
 impl Checker {
     /// One step. `now` is the world's time: no clock of the daemon's or the venue's.
     pub fn observe(&mut self, now: Timestamp, seen: &Observation<'_>) -> Vec<Violation> {
+        self.look.step += 1;
+        self.look.now = self.look.now.max(now);
+        match seen {
+            Observation::HandedOver { by, order, .. } => self.orders.handed_over(order.client_order_id, *by),
+            Observation::Venue(VenueFact::Left { account, order }) => {
+                let by = self.orders.sender(order.client_order_id);
+                self.hold(&Observation::Left { account: *account, by, order });
+            }
+            seen => self.hold(seen),
+        }
+        self.look.take()
+    }
+
+    fn hold(&mut self, seen: &Observation<'_>) {
         let look = &mut self.look;
-        look.step += 1;
-        look.now = look.now.max(now);
         match seen {
             Observation::Began { canaries, .. } => self.canaries = canaries.to_vec(),
             Observation::Text { place, text } => {
@@ -68,7 +82,6 @@ impl Checker {
         self.modes.observe(look, &self.orders, seen);
         self.bookings.observe(look, seen);
         self.children.observe(look, &self.orders, &self.modes, seen);
-        look.take()
     }
 
     /// How often an invariant was held against something: one that never was has not been checked.

@@ -136,7 +136,14 @@ pub enum Observation<'a> {
         account: AccountId,
         ready: bool,
     },
-    /// An order's bytes left for the venue.
+    /// An order was handed to the adapter, which may still hold it back.
+    HandedOver {
+        account: AccountId,
+        by: Sender,
+        order: &'a NewOrder,
+    },
+    /// An order's bytes left for the venue. Who keeps the venue tells it as a fact of the venue's, which does not know the sender;
+    /// the checker makes this of the two.
     Left {
         account: AccountId,
         by: Sender,

@@ -94,6 +94,8 @@ pub(super) struct Orders {
     known: BTreeMap<ClientOrderId, Known>,
     /// Those that may still trade.
     live: BTreeSet<ClientOrderId>,
+    /// Who handed an order over last.
+    handed_over: BTreeMap<ClientOrderId, Sender>,
     /// The risk manager that each executor was told of last.
     met: BTreeMap<AccountId, Incarnation>,
 }
@@ -106,6 +108,15 @@ impl Orders {
     /// Every order that may still trade: approved, on its way, or at the venue.
     pub(super) fn live(&self) -> impl Iterator<Item = &Known> {
         self.live.iter().filter_map(|id| self.known.get(id))
+    }
+
+    pub(super) fn handed_over(&mut self, id: ClientOrderId, by: Sender) {
+        self.handed_over.insert(id, by);
+    }
+
+    /// Who sends an order: what nobody handed over counts as the executor's.
+    pub(super) fn sender(&self, id: ClientOrderId) -> Sender {
+        self.handed_over.get(&id).copied().unwrap_or(Sender::Executor)
     }
 
     /// The name of an intent's order in the running epoch.

@@ -18,7 +18,7 @@ use crate::messages::{
     Board, ExecutorMessage, HaltGate, KillInbox, KillMessage, KillWord, ModeBoard, RiskMessage, StrategyMessage, Views, Wires,
 };
 
-use super::super::checker::{Observation, Sender};
+use super::super::checker::Observation;
 use super::hub::Then;
 use super::{Asked, Boards, Event, Hub, Mail, Role};
 
@@ -229,8 +229,7 @@ impl kill_switch::Outside for Ports<'_> {
         let incarnation = self.incarnation;
         self.act((), |hub| {
             hub.say(self.role, format_args!("→ venue {account} {command:?}"));
-            hub.tell_left(account, Sender::KillSwitch, &command);
-            let request = hub.venue.ask(hub.now, account, command);
+            let request = hub.ask(account, command);
             hub.asked.insert(request, Asked::KillSwitch { incarnation, account, round });
             hub.at(hub.now + deadline, Event::Overdue(request));
         });

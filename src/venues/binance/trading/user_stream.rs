@@ -171,16 +171,15 @@ impl UserStream {
     fn lost(&mut self, now: Timestamp, id: SocketId, why: String, out: &mut Vec<Effect>) {
         let Some(place) = self.sockets.iter().position(|socket| socket.id == id) else { return };
         let gone = self.sockets.remove(place);
+        // A socket on its way is heard instead; if none was open meanwhile, something may have been missed. The one that retires may
+        // have been the last that was heard: its successor can be lost before it.
+        if !self.is_open() && !mutants::on(Mutant::GapNotAskedFor) {
+            self.missed.get_or_insert("reconnected");
+        }
         if matches!(gone.phase, Phase::Retiring(_)) {
             return;
         }
         out.push(Effect::Fault(why));
-        // A socket on its way is heard instead; if none was open meanwhile, something may have been missed.
-        if !self.is_open() {
-            if !mutants::on(Mutant::GapNotAskedFor) {
-                self.missed.get_or_insert("reconnected");
-            }
-        }
         if !self.sockets.iter().any(|socket| matches!(socket.phase, Phase::Opening | Phase::Open)) {
             let wait = AGAIN[self.tries.min(AGAIN.len() - 1)];
             self.tries += 1;

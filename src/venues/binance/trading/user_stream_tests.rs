@@ -82,6 +82,16 @@ fn a_shutdown_notice_brings_the_next_socket_and_a_cut_during_the_overlap_loses_n
 }
 
 #[test]
+fn an_old_socket_that_ends_before_the_next_one_is_there_hides_no_gap() {
+    let mut desk = Desk::open();
+    assert_eq!(desk.moves(100, Input::ShuttingDown(1)), [Effect::Open(2)]);
+    assert_eq!(desk.moves(200, Input::Opened(2)), []);
+    assert_eq!(desk.moves(300, Input::Lost(2, "gone".into())), [Effect::Open(3)], "the old one is still heard");
+    assert_eq!(desk.moves(5_200, Input::Tick), [Effect::Close(1)], "and now nobody is");
+    assert_eq!(desk.moves(6_000, Input::Opened(3)), [Effect::Resync("reconnected")]);
+}
+
+#[test]
 pub(crate) fn an_expired_key_is_one_step_new_key_new_socket_everything_asked() {
     let mut desk = Desk::open();
     assert_eq!(desk.moves(100, Input::KeyExpired), [Effect::Close(1), Effect::Open(2)]);
