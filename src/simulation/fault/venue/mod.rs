@@ -169,7 +169,6 @@ impl SimVenue {
     pub fn disconnect(&mut self, account: AccountId) {
         if let Some(adapter) = &mut self.adapter {
             adapter.disconnect(account);
-            self.net.state().forget(Some(account));
         }
     }
 
@@ -187,7 +186,7 @@ impl SimVenue {
     /// When it surely did not leave.
     pub fn command(&mut self, now: Timestamp, account: AccountId, connection: Connection, command: VenueCommand) -> Result<(), String> {
         self.at(now);
-        self.remember(&command);
+        self.remember(&command, false);
         let Some(adapter) = self.adapter.as_ref().filter(|adapter| adapter.is_connected(account, connection)) else {
             return Err("its connection is being opened".to_owned());
         };
@@ -199,7 +198,7 @@ impl SimVenue {
     /// The kill switch's way.
     pub fn ask(&mut self, now: Timestamp, account: AccountId, command: VenueCommand) -> Request {
         self.at(now);
-        self.remember(&command);
+        self.remember(&command, true);
         let request = self.request();
         self.adapter().ask(request, account, command);
         self.settle();
@@ -307,9 +306,9 @@ impl SimVenue {
         })
     }
 
-    fn remember(&mut self, command: &VenueCommand) {
+    fn remember(&mut self, command: &VenueCommand, asked: bool) {
         if let VenueCommand::Place(order) = command {
-            self.net.state().orders.insert(order.client_order_id, order.clone());
+            self.net.state().orders.insert(order.client_order_id, (order.clone(), asked));
         }
     }
 
@@ -383,7 +382,7 @@ impl SimVenue {
         }
         let served = (!fate.held_back).then(|| door::serve(&self.venue, &bytes));
         if let (Some(account), Some(served)) = (account, &served) {
-            self.judge(account, kind, id, served, fate.is_answered());
+            self.judge(account, kind, id, served);
         }
         self.pump();
         let skewed = self.venue.now() != now;
@@ -431,7 +430,7 @@ impl SimVenue {
             _ => {}
         }
         if let (RequestKind::Place, Some(id), Some(code)) = (kind, id, served.code) {
-            state.refused(account, id, code, is_heard);
+            state.facts.push(VenueFact::Refused { account, id, code });
         }
         if matches!(kind, RequestKind::Read | RequestKind::Query) && state.faults.until(now, Class::F24Stale, Some(account)).is_some() {
             state.faults.fire(Class::F24Stale);

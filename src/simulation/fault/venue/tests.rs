@@ -53,7 +53,7 @@ struct Scene {
     tick_at: Timestamp,
     touch: (i64, i64),
     next_intent: u64,
-    left: BTreeMap<ClientOrderId, u32>,
+    left: BTreeMap<ClientOrderId, i32>,
     intended: BTreeMap<ClientOrderId, Quantity>,
     fired: BTreeMap<Class, u64>,
     traded: usize,
@@ -143,6 +143,8 @@ impl Scene {
             self.note(&fact);
             match fact {
                 VenueFact::Left { order, .. } => *self.left.entry(order.client_order_id).or_default() += 1,
+                // It had no effect, and is signed anew.
+                VenueFact::Refused { id, code: -1021, .. } => *self.left.entry(id).or_default() -= 1,
                 VenueFact::Traded(_) => self.traded += 1,
                 VenueFact::FromOutside { .. } => self.outside += 1,
                 VenueFact::Pestered { .. } => self.pestered += 1,
