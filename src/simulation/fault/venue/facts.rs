@@ -19,7 +19,7 @@ pub struct Facts {
 
 impl Facts {
     /// What a report says, given the orders that were handed to the adapter.
-    pub fn note(&mut self, report: &UserReport, ours: &BTreeMap<ClientOrderId, (NewOrder, bool)>, out: &mut Vec<VenueFact>) {
+    pub fn note(&mut self, report: &UserReport, ours: &BTreeMap<ClientOrderId, NewOrder>, out: &mut Vec<VenueFact>) {
         let account = report.account;
         match &report.event {
             UserEvent::Order { execution, order, trade, .. } => {
@@ -64,7 +64,7 @@ impl Facts {
         moved.collect()
     }
 
-    fn algo(&mut self, account: AccountId, view: &AlgoView, ours: &BTreeMap<ClientOrderId, (NewOrder, bool)>, out: &mut Vec<VenueFact>) {
+    fn algo(&mut self, account: AccountId, view: &AlgoView, ours: &BTreeMap<ClientOrderId, NewOrder>, out: &mut Vec<VenueFact>) {
         let id = view.client_algo_id();
         match view.status {
             AlgoStatus::New => self.take(account, id, ours, out),
@@ -74,12 +74,12 @@ impl Facts {
         }
     }
 
-    fn take(&mut self, account: AccountId, id: ClientOrderId, ours: &BTreeMap<ClientOrderId, (NewOrder, bool)>, out: &mut Vec<VenueFact>) {
+    fn take(&mut self, account: AccountId, id: ClientOrderId, ours: &BTreeMap<ClientOrderId, NewOrder>, out: &mut Vec<VenueFact>) {
         if !self.taken.insert((account, id)) {
             return;
         }
         out.push(match ours.get(&id) {
-            Some((order, _)) => VenueFact::Taken { account, order: order.clone() },
+            Some(order) => VenueFact::Taken { account, order: order.clone() },
             None => VenueFact::FromOutside { account, what: format!("order {id}") },
         });
     }

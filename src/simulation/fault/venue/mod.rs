@@ -31,6 +31,7 @@ use super::{Class, Random};
 use crate::domain::dead_man::Countdown;
 use crate::domain::ids::{AccountId, Symbol};
 use crate::domain::market_data::{MarketEvent, MarketFrame};
+use crate::domain::mode::Mode;
 use crate::domain::order::{OrderStatus, TradesFrom, TradesWanted, VenueCommand, VenueEvent, VenueOrder, VenueSnapshot};
 use crate::domain::time::Timestamp;
 use crate::exchange::core::report::UserEvent;
@@ -40,7 +41,6 @@ use crate::exchange::stream::{Outlet, PrivateStreams as _};
 use crate::exchange::wire::usdm::UserSockets;
 use crate::exchange::wire::{Key, Keys, Venue};
 use crate::exchange::{ExchangeConfig, ExchangeOutput};
-use crate::venues::port::Gate;
 use adapter::{Adapter, Clocks, Doorkeeper, Member};
 use door::RequestKind;
 use facts::Facts;
@@ -141,10 +141,10 @@ impl SimVenue {
         self.clocks.set_offset(offset);
     }
 
-    /// The halt gate of an account: the adapter looks right before an order's bytes leave. Without one it is open.
-    pub fn set_gate(&mut self, account: AccountId, gate: Arc<dyn Gate>) {
+    /// How strict the halt gate is for the account: the adapter looks right before an order's bytes leave.
+    pub fn set_gate(&mut self, account: AccountId, mode: Mode) {
         if let Some(member) = self.members.iter().find(|member| member.id == account) {
-            member.gate.set(gate);
+            member.gate.set(mode);
         }
     }
 
@@ -186,7 +186,7 @@ impl SimVenue {
     /// When it surely did not leave.
     pub fn command(&mut self, now: Timestamp, account: AccountId, connection: Connection, command: VenueCommand) -> Result<(), String> {
         self.at(now);
-        self.remember(&command, false);
+        self.remember(&command);
         let Some(adapter) = self.adapter.as_ref().filter(|adapter| adapter.is_connected(account, connection)) else {
             return Err("its connection is being opened".to_owned());
         };
@@ -198,7 +198,7 @@ impl SimVenue {
     /// The kill switch's way.
     pub fn ask(&mut self, now: Timestamp, account: AccountId, command: VenueCommand) -> Request {
         self.at(now);
-        self.remember(&command, true);
+        self.remember(&command);
         let request = self.request();
         self.adapter().ask(request, account, command);
         self.settle();
@@ -224,6 +224,12 @@ impl SimVenue {
         self.at(now);
         let bars = self.exchange.candles(symbol, interval, limit).now_or_never().and_then(Result::ok);
         self.answer(Answer::Candles(bars.ok_or_else(|| "the venue cannot be reached".to_owned())))
+    }
+
+    /// What of the accounts' keys must not come out anywhere.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        self.members.iter().map(|member| member.secret.clone()).collect()
     }
 
     /// When something happens next.
@@ -306,9 +312,9 @@ impl SimVenue {
         })
     }
 
-    fn remember(&mut self, command: &VenueCommand, asked: bool) {
+    fn remember(&mut self, command: &VenueCommand) {
         if let VenueCommand::Place(order) = command {
-            self.net.state().orders.insert(order.client_order_id, (order.clone(), asked));
+            self.net.state().orders.insert(order.client_order_id, order.clone());
         }
     }
 
@@ -412,14 +418,7 @@ impl SimVenue {
     }
 
     /// What the venue's own answer says of faults and of orders.
-    fn judge(
-        &mut self,
-        account: AccountId,
-        kind: RequestKind,
-        id: Option<crate::domain::ids::ClientOrderId>,
-        served: &door::Served,
-        is_heard: bool,
-    ) {
+    fn judge(&mut self, account: AccountId, kind: RequestKind, id: Option<crate::domain::ids::ClientOrderId>, served: &door::Served) {
         let mut state = self.net.state();
         let now = state.now;
         match served.code {

@@ -91,8 +91,8 @@ pub struct State {
     random: Random,
     /// Whose requests bear which key.
     pub keys: BTreeMap<String, AccountId>,
-    /// Orders that were handed to the adapter, by name; and whether that was the kill switch's way.
-    pub orders: BTreeMap<ClientOrderId, (NewOrder, bool)>,
+    /// Orders that were handed to the adapter, by name.
+    pub orders: BTreeMap<ClientOrderId, NewOrder>,
     pub facts: Vec<VenueFact>,
     /// The daemon has been told until when nobody is listened to.
     pub told_to_wait: Option<Timestamp>,
@@ -203,8 +203,8 @@ impl State {
         let head = Head::of(bytes);
         let account = head.key.and_then(|key| self.keys.get(key)).copied();
         let (kind, id) = (head.kind(), head.order_id());
-        if let (RequestKind::Place, Some(account), Some((order, asked))) = (kind, account, id.and_then(|id| self.orders.get(&id))) {
-            self.facts.push(VenueFact::Left { account, order: order.clone(), asked: *asked });
+        if let (RequestKind::Place, Some(account), Some(order)) = (kind, account, id.and_then(|id| self.orders.get(&id))) {
+            self.facts.push(VenueFact::Left { account, order: order.clone() });
         }
         let fate = self.faults.of_request(self.now, account, kind);
         let give_up = fate.hang_up.unwrap_or(ANSWER_MAX);

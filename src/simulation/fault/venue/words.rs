@@ -71,12 +71,11 @@ pub enum VenueWord {
 /// Something that happened at the venue or on the way to it, whoever is told of it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum VenueFact {
-    /// An order's bytes left the daemon's machine: `asked` over the kill switch's way. One that the venue refused for its time alone
-    /// had no effect, and may leave once more.
+    /// An order's bytes left the daemon's machine. One that the venue refused for its time alone had no effect, and may leave once
+    /// more.
     Left {
         account: AccountId,
         order: NewOrder,
-        asked: bool,
     },
     Taken {
         account: AccountId,
