@@ -16,12 +16,14 @@ use hdrhistogram::Histogram;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{mpsc, oneshot};
 
+use ringfence::actors::alerts::AlertDesk;
 use ringfence::actors::executor::{self, Executor};
 use ringfence::actors::journal::JournalPort;
 use ringfence::actors::market::{self, Market};
 use ringfence::actors::risk_manager::{self, RiskManager};
 use ringfence::actors::strategy::{self, StrategyActor};
 use ringfence::actors::{History, Surroundings, metronome, names};
+use ringfence::domain::alerts::{AlertBook, Told};
 use ringfence::domain::ids::{AccountId, Epoch, StrategyId, Symbol};
 use ringfence::domain::instrument::Instrument;
 use ringfence::domain::market::MarketView;
@@ -304,7 +306,7 @@ impl Bench {
         let decision = times();
         let (seen, into, into_decision) = (Arc::clone(&stamps), Arc::clone(&chain), Arc::clone(&decision));
         // An entry's time is taken as the executor hands its row over, before the queue and the writer's wake-up.
-        let observer = move |entry: &Entry| {
+        let observer = move |_: &JournalPort, entry: &Entry| {
             if let Record::OrderIntended { intent, .. } = &entry.record {
                 let decoded = Timestamp(seen.at(intent.id.0).load(Relaxed));
                 record(&into, decoded, entry.at);
@@ -312,9 +314,11 @@ impl Bench {
             }
         };
         let port = JournalPort::new(journal.handle(), journal.emergency(), DaemonState::default(), clock.clone(), Arc::new(observer));
+        let alerts = AlertDesk::new(AlertBook::default(), Duration::from_secs(300), clock.clone(), Arc::new(|_: &Told| {}));
         let around = Surroundings {
             directory: Directory::new(),
             clock,
+            alerts,
             board: Board::default(),
             modes: ModeBoard::default(),
             views: Arc::new(Views::default()),

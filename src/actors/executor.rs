@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap as HashMap;
 use super::names;
 use super::tickets::Tickets;
 use super::{Surroundings, order_traces::OrderTraces};
+use crate::domain::alerts;
 use crate::domain::ids::{AccountId, ClientOrderId, Epoch, Incarnation, StrategyId};
 use crate::domain::ladder::ModeTable;
 use crate::domain::mode::{FaultClass, Mode, Scope};
@@ -266,6 +267,7 @@ impl State {
             Effect::Account(view) => self.account(Arc::new(*view)),
             Effect::Fault { class, detail } => {
                 let scope = Scope::Account(self.machine.account());
+                self.around.alarm(alerts::of_fault(scope, class, &detail));
                 self.kill_switch.tell(KillWord::Fault { scope, class, detail });
             }
             Effect::Trip { mode, cause } => {

@@ -31,18 +31,15 @@ pub struct JournalPort {
     emergency: Emergency,
     folded: Arc<Mutex<Folded>>,
     clock: Clock,
-    observer: Arc<dyn Fn(&Entry) + Send + Sync>,
+    observer: Observer,
 }
+
+/// Is handed the port as well: what it makes of an entry may be a row too.
+pub type Observer = Arc<dyn Fn(&JournalPort, &Entry) + Send + Sync>;
 
 impl JournalPort {
     #[must_use]
-    pub fn new(
-        handle: JournalHandle,
-        emergency: Emergency,
-        state: DaemonState,
-        clock: Clock,
-        observer: Arc<dyn Fn(&Entry) + Send + Sync>,
-    ) -> Self {
+    pub fn new(handle: JournalHandle, emergency: Emergency, state: DaemonState, clock: Clock, observer: Observer) -> Self {
         let folded = Folded { state, rows_since_checkpoint: handle.rows_since_checkpoint() };
         Self { handle, emergency, folded: Arc::new(Mutex::new(folded)), clock, observer }
     }
@@ -89,7 +86,7 @@ impl JournalPort {
             self.checkpoint(&folded.state);
         }
         drop(folded);
-        entries.iter().for_each(|entry| (self.observer)(entry));
+        entries.iter().for_each(|entry| (self.observer)(self, entry));
         if let Some(refused) = refused {
             self.not_taken(refused);
         }

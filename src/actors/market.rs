@@ -9,6 +9,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use rustc_hash::FxHashMap as HashMap;
 
 use super::{Surroundings, ask, names};
+use crate::domain::alerts;
 use crate::domain::ids::{StrategyId, Symbol};
 use crate::domain::instrument::Instrument;
 use crate::domain::market::{Changed, ClosedBar, MarketMachine};
@@ -209,6 +210,8 @@ impl State {
     }
 
     fn fault(&mut self, detail: String) {
-        self.kill_switch.tell(KillWord::Fault { scope: Scope::Symbol(self.symbol), class: FaultClass::Data, detail });
+        let (scope, class) = (Scope::Symbol(self.symbol), FaultClass::Data);
+        self.around.alarm(alerts::of_fault(scope, class, &detail));
+        self.kill_switch.tell(KillWord::Fault { scope, class, detail });
     }
 }

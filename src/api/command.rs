@@ -38,6 +38,8 @@ pub enum Verb {
     },
     StartStrategy(StrategyId),
     StopStrategy(StrategyId),
+    /// A person has heard of that alert.
+    AcknowledgeAlert(u64),
     /// For drills; only where the configuration allows fault injection.
     Inject {
         child: String,
@@ -50,6 +52,12 @@ impl Verb {
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.into()
+    }
+
+    /// Whether a person must answer for it, with a name and a reason.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        matches!(self, Self::Resume | Self::AcknowledgeAlert(_))
     }
 }
 
@@ -113,10 +121,10 @@ pub(super) fn parse(asked: Asked, body: &[u8]) -> Result<OperatorCommand, ApiPro
         Asked::Inject { child } => Verb::Inject { child, fault: body.fault.ok_or_else(fault_missing)? },
     };
     let (by, reason) = (text("by", body.by)?, text("reason", body.reason)?);
-    if verb == Verb::Resume && (by.is_none() || reason.is_none()) {
-        let missing = if by.is_none() { "by" } else { "reason" };
+    if verb.is_signed() && (by.is_none() || reason.is_none()) {
+        let (name, missing) = (verb.name(), if by.is_none() { "by" } else { "reason" });
         return Err(ApiProblem::unprocessable(format!(
-            "resume expected a named person and a reason, found no {missing:?}; send {{\"by\": \"ann\", \"reason\": \"positions checked at the venue\"}}"
+            "{name} expected a named person and a reason, found no {missing:?}; send {{\"by\": \"ann\", \"reason\": \"positions checked at the venue\"}}"
         )));
     }
     let reason = reason.unwrap_or_else(|| format!("{} over the API", verb.name()));

@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{broadcast, watch};
 
+use super::alerts;
 use super::embedded::Embedded;
 use super::hub::Hub;
 use super::places::Places;
@@ -19,7 +20,8 @@ use crate::api::view::{
     AccountStatus, AdminStatusView, BuildView, ChildStatus, KillSwitchView, LimitUse, PublicEvent, Readiness, RecentOrder, Restriction,
     StatusView, StrategyStatus, SymbolStatus,
 };
-use crate::api::{ApiProblem, CommandOutcome, Control, Health, InjectedFault, OperatorCommand, Verb};
+use crate::api::{AlertsView, ApiProblem, CommandOutcome, Control, Health, InjectedFault, OperatorCommand, Verb};
+use crate::domain::alerts::Severity;
 use crate::domain::ids::{AccountId, StrategyId};
 use crate::domain::kill_switch;
 use crate::domain::mode::{Mode, Scope};
@@ -31,7 +33,7 @@ use crate::domain::time::Timestamp;
 use crate::messages::inbox::{Progress, Reply};
 use crate::messages::{CommandAnswer, KillWord, Post};
 use crate::supervision::Inject;
-use crate::telemetry::metrics::MetricsHandle;
+use crate::telemetry::metrics::{self, MetricsHandle};
 
 /// How long a restart shows in `/health`: whoever looks once in ten seconds sees it.
 const RESTART_SHOWS: Duration = Duration::from_secs(10);
@@ -75,8 +77,15 @@ impl DaemonControl {
     }
 
     pub fn upkeep(&self) {
-        self.places.measure();
+        self.measure();
         self.metrics.upkeep();
+    }
+
+    fn measure(&self) {
+        self.places.measure();
+        let (open, _) = self.plan.around.alerts.book();
+        let critical = open.iter().filter(|alert| alert.severity == Severity::Critical).count();
+        metrics::alerts_open(open.len() - critical, critical);
     }
 
     pub fn confirm(&self, account: AccountId) {
@@ -329,6 +338,10 @@ impl DaemonControl {
                 self.journal(&command, child)
             }
             (None, Verb::Inject { child, fault }) => self.inject(child, *fault, &command)?,
+            (None, Verb::AcknowledgeAlert(id)) => {
+                let outcome = alerts::acknowledge(&self.plan, *id, &command.by, &command.reason)?;
+                self.journal(&command, &outcome)
+            }
             (None, Verb::StartStrategy(id)) => self.start_strategy(*id, &command)?,
             (None, Verb::StopStrategy(id)) => self.stop_strategy(*id, &command)?,
             (None, _) => return Err(ApiProblem::unprocessable("expected a verb of this daemon")),
@@ -426,6 +439,7 @@ impl Control for DaemonControl {
             children: self.children(),
             restrictions: modes.iter().map(restriction).collect(),
             events: self.hub.recent(),
+            alerts: self.alerts().open,
         }
     }
 
@@ -447,6 +461,10 @@ impl Control for DaemonControl {
             });
         }
         AdminStatusView { status: self.status(), recent_orders, risk }
+    }
+
+    fn alerts(&self) -> AlertsView {
+        alerts::view(&self.plan)
     }
 
     fn ready(&self) -> Readiness {
@@ -478,7 +496,7 @@ impl Control for DaemonControl {
     }
 
     fn metrics(&self) -> String {
-        self.places.measure();
+        self.measure();
         self.metrics.render()
     }
 

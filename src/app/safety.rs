@@ -357,6 +357,7 @@ async fn beat(context: ChildContext, safety: Arc<Safety>) -> Result<(), ChildFau
         context.reporter.obey_injection().await;
         context.reporter.heartbeat();
         safety.tick();
+        safety.plan.around.alerts.tick(&safety.plan.around.journal);
         safety.bring_back();
         // Once a second.
         if count.is_multiple_of(20) {

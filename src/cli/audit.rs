@@ -38,6 +38,9 @@ enum Question {
     /// What persons commanded, and what the kill switch and the ladder did
     #[command(after_help = "Example: ringfence audit operator")]
     Operator(Filter),
+    /// Alerts as they were told, and who acknowledged them
+    #[command(after_help = "Example: ringfence audit alerts --since 2026-01-31T08:00:00Z")]
+    Alerts(Filter),
     /// Walk the whole hash chain; exit code 1 when it is broken
     #[command(after_help = "Example: ringfence audit verify --data-dir ./data")]
     Verify(VerifyArguments),
@@ -110,6 +113,7 @@ pub(super) fn execute(arguments: Arguments) -> Result<(), Failure> {
         Question::Config(filter) => ask(&filter, Audit::config),
         Question::Supervision(filter) => ask(&filter, Audit::supervision),
         Question::Operator(filter) => ask(&filter, Audit::operator),
+        Question::Alerts(filter) => ask(&filter, Audit::alerts),
         Question::Verify(arguments) => verify_chain(&arguments),
         Question::Repair(arguments) => repair_chain(arguments),
     }

@@ -3,6 +3,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 bad usage or configuration.
 
+mod alerts;
 mod audit;
 mod audit_row;
 mod backtest;
@@ -64,6 +65,7 @@ enum Command {
     Flatten(flatten::Arguments),
     Restart(restart::Arguments),
     Inject(inject::Arguments),
+    Alerts(alerts::Arguments),
     Backtest(backtest::Arguments),
     Audit(audit::Arguments),
     Data(data::Arguments),
@@ -101,6 +103,7 @@ fn execute(command: Command, parts: &Parts<'_>) -> Result<(), Failure> {
         Command::Run(arguments) => run::execute(arguments, parts),
         Command::Check(arguments) => check::execute(arguments, parts),
         Command::Status(arguments) => status::execute(arguments),
+        Command::Alerts(arguments) => alerts::execute(arguments),
         Command::Halt(arguments) => halt::execute(arguments),
         Command::Resume(arguments) => resume::execute(arguments),
         Command::Cancel(arguments) => cancel::execute(arguments),

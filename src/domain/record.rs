@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
+use super::alerts::{AlertEvent, AlertKind, Severity};
 use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId, StrategyId};
 use super::mode::{FaultClass, Mode, Scope};
 use super::money::{Money, Quantity};
@@ -112,6 +113,21 @@ pub enum Record {
         scope: Scope,
         event: String,
         detail: String,
+    },
+    /// What a person must hear of was told, again, louder, or was acknowledged. What is true of the alert then is all in it.
+    Alert {
+        id: u64,
+        event: AlertEvent,
+        alarm: AlertKind,
+        severity: Severity,
+        subject: String,
+        text: String,
+        times: u64,
+        level: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
 }
 

@@ -13,6 +13,7 @@ use crate::domain::time::Timestamp;
 const ORDER_KINDS: &[&str] = &["order_intended", "order_refused", "order_changed", "filled"];
 const CONFIG_KINDS: &[&str] = &["config_changed", "daemon_started"];
 const SUPERVISION_KINDS: &[&str] = &["supervision", "daemon_started", "daemon_stopped"];
+const ALERT_KINDS: &[&str] = &["alert"];
 const OPERATOR_KINDS: &[&str] = &["operator_command", "kill_switch", "mode_changed"];
 
 /// Which rows; everything that is set must hold.
@@ -82,6 +83,11 @@ impl Audit {
     /// What persons commanded, and what the kill switch and the ladder did.
     pub fn operator(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>, JournalError> {
         self.rows(OPERATOR_KINDS, filter)
+    }
+
+    /// Alerts as they were told, and who acknowledged them.
+    pub fn alerts(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>, JournalError> {
+        self.rows(ALERT_KINDS, filter)
     }
 
     /// Rows of these kinds, or of all for an empty list, ascending. No index: keeping one costs a sixth of the writer's

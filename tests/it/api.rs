@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use ringfence::api::view::{AccountStatus, BuildView, ChildStatus, KillSwitchView};
 use ringfence::api::{
-    AdminStatusView, ApiConfig, ApiProblem, ApiServer, BindError, CommandOutcome, Control, EVENT_BUFFER, Endpoint, EventKind,
+    AdminStatusView, AlertsView, ApiConfig, ApiProblem, ApiServer, BindError, CommandOutcome, Control, EVENT_BUFFER, Endpoint, EventKind,
     InjectedFault, OperatorCommand, PublicEvent, Readiness, StatusView, Verb,
 };
 use ringfence::domain::ids::{AccountId, Epoch, Incarnation};
@@ -66,11 +66,16 @@ impl Control for FakeDaemon {
             }],
             restrictions: Vec::new(),
             events: Vec::new(),
+            alerts: Vec::new(),
         }
     }
 
     fn admin_status(&self) -> AdminStatusView {
         AdminStatusView { status: self.status(), recent_orders: Vec::new(), risk: Vec::new() }
+    }
+
+    fn alerts(&self) -> AlertsView {
+        AlertsView::default()
     }
 
     fn ready(&self) -> Readiness {
