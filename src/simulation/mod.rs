@@ -4,6 +4,7 @@ pub mod assemble;
 pub mod backtest;
 #[cfg(test)]
 mod executor_death_tests;
+pub mod fault;
 pub mod report;
 pub mod tally;
 pub mod trace;

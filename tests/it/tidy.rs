@@ -25,6 +25,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("messages", &["domain", "strategies", "supervision"]),
     ("api", &["domain", "net", "telemetry"]),
     ("simulation", &["domain", "strategies", "exchange", "venues", "settings"]),
+    // It drives the daemon's own rules, boards and rows.
+    ("simulation/fault", &["domain", "strategies", "exchange", "venues", "settings", "messages", "store", "actors::rules"]),
     ("actors", &["domain", "strategies", "messages", "supervision", "store", "venues", "telemetry", "simulation::assemble"]),
     (
         "cli",

@@ -13,6 +13,7 @@
 
 mod book;
 mod checks;
+pub mod controls;
 pub mod limits;
 #[cfg(test)]
 mod tests;
