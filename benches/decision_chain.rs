@@ -16,14 +16,12 @@ use hdrhistogram::Histogram;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{mpsc, oneshot};
 
-use ringfence::actors::alerts::AlertDesk;
 use ringfence::actors::executor::{self, Executor};
 use ringfence::actors::journal::JournalPort;
 use ringfence::actors::market::{self, Market};
 use ringfence::actors::risk_manager::{self, RiskManager};
 use ringfence::actors::strategy::{self, StrategyActor};
-use ringfence::actors::{History, Surroundings, metronome, names};
-use ringfence::domain::alerts::{AlertBook, Told};
+use ringfence::actors::{History, Surroundings, alerts::AlertDesk, metronome, names};
 use ringfence::domain::ids::{AccountId, Epoch, StrategyId, Symbol};
 use ringfence::domain::instrument::Instrument;
 use ringfence::domain::market::MarketView;
@@ -35,8 +33,7 @@ use ringfence::domain::recovery::DaemonState;
 use ringfence::domain::restart::{ChildName, RuntimeKind, SupervisionEvent, SupervisorPolicy};
 use ringfence::domain::risk::limits::{AccountLimits, MessageRate, RiskLimits, SymbolLimits};
 use ringfence::domain::time::Timestamp;
-use ringfence::exchange::sources::MarketSource;
-use ringfence::exchange::sources::synthetic::{Synthetic, SyntheticConfig};
+use ringfence::exchange::sources::{MarketSource, synthetic::Synthetic, synthetic::SyntheticConfig};
 use ringfence::messages::boards::RosterEntries;
 use ringfence::messages::{
     Board, Clock, Envelope, FrameSlot, HaltGate, KillInbox, MarketMessage, ModeBoard, Post, RiskMessage, Views, Wires, boards::Roster,
@@ -314,11 +311,10 @@ impl Bench {
             }
         };
         let port = JournalPort::new(journal.handle(), journal.emergency(), DaemonState::default(), clock.clone(), Arc::new(observer));
-        let alerts = AlertDesk::new(AlertBook::default(), Duration::from_secs(300), clock.clone(), Arc::new(|_: &Told| {}));
         let around = Surroundings {
             directory: Directory::new(),
+            alerts: AlertDesk::new(Default::default(), Duration::from_secs(300), clock.clone(), Arc::new(|_: &_| {})),
             clock,
-            alerts,
             board: Board::default(),
             modes: ModeBoard::default(),
             views: Arc::new(Views::default()),
