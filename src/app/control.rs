@@ -22,7 +22,7 @@ use crate::api::view::{
 };
 use crate::api::{AlertsView, ApiProblem, CommandOutcome, Control, Health, InjectedFault, OperatorCommand, Verb};
 use crate::domain::alerts::Severity;
-use crate::domain::ids::{AccountId, StrategyId};
+use crate::domain::ids::{AccountId, StrategyId, VenueId};
 use crate::domain::kill_switch;
 use crate::domain::mode::{Mode, Scope};
 use crate::domain::money::Money;
@@ -314,7 +314,45 @@ impl DaemonControl {
         }
     }
 
+    /// Every account that trades there, side by side: each is a command of its own in the journal. One that is refused keeps no
+    /// other from being carried out, and the answer says which.
+    async fn on_venue(&self, venue: VenueId, command: &OperatorCommand) -> Result<CommandOutcome, ApiProblem> {
+        let settings = self.plan.settings.load_full();
+        let accounts: Vec<AccountId> =
+            settings.enabled_accounts().filter(|account| account.venue == venue).map(|account| account.id).collect();
+        if accounts.is_empty() {
+            return Err(ApiProblem::not_found(format!("expected a venue that accounts trade at, found {venue}")));
+        }
+        let each = accounts.into_iter().map(|account| {
+            let one = OperatorCommand { scope: Scope::Account(account), venue: None, ..command.clone() };
+            self.carry_out_one(one)
+        });
+        let answers = futures_util::future::join_all(each).await;
+        let (mut told, mut refused) = (Vec::new(), None);
+        for answer in answers {
+            match answer {
+                Ok(outcome) => told.push(outcome.outcome),
+                Err(problem) => {
+                    told.push(problem.detail.clone());
+                    refused = Some(problem);
+                }
+            }
+        }
+        let outcome = told.join("; ");
+        match refused {
+            Some(problem) => Err(ApiProblem { detail: outcome, ..problem }),
+            None => Ok(CommandOutcome { verb: command.verb.name().to_owned(), scope: Scope::Global, outcome, complete: false }),
+        }
+    }
+
     async fn carry_out(&self, command: OperatorCommand) -> Result<CommandOutcome, ApiProblem> {
+        match command.venue {
+            Some(venue) => self.on_venue(venue, &command).await,
+            None => self.carry_out_one(command).await,
+        }
+    }
+
+    async fn carry_out_one(&self, command: OperatorCommand) -> Result<CommandOutcome, ApiProblem> {
         self.check_scope(command.scope)?;
         let by_kill_switch = match &command.verb {
             Verb::EmergencyStop | Verb::Halt => Some(kill_switch::Verb::Halt),

@@ -5,6 +5,7 @@
 
 mod alerts;
 mod audit;
+mod audit_controls;
 mod audit_row;
 mod backtest;
 mod cancel;

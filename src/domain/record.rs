@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use strum::IntoStaticStr;
+use strum::{IntoStaticStr, VariantNames};
 
 use super::alerts::{AlertEvent, AlertKind, Severity};
 use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId, StrategyId};
@@ -14,7 +14,7 @@ use super::order::{Fill, FundsMoved, NewOrder, OrderIntent, OrderStatus, VenuePo
 use super::time::Timestamp;
 
 /// One fact. `kind()` names it in the journal's index.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, IntoStaticStr)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Record {

@@ -263,7 +263,7 @@ async fn commands_arrive_as_they_were_meant() {
         served.post("/admin/halt", r#"{"scope": {"account": "a1"}, "by": "ann", "reason": "odd fills"}"#).await.json().await.unwrap();
     assert_eq!(outcome, json!({"verb": "halt", "scope": {"account": "a1"}, "outcome": "done", "complete": true}));
     let scope = Scope::Account(AccountId::new("a1").unwrap());
-    let expected = OperatorCommand { verb: Verb::Halt, scope, by: "ann".to_owned(), reason: "odd fills".to_owned() };
+    let expected = OperatorCommand { verb: Verb::Halt, scope, venue: None, by: "ann".to_owned(), reason: "odd fills".to_owned() };
     assert_eq!(served.last_command(), expected);
 
     for (path, body, verb) in [
