@@ -7,6 +7,7 @@ mod audit_command;
 mod backtest_public_data;
 mod cli;
 mod controls;
+mod crash_campaign;
 mod daemon_alerts;
 mod daemon_bad_input;
 mod daemon_controls;
