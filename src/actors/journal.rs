@@ -114,6 +114,11 @@ impl JournalPort {
         self.emergency.record(&Entry { at: self.clock.now(), record });
     }
 
+    /// Has the emergency file fail as on a broken disk, for drills.
+    pub fn fail_emergency(&self) {
+        self.emergency.inject_failure();
+    }
+
     /// Waits until the emergency file has all that it was handed, or the time is over.
     #[must_use]
     pub fn settle(&self, at_most: Duration) -> EmergencyStanding {

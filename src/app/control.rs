@@ -12,8 +12,9 @@ use tokio::sync::{broadcast, watch};
 
 use super::alerts;
 use super::embedded::Embedded;
-use super::hub::Hub;
+use super::hub::{Hub, RESTART_SHOWS};
 use super::places::Places;
+use super::threads::Threads;
 use super::tree::{self, Plan};
 use crate::actors::{flood, names};
 use crate::api::view::{
@@ -33,10 +34,9 @@ use crate::domain::time::Timestamp;
 use crate::messages::inbox::{Progress, Reply};
 use crate::messages::{CommandAnswer, KillWord, Post};
 use crate::supervision::Inject;
+use crate::telemetry::logs;
 use crate::telemetry::metrics::{self, MetricsHandle};
 
-/// How long a restart shows in `/health`: whoever looks once in ten seconds sees it.
-const RESTART_SHOWS: Duration = Duration::from_secs(10);
 /// How long an operator's answer waits for the journal: a healthy disk takes a few thousandths of it.
 const DURABLE_WITHIN: Duration = Duration::from_secs(1);
 /// How long it waits for the kill switch: one that is stuck is found after two seconds and has a successor within the next.
@@ -50,6 +50,7 @@ pub struct DaemonControl {
     /// For drills.
     exchange: Arc<Embedded>,
     places: Arc<Places>,
+    threads: Arc<Threads>,
     started: Timestamp,
     stopping: AtomicBool,
     emptying: Mutex<Emptying>,
@@ -66,9 +67,16 @@ struct Emptying {
 
 impl DaemonControl {
     #[must_use]
-    pub fn new(plan: Arc<Plan>, hub: Arc<Hub>, metrics: MetricsHandle, exchange: Arc<Embedded>, places: Arc<Places>) -> Arc<Self> {
+    pub fn new(
+        plan: Arc<Plan>,
+        hub: Arc<Hub>,
+        metrics: MetricsHandle,
+        exchange: Arc<Embedded>,
+        places: Arc<Places>,
+        threads: Arc<Threads>,
+    ) -> Arc<Self> {
         let (started, stopping, emptying) = (plan.around.clock.now(), AtomicBool::new(false), Mutex::default());
-        Arc::new(Self { plan, hub, metrics, exchange, places, started, stopping, emptying })
+        Arc::new(Self { plan, hub, metrics, exchange, places, threads, started, stopping, emptying })
     }
 
     /// Not ready from here on.
@@ -393,6 +401,14 @@ impl DaemonControl {
         // The row first: what the fault does to the daemon must not keep the journal from knowing of it.
         let text = self.journal(command, &format!("{fault} into {child}"));
         let kind = match fault {
+            InjectedFault::Panic if child == "log_writer" => {
+                logs::inject_panic();
+                return Ok(text);
+            }
+            InjectedFault::Panic if child == "exchange" => {
+                self.exchange.kill(&around.services);
+                return Ok(text);
+            }
             InjectedFault::Panic => Inject::Panic,
             InjectedFault::Wedge => Inject::Wedge,
             InjectedFault::Spin => Inject::Spin,
@@ -406,13 +422,17 @@ impl DaemonControl {
                 around.journal.handle().inject_failure();
                 return Ok(text);
             }
+            InjectedFault::Fail if child == "emergency_writer" => {
+                around.journal.fail_emergency();
+                return Ok(text);
+            }
             InjectedFault::RefuseCancels | InjectedFault::TakeCancels if child == "exchange" => {
                 let (exchange, refuse) = (Arc::clone(&self.exchange), fault == InjectedFault::RefuseCancels);
                 // Done at once, off the thread that answers.
                 self.plan.around.services.spawn(async move { exchange.refuse_cancels(refuse).await });
                 return Ok(text);
             }
-            InjectedFault::Fail => return Err(ApiProblem::unprocessable(format!("fail expected the journal, found {child}"))),
+            InjectedFault::Fail => return Err(ApiProblem::unprocessable(format!("fail expected the journal or the emergency_writer, found {child}"))),
             InjectedFault::RefuseCancels | InjectedFault::TakeCancels => {
                 return Err(ApiProblem::unprocessable(format!("{fault} expected the exchange, found {child}")));
             }
@@ -522,6 +542,7 @@ impl Control for DaemonControl {
             }
         }
         degraded.extend(around.modes.get().iter().map(|entry| format!("{} is {}: {}", entry.scope, entry.mode, entry.cause)));
+        degraded.extend(self.threads.troubles(now));
         let failing = |(account, why): (&AccountId, &String)| {
             format!("{} is not emptied yet, {why}: it is tried on; look at the venue", Scope::Account(*account))
         };

@@ -19,6 +19,7 @@ mod safety;
 mod services;
 mod shutdown;
 mod sink;
+mod threads;
 mod tree;
 
 use std::process::ExitCode;

@@ -21,6 +21,7 @@ use super::safety::{self, Exit, Safety};
 use super::services;
 use super::shutdown;
 use super::sink::Sink;
+use super::threads::Threads;
 use super::tree::{Plan, PlanParts};
 use crate::actors::Surroundings;
 use crate::actors::journal::JournalPort;
@@ -262,19 +263,21 @@ impl Started<'_> {
             environment: environment.clone(),
         });
         plan.around.roster.set(reload::roster(&plan, settings));
+        let threads = Threads::new(self.journal.emergency(), self.exchange);
         let control = DaemonControl::new(
             Arc::clone(&plan),
             Arc::clone(&hub),
             self.telemetry.metrics(),
             Arc::clone(self.exchange),
             Arc::clone(&places),
+            Arc::clone(&threads),
         );
         let api = self.api_config();
         let server = ApiServer::bind(api.clone(), Arc::clone(&control) as Arc<dyn crate::api::Control>).await.map_err(Failure::usage)?;
         let url = server.url();
         let (exit_sender, exits) = mpsc::unbounded_channel();
         let (notice_sender, notices) = mpsc::unbounded_channel();
-        let safety = Safety::new(Arc::clone(&plan), modes, Latch::new(self.data_dir), notice_sender, exit_sender);
+        let safety = Safety::new(Arc::clone(&plan), modes, Latch::new(self.data_dir), threads, notice_sender, exit_sender);
         let root = |spec| Supervisor::start_root(environment.clone(), spec);
         let gone = |error: crate::supervision::SupervisorGone| Failure::failed(error);
         let safety_root = root(safety.root(self.runtimes.trading_heartbeat(), self.runtimes.services_heartbeat())).await.map_err(gone)?;
