@@ -432,7 +432,9 @@ impl DaemonControl {
                 self.plan.around.services.spawn(async move { exchange.refuse_cancels(refuse).await });
                 return Ok(text);
             }
-            InjectedFault::Fail => return Err(ApiProblem::unprocessable(format!("fail expected the journal or the emergency_writer, found {child}"))),
+            InjectedFault::Fail => {
+                return Err(ApiProblem::unprocessable(format!("fail expected the journal or the emergency_writer, found {child}")));
+            }
             InjectedFault::RefuseCancels | InjectedFault::TakeCancels => {
                 return Err(ApiProblem::unprocessable(format!("{fault} expected the exchange, found {child}")));
             }

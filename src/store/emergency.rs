@@ -133,14 +133,12 @@ fn write_jobs(file: &File, jobs: &Receiver<Job>, progress: &Progress) {
     let _exit = Exit(progress);
     while let Ok(first) = jobs.recv() {
         let mut written = 0;
-        let all = std::iter::once(first).chain(jobs.try_iter()).try_for_each(|job| {
-            match job {
-                Job::Write { frame, offset } => {
-                    written += 1;
-                    file.write_all_at(&frame, offset)
-                }
-                Job::Fail => Err(std::io::Error::other("an injected failure")),
+        let all = std::iter::once(first).chain(jobs.try_iter()).try_for_each(|job| match job {
+            Job::Write { frame, offset } => {
+                written += 1;
+                file.write_all_at(&frame, offset)
             }
+            Job::Fail => Err(std::io::Error::other("an injected failure")),
         });
         if all.and_then(|()| file.sync_data()).is_err() {
             progress.failed.store(true, Ordering::Release);

@@ -8,6 +8,7 @@ mod deaths;
 mod halt;
 mod restarts;
 mod stress;
+mod threads;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

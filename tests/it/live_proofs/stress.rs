@@ -16,7 +16,7 @@ fn frames(status: &Value) -> u64 {
 fn rates(daemon: &mut Daemon) -> (f64, f64) {
     let (began, first) = (Instant::now(), frames(&daemon.status()));
     let (mut peak, mut last) = (0.0_f64, (began, first));
-    daemon.wait_for_status("shows a market for a while", MEASURED_FOR + WITHIN, |status| {
+    daemon.wait_for_status_while("shows a market for a while", MEASURED_FOR + WITHIN, |_, status| {
         let (at, seen) = (Instant::now(), frames(status));
         let since = at.duration_since(last.0).as_secs_f64();
         if since >= 1.0 {
