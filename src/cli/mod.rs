@@ -24,6 +24,7 @@ mod restart;
 mod resume;
 mod run;
 pub mod screen;
+mod simulate;
 mod status;
 
 use std::ffi::OsString;
@@ -68,6 +69,7 @@ enum Command {
     Inject(inject::Arguments),
     Alerts(alerts::Arguments),
     Backtest(backtest::Arguments),
+    Simulate(simulate::Arguments),
     Audit(audit::Arguments),
     Data(data::Arguments),
     Exchange(exchange::Arguments),
@@ -112,6 +114,7 @@ fn execute(command: Command, parts: &Parts<'_>) -> Result<(), Failure> {
         Command::Restart(arguments) => restart::execute(arguments),
         Command::Inject(arguments) => inject::execute(arguments),
         Command::Backtest(arguments) => backtest::execute(arguments, parts),
+        Command::Simulate(arguments) => simulate::execute(&arguments),
         Command::Audit(arguments) => audit::execute(arguments),
         Command::Data(arguments) => data::execute(arguments),
         Command::Exchange(arguments) => exchange::execute(&arguments),
