@@ -87,9 +87,10 @@ fn a_venues_accounts_are_emptied_and_nobody_elses() {
     assert_eq!(ask(&home, "halt", "nowhere"), 2, "no account trades there");
     daemon.wait_until("may be resumed", WITHIN, |_| ask(&home, "resume", "embedded") == 0);
     assert_eq!(ask(&home, "halt", "embedded_spot"), 0);
-    let status =
-        daemon.wait_for_status("has the other venue's word", WITHIN, |status| status["kill_switch"]["verified"] == json!(["coin"]));
-    assert_eq!(modes(&status), ["Normal", "Normal", "Halted"]);
+    // An executor shows its mode with its next beat.
+    daemon.wait_for_status("has the other venue's word", WITHIN, |status| {
+        status["kill_switch"]["verified"] == json!(["coin"]) && modes(status) == ["Normal", "Normal", "Halted"]
+    });
     // Each account is a command of its own in the journal.
     let commands = home.audit("operator").into_iter().filter(|row| row["payload"]["verb"] == "halt").map(|row| row["account"].clone());
     assert_eq!(commands.collect::<Vec<_>>(), [json!("alpha"), json!("beta"), json!("coin")]);

@@ -5,23 +5,12 @@ use super::*;
 /// C11's bound for an alert, and ours for the health.
 const TOLD_WITHIN: Duration = Duration::from_secs(1);
 
-/// One of each kind that the tree holds.
-const KINDS: [&str; 14] = [
-    "executor/alpha",
-    "stream/beta",
-    "market/BTCUSDT",
-    "strategy/flip",
-    "feed/embedded/0",
-    "risk_manager",
-    "metronome",
-    "kill_switch",
-    "watchdog",
-    "safety_beat",
-    "dead_man",
-    "listing",
-    "exchange_server",
-    "api",
-];
+/// One of each kind of the trading tree.
+const TRADING: [&str; 7] =
+    ["executor/alpha", "stream/beta", "market/BTCUSDT", "strategy/flip", "feed/embedded/0", "risk_manager", "metronome"];
+/// Of the safety root, whose fourth death within half a minute is the end of the daemon.
+const SAFETY: [&str; 3] = ["kill_switch", "watchdog", "safety_beat"];
+const OTHERS: [&str; 4] = ["dead_man", "listing", "exchange_server", "api"];
 
 /// The newest row of that child's end.
 fn death(home: &Home, child: &str) -> Option<Value> {
@@ -48,26 +37,43 @@ fn degraded_at(daemon: &mut Daemon, child: &str) -> Duration {
     first.unwrap()
 }
 
+/// The status, where the API is there to tell it.
+fn status(daemon: &Daemon) -> Option<Value> {
+    let (code, text) = request(daemon.address(), "GET", "/status", "", None).ok()?;
+    (code == 200).then(|| serde_json::from_str(&text).unwrap())
+}
+
+/// Kills it and holds every surface against the time of its death.
+fn dies_and_comes_back(daemon: &mut Daemon, child: &str) {
+    let home = std::sync::Arc::clone(&daemon.home);
+    let before = daemon.wait_for_status("has it", WITHIN, |status| restarts(status).contains_key(child));
+    let allowance = round_trip(daemon) * 3;
+    inject(daemon, child, "panic");
+    let seen = degraded_at(daemon, child);
+    daemon.wait_until("has its death in the journal", WITHIN, |_| death(&home, child).is_some() && alert_row(&home, child).is_some());
+    let died = at(&death(&home, child).unwrap());
+    let alerted = at(&alert_row(&home, child).unwrap());
+    let (health, alert) = (seen.saturating_sub(died), alerted.saturating_sub(died));
+    eprintln!("{child}: in the health after {health:?}, an alert after {alert:?}");
+    assert!(health <= TOLD_WITHIN + allowance, "{child}: in the health {health:?} after its death");
+    assert!(alert <= TOLD_WITHIN, "{child}: an alert {alert:?} after its death");
+    daemon.wait_until(&format!("has {child} back"), WITHIN, |daemon| {
+        status(daemon).is_some_and(|status| restarts(&status)[child] > restarts(&before)[child])
+    });
+    let answers = |daemon: &Daemon| request(daemon.address(), "GET", "/ready", "", None).is_ok_and(|(code, _)| code == 200);
+    daemon.wait_until("is ready again", WITHIN, |daemon| answers(daemon));
+    let told = |event: &Value| event["kind"] == "alert" && event["text"].as_str().unwrap().contains(child);
+    let (_, alerts) = daemon.get("/alerts");
+    assert!(alerts["open"].as_array().unwrap().iter().any(|alert| alert["subject"] == child), "{child} in {alerts:#}");
+    assert!(daemon.status()["events"].as_array().unwrap().iter().any(told), "{child}: no event");
+}
+
 #[test]
-fn whatever_dies_is_in_the_health_the_journal_and_the_alerts_within_a_second_and_comes_back() {
+fn whoever_trades_dies_and_is_told_of_within_a_second_and_comes_back() {
     let mut daemon = Daemon::start(&format!("{BUSY}{PATIENT}"));
     let home = std::sync::Arc::clone(&daemon.home);
-    for child in KINDS {
-        let before = daemon.wait_for_status("has it", WITHIN, |status| restarts(status).contains_key(child));
-        let allowance = round_trip(&daemon) * 3;
-        inject(&daemon, child, "panic");
-        let seen = degraded_at(&mut daemon, child);
-        daemon.wait_until("has its death in the journal", WITHIN, |_| death(&home, child).is_some() && alert_row(&home, child).is_some());
-        let died = at(&death(&home, child).unwrap());
-        let alerted = at(&alert_row(&home, child).unwrap());
-        let (health, alert) = (seen.saturating_sub(died), alerted.saturating_sub(died));
-        eprintln!("{child}: in the health after {health:?}, an alert after {alert:?}");
-        assert!(health <= TOLD_WITHIN + allowance, "{child}: in the health {health:?} after its death");
-        assert!(alert <= TOLD_WITHIN, "{child}: an alert {alert:?} after its death");
-        daemon.wait_for_status("has it back", WITHIN, |status| restarts(status)[child] > restarts(&before)[child]);
-        daemon.wait_until("is ready again", WITHIN, |daemon| daemon.get("/ready").0 == 200);
-        let told = |event: &Value| event["kind"] == "alert" && event["text"].as_str().unwrap().contains(child);
-        assert!(daemon.status()["events"].as_array().unwrap().iter().any(told), "{child}: no event");
+    for child in TRADING {
+        dies_and_comes_back(&mut daemon, child);
     }
     let (_, metrics) = daemon.get("/metrics");
     let metrics = metrics.as_str().unwrap();
@@ -78,8 +84,19 @@ fn whatever_dies_is_in_the_health_the_journal_and_the_alerts_within_a_second_and
     let all = count("ringfence_alert_published_seconds_count{sink=\"events\"}");
     let prompt = count("ringfence_alert_published_seconds_bucket{sink=\"events\",le=\"1\"}");
     eprintln!("{prompt} of {all} alerts were published within a second");
-    assert!(all >= KINDS.len() as u64 && prompt * 100 >= all * 99, "{prompt} of {all}");
+    assert!(all >= TRADING.len() as u64 && prompt * 100 >= all * 99, "{prompt} of {all}");
     assert_eq!(daemon.terminate().code(), Some(0), "{}", home.log());
+}
+
+#[test]
+fn whoever_keeps_watch_or_serves_dies_and_is_told_of_within_a_second_and_comes_back() {
+    for kinds in [&SAFETY[..], &OTHERS[..]] {
+        let mut daemon = Daemon::start(&format!("{BUSY}{PATIENT}"));
+        for child in kinds {
+            dies_and_comes_back(&mut daemon, child);
+        }
+        assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.home.log());
+    }
 }
 
 /// The journal has no successor within a life: everything is halted, and the next life has the alert that nobody could write.
