@@ -71,7 +71,7 @@ fn as_json(matrix: &ControlMatrix, evidence: Option<&Evidence>) -> serde_json::V
         json!({ "control": row, "evidence": counted })
     };
     let rows: Vec<_> = matrix.controls.iter().map(row).collect();
-    json!({ "controls": rows, "rows_counted": evidence.map(|evidence| evidence.rows) })
+    json!({ "controls": rows, "checks": matrix.checks, "rows_counted": evidence.map(|evidence| evidence.rows) })
 }
 
 /// What there is of it, one kind a line; what never happened is left out.

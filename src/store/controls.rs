@@ -20,6 +20,16 @@ const BUILT_IN: &str = include_str!("../../config/controls.toml");
 pub struct ControlMatrix {
     #[serde(rename = "control")]
     pub controls: Vec<ControlRow>,
+    #[serde(rename = "check", default)]
+    pub checks: Vec<CheckRow>,
+}
+
+/// One check by its name in refusals, and the tests that try it at its limit and one step past it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckRow {
+    pub name: String,
+    pub tests: Vec<String>,
 }
 
 /// One control: what must be shown, where it is, what tries it, what it leaves behind.

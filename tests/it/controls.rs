@@ -117,29 +117,45 @@ fn every_control_is_there_once_and_has_tests_and_code_or_the_reason_why_not() {
     });
 }
 
+/// What is wrong with a test of the matrix; `known` and `ignored` are this binary's.
+fn wrong_with(test: &str, known: &BTreeSet<String>, ignored: &BTreeSet<String>) -> Option<String> {
+    let Some((path, name)) = test.split_once('#') else { return Some(format!("{test} expected as path#name")) };
+    if !root().join(path).is_file() {
+        return Some(format!("{path} is not there"));
+    }
+    if let Err(why) = is_live_test(&read(path), name) {
+        return Some(format!("{path}: {why}"));
+    }
+    if !is_declared(path) {
+        return Some(format!("{path} is compiled by nobody"));
+    }
+    let of_this_binary = path.strip_prefix("tests/it/")?;
+    let module = of_this_binary.trim_end_matches(".rs").trim_end_matches("/mod").replace('/', "::");
+    let full = format!("{module}::{name}");
+    (!known.contains(&full) || ignored.contains(&full)).then(|| format!("{full} is not run by this binary"))
+}
+
 #[test]
 fn every_test_of_the_matrix_is_compiled_and_runs() {
     let (known, ignored) = in_this_binary();
-    each_row(|row| {
-        let judge = |test: &String| -> Option<String> {
-            let (path, name) = test.split_once('#')?;
-            if !root().join(path).is_file() {
-                return Some(format!("{path} is not there"));
-            }
-            if let Err(why) = is_live_test(&read(path), name) {
-                return Some(format!("{path}: {why}"));
-            }
-            if !is_declared(path) {
-                return Some(format!("{path} is compiled by nobody"));
-            }
-            let Some(of_this_binary) = path.strip_prefix("tests/it/") else { return None };
-            let module = of_this_binary.trim_end_matches(".rs").trim_end_matches("/mod").replace('/', "::");
-            let full = format!("{module}::{name}");
-            (!known.contains(&full) || ignored.contains(&full)).then(|| format!("{full} is not run by this binary"))
-        };
-        let shapeless = row.tests.iter().filter(|test| !test.contains('#')).map(|test| format!("{test} expected as path#name"));
-        row.tests.iter().filter_map(judge).chain(shapeless).collect()
-    });
+    each_row(|row| row.tests.iter().filter_map(|test| wrong_with(test, &known, &ignored)).collect());
+}
+
+/// Exhaustive: a check that is added to risk has a test at its limit and one step past it, or this fails.
+#[test]
+fn every_check_is_tried_at_its_limit_and_one_step_past_it() {
+    let (known, ignored) = in_this_binary();
+    let checks: BTreeMap<String, Vec<String>> = matrix().checks.into_iter().map(|check| (check.name, check.tests)).collect();
+    let mut wrong: Vec<String> =
+        checks.keys().filter(|name| controls::find(name).is_none()).map(|name| format!("{name} is no check")).collect();
+    for control in controls::ALL {
+        match checks.get(control.name) {
+            None => wrong.push(format!("{} has no test at its limit", control.name)),
+            Some(tests) if tests.is_empty() => wrong.push(format!("{} has no test at its limit", control.name)),
+            Some(tests) => wrong.extend(tests.iter().filter_map(|test| wrong_with(test, &known, &ignored))),
+        }
+    }
+    assert!(wrong.is_empty(), "config/controls.toml is not true of the checks:\n{}", wrong.join("\n"));
 }
 
 #[test]
