@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use crate::actors::rules::kill_switch::{self, Notice};
 use crate::domain::ids::{AccountId, Incarnation};
+use crate::domain::mode::Mode;
 use crate::domain::restart::{ExitHow, Input};
 use crate::messages::boards::RosterEntries;
+use crate::messages::gate::Passage;
 use crate::messages::{ExecutorMessage, KillMessage, MarketMessage, StrategyMessage};
 use crate::simulation::assemble;
 
@@ -70,6 +72,9 @@ pub struct World {
     pub(super) calm: bool,
     pub(super) done: bool,
     words: Vec<VenueWord>,
+    /// Each account's way through the gate, and what the venue's side was last shown of the clock and of them.
+    passages: Vec<Passage>,
+    shown: (i64, Vec<Mode>),
     orders: u64,
     trades: u64,
 }
@@ -138,6 +143,8 @@ impl World {
             calm: false,
             done: false,
             words: Vec::new(),
+            passages: Vec::new(),
+            shown: (0, vec![Mode::Normal; scene.accounts.len()]),
             orders: 0,
             trades: 0,
         }
@@ -156,6 +163,7 @@ impl World {
     }
 
     fn step(&mut self) {
+        self.show_clock_and_gate();
         if self.venue_speaks() {
             return;
         }
@@ -181,6 +189,26 @@ impl World {
             Some(next) => hub.now = hub.now.max(next),
             // Invariant: the operator looks for as long as the run goes on.
             None => self.done = true,
+        }
+    }
+
+    /// The adapter reads the daemon's clock and, right before an order's bytes are written, the halt gate.
+    fn show_clock_and_gate(&mut self) {
+        let mut hub = self.hub.borrow_mut();
+        let offset = hub.time().0 - hub.now.0;
+        if std::mem::replace(&mut self.shown.0, offset) != offset {
+            hub.venue.set_clock(offset);
+        }
+        for (at, passage) in self.passages.iter().enumerate() {
+            let mode = match (passage.is_open(false), passage.is_open(true)) {
+                (true, _) => Mode::Normal,
+                (false, true) => Mode::ReduceOnly,
+                (false, false) => Mode::Halted,
+            };
+            if std::mem::replace(&mut self.shown.1[at], mode) != mode {
+                let account = hub.scene.accounts[at];
+                hub.venue.set_gate(account, mode);
+            }
         }
     }
 
@@ -497,6 +525,7 @@ impl World {
         drop(hub);
         self.boards.modes.set(Arc::new(modes.clone()));
         self.boards.gate.set(&modes);
+        self.passages = scene.accounts.iter().map(|account| self.boards.gate.passage(*account, &modes)).collect();
         self.boards.roster.set(RosterEntries {
             accounts: scene.accounts.clone(),
             symbols: scene.symbols.clone(),
