@@ -257,7 +257,7 @@ impl Orders {
                 }
             }
             VenueFact::Traded(fill) => self.traded(look, fill),
-            VenueFact::Left { .. } | VenueFact::Funds { .. } | VenueFact::FromOutside { .. } => {}
+            VenueFact::Left { .. } | VenueFact::Pestered { .. } | VenueFact::Funds { .. } | VenueFact::FromOutside { .. } => {}
         }
     }
 

@@ -31,7 +31,6 @@ use super::{Class, Random};
 use crate::domain::dead_man::Countdown;
 use crate::domain::ids::{AccountId, Symbol};
 use crate::domain::market_data::{MarketEvent, MarketFrame};
-use crate::domain::mode::Mode;
 use crate::domain::order::{OrderStatus, TradesFrom, TradesWanted, VenueCommand, VenueEvent, VenueOrder, VenueSnapshot};
 use crate::domain::time::Timestamp;
 use crate::exchange::core::report::UserEvent;
@@ -41,6 +40,7 @@ use crate::exchange::stream::{Outlet, PrivateStreams as _};
 use crate::exchange::wire::usdm::UserSockets;
 use crate::exchange::wire::{Key, Keys, Venue};
 use crate::exchange::{ExchangeConfig, ExchangeOutput};
+use crate::venues::port::Gate;
 use adapter::{Adapter, Clocks, Doorkeeper, Member};
 use door::RequestKind;
 use facts::Facts;
@@ -141,10 +141,10 @@ impl SimVenue {
         self.clocks.set_offset(offset);
     }
 
-    /// How strict the halt gate is for the account: the adapter looks right before an order's bytes leave.
-    pub fn set_gate(&mut self, account: AccountId, mode: Mode) {
+    /// The halt gate of an account: the adapter looks right before an order's bytes leave. Without one it is open.
+    pub fn set_gate(&mut self, account: AccountId, gate: Arc<dyn Gate>) {
         if let Some(member) = self.members.iter().find(|member| member.id == account) {
-            member.gate.set(mode);
+            member.gate.set(gate);
         }
     }
 
@@ -323,7 +323,7 @@ impl SimVenue {
         match due {
             Due::Wake(slot) => slot.put(()),
             Due::Arrive(sent) => self.arrive(*sent),
-            Due::Answer(slot, answer) => slot.put(answer),
+            Due::Answer(slot, answer) => self.net.state().answered(&slot, answer),
             Due::Knock(url, slot) => self.knock(&url, slot),
             Due::Socket(slot, socket) => slot.put(socket),
             Due::Frame(socket, text) => self.net.state().deliver(socket, Ok(text)),
@@ -386,7 +386,12 @@ impl SimVenue {
             self.judge(account, kind, id, served, fate.is_answered());
         }
         self.pump();
+        let skewed = self.venue.now() != now;
         let mut state = self.net.state();
+        if skewed && (kind == RequestKind::Clock || served.as_ref().is_some_and(|served| served.code == Some(-1021))) {
+            let jumped = state.faults.until(now, Class::F18VenueClock, None).is_some();
+            state.faults.fire(if jumped { Class::F18VenueClock } else { Class::F09Skew });
+        }
         let limited = state.faults.until(now, Class::F10RateLimit, None);
         let spoilt = fate.spoil.and_then(|spoil| spoil.words(now, limited));
         match fate.spoil {
@@ -419,7 +424,6 @@ impl SimVenue {
         let mut state = self.net.state();
         let now = state.now;
         match served.code {
-            Some(-1021) => state.faults.fire(if self.venue.now() == now { Class::F01NoAnswer } else { Class::F09Skew }),
             _ if served.status == 418 => state.faults.fire(Class::F10RateLimit),
             Some(-4014 | -4023 | -4003 | -4140 | -4164 | -1111) if !self.venue.faults().listings().is_empty() => {
                 state.faults.fire(Class::F14Filters)
@@ -431,9 +435,6 @@ impl SimVenue {
         }
         if matches!(kind, RequestKind::Read | RequestKind::Query) && state.faults.until(now, Class::F24Stale, Some(account)).is_some() {
             state.faults.fire(Class::F24Stale);
-        }
-        if kind == RequestKind::Clock && self.venue.now() != now {
-            state.faults.fire(Class::F18VenueClock);
         }
     }
 

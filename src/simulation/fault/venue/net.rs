@@ -95,6 +95,8 @@ pub struct State {
     pub orders: BTreeMap<ClientOrderId, NewOrder>,
     pub refused_for_time: BTreeMap<ClientOrderId, AccountId>,
     pub facts: Vec<VenueFact>,
+    /// The daemon has been told until when nobody is listened to.
+    pub told_to_wait: Option<Timestamp>,
     /// New sockets are refused until then.
     pub shut: BTreeMap<AccountId, Timestamp>,
 }
@@ -115,6 +117,7 @@ impl Net {
             orders: BTreeMap::new(),
             refused_for_time: BTreeMap::new(),
             facts: Vec::new(),
+            told_to_wait: None,
             shut: BTreeMap::new(),
         })))
     }
@@ -176,11 +179,30 @@ impl State {
         let stays = |due: &Due| matches!(due, Due::Arrive(_) | Due::Market | Due::Relist(_) | Due::HandCancels(..));
         self.due.retain(|_, due| stays(due));
         self.sockets.clear();
+        self.told_to_wait = None;
         self.forget(None);
+    }
+
+    /// An answer reaches the daemon.
+    pub fn answered(&mut self, slot: &Slot<LineAnswer>, answer: LineAnswer) {
+        if slot.is_abandoned() {
+            return;
+        }
+        if let Ok(reply) = &answer
+            && matches!(reply.status, 418 | 429)
+            && let Some(seconds) = reply.used.retry_after.filter(|_| !reply.body.windows(6).any(|word| word == b"-1015,"))
+        {
+            let until = self.now + Duration::from_secs(seconds);
+            self.told_to_wait = self.told_to_wait.max(Some(until));
+        }
+        slot.put(answer);
     }
 
     /// A request's bytes leave the machine.
     fn leave(&mut self, bytes: &[u8], answer: Slot<LineAnswer>) {
+        if let Some(until) = self.told_to_wait.filter(|until| self.now < *until) {
+            self.facts.push(VenueFact::Pestered { until });
+        }
         let head = Head::of(bytes);
         let account = head.key.and_then(|key| self.keys.get(key)).copied();
         let (kind, id) = (head.kind(), head.order_id());

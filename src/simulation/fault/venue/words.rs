@@ -97,6 +97,10 @@ pub enum VenueFact {
         account: AccountId,
         id: ClientOrderId,
     },
+    /// Something was asked of a venue that had said until when it listens to nobody: it answers that with longer bans.
+    Pestered {
+        until: Timestamp,
+    },
     /// An account's ledger moved without a trade: funding, a transfer, an insurance clearance.
     Funds {
         account: AccountId,

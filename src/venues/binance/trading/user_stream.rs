@@ -125,6 +125,22 @@ impl UserStream {
         self.sockets.iter().any(|socket| socket.phase != Phase::Opening)
     }
 
+    /// When `Tick` has something to do at the earliest, as things are now.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        let is = |phase: &Phase| self.sockets.iter().any(|socket| socket.phase == *phase);
+        // One is renewed once.
+        let renewed = is(&Phase::Opening);
+        let of = |socket: &Socket| match socket.phase {
+            Phase::Retiring(until) => Some(until),
+            Phase::Opening => Some(socket.since + OPEN_WITHIN),
+            Phase::Open => (!renewed).then_some(socket.since + RENEW_AFTER),
+        };
+        let keep = (self.keeps_key && is(&Phase::Open)).then_some(self.keep_at);
+        let owed = self.owed.front().map(|(_, until)| *until);
+        self.sockets.iter().filter_map(of).chain(self.retry_at).chain(keep).chain(owed).min()
+    }
+
     pub fn on(&mut self, now: Timestamp, input: Input, out: &mut Vec<Effect>) {
         match input {
             Input::Opened(id) => self.opened(now, id, out),
@@ -169,14 +185,15 @@ impl UserStream {
     fn lost(&mut self, now: Timestamp, id: SocketId, why: String, out: &mut Vec<Effect>) {
         let Some(place) = self.sockets.iter().position(|socket| socket.id == id) else { return };
         let gone = self.sockets.remove(place);
+        // A socket on its way is heard instead; if none is open meanwhile, something may be missed. The last one that was heard may be
+        // one that had been taken over from, by one that was lost before it.
+        if !self.is_open() {
+            self.missed.get_or_insert("reconnected");
+        }
         if matches!(gone.phase, Phase::Retiring(_)) {
             return;
         }
         out.push(Effect::Fault(why));
-        // A socket on its way is heard instead; if none was open meanwhile, something may have been missed.
-        if !self.is_open() {
-            self.missed.get_or_insert("reconnected");
-        }
         if !self.sockets.iter().any(|socket| matches!(socket.phase, Phase::Opening | Phase::Open)) {
             let wait = AGAIN[self.tries.min(AGAIN.len() - 1)];
             self.tries += 1;
