@@ -25,6 +25,7 @@ mod market_stream;
 mod recorded_market;
 mod replayed_market;
 mod settings;
+mod simulate;
 mod supervision;
 mod support;
 mod tidy;

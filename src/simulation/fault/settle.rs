@@ -14,9 +14,10 @@ use super::daemon::{Actor, Event, Role};
 use super::venue::Truth;
 use super::world::World;
 
-/// Longer than the longest waits one behind the other: a restart's backoff (5 s), an order that is asked for until it is absent
-/// (12 s), a venue's ban (30 s), and two comparisons of the books (30 s each).
-pub const CONVERGES_WITHIN: Duration = Duration::from_secs(120);
+/// Longer than the longest waits one behind the other: what is left of a venue's ban (two minutes), the rest of a minute whose
+/// weight is used up, a restart's backoff (5 s), an order that is asked for until it is absent (12 s), and two comparisons of the
+/// books (30 s each).
+pub const CONVERGES_WITHIN: Duration = Duration::from_secs(300);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use crate::actors::rules::kill_switch::{self, Notice};
 use crate::domain::ids::{AccountId, Incarnation};
-use crate::domain::mode::Mode;
 use crate::domain::restart::{ExitHow, Input};
 use crate::messages::boards::RosterEntries;
 use crate::messages::gate::Passage;
 use crate::messages::{ExecutorMessage, KillMessage, MarketMessage, StrategyMessage};
 use crate::simulation::assemble;
+use crate::venues::port::Gate;
 
 use super::checker::{Holder, Observation, RunPhase};
 use super::clock::MachineClock;
@@ -35,6 +35,15 @@ use super::{Class, Random};
 const MESSAGE_MICROS: u64 = 30;
 /// A run that goes on for more steps than this goes in a circle: a seed has some twenty thousand.
 const STEPS_MAX: u64 = 3_000_000;
+
+/// The halt gate as the adapter looks at it, right before an order's bytes are written.
+struct Door(Passage);
+
+impl Gate for Door {
+    fn enter(&self, reduce_only: bool) -> Option<Box<dyn Send>> {
+        self.0.enter(reduce_only).map(|leaving| Box::new(leaving) as Box<dyn Send>)
+    }
+}
 
 /// What a seed came to.
 #[derive(Debug, Clone)]
@@ -72,9 +81,8 @@ pub struct World {
     pub(super) calm: bool,
     pub(super) done: bool,
     words: Vec<VenueWord>,
-    /// Each account's way through the gate, and what the venue's side was last shown of the clock and of them.
-    passages: Vec<Passage>,
-    shown: (i64, Vec<Mode>),
+    /// How far the daemon's clock was last shown to be off.
+    clock_shown: i64,
     orders: u64,
     trades: u64,
 }
@@ -143,8 +151,7 @@ impl World {
             calm: false,
             done: false,
             words: Vec::new(),
-            passages: Vec::new(),
-            shown: (0, vec![Mode::Normal; scene.accounts.len()]),
+            clock_shown: 0,
             orders: 0,
             trades: 0,
         }
@@ -163,7 +170,7 @@ impl World {
     }
 
     fn step(&mut self) {
-        self.show_clock_and_gate();
+        self.show_clock();
         if self.venue_speaks() {
             return;
         }
@@ -192,23 +199,12 @@ impl World {
         }
     }
 
-    /// The adapter reads the daemon's clock and, right before an order's bytes are written, the halt gate.
-    fn show_clock_and_gate(&mut self) {
+    /// The adapter reads the daemon's clock.
+    fn show_clock(&mut self) {
         let mut hub = self.hub.borrow_mut();
         let offset = hub.time().0 - hub.now.0;
-        if std::mem::replace(&mut self.shown.0, offset) != offset {
+        if std::mem::replace(&mut self.clock_shown, offset) != offset {
             hub.venue.set_clock(offset);
-        }
-        for (at, passage) in self.passages.iter().enumerate() {
-            let mode = match (passage.is_open(false), passage.is_open(true)) {
-                (true, _) => Mode::Normal,
-                (false, true) => Mode::ReduceOnly,
-                (false, false) => Mode::Halted,
-            };
-            if std::mem::replace(&mut self.shown.1[at], mode) != mode {
-                let account = hub.scene.accounts[at];
-                hub.venue.set_gate(account, mode);
-            }
         }
     }
 
@@ -525,7 +521,10 @@ impl World {
         drop(hub);
         self.boards.modes.set(Arc::new(modes.clone()));
         self.boards.gate.set(&modes);
-        self.passages = scene.accounts.iter().map(|account| self.boards.gate.passage(*account, &modes)).collect();
+        for account in &scene.accounts {
+            let door = Door(self.boards.gate.passage(*account, &modes));
+            self.hub.borrow_mut().venue.set_gate(*account, Arc::new(door));
+        }
         self.boards.roster.set(RosterEntries {
             accounts: scene.accounts.clone(),
             symbols: scene.symbols.clone(),
