@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use super::{Answer, Connection, Heard, Request, VenueWord};
 use crate::domain::dead_man::Countdown;
 use crate::domain::ids::AccountId;
 use crate::domain::instrument::Instrument;
+use crate::domain::mode::Mode;
 use crate::domain::order::VenueCommand;
 use crate::domain::time::Timestamp;
 use crate::venues::binance::codec::product::Product;
@@ -77,20 +78,24 @@ impl Clocks {
     }
 }
 
-/// The halt gate as the adapter meets it: whatever the daemon has there now, and open where it has none.
-#[derive(Clone, Default)]
-pub struct Doorkeeper(Arc<Mutex<Option<Arc<dyn Gate>>>>);
+/// The halt gate as the adapter meets it: how strict it is now.
+#[derive(Debug, Clone, Default)]
+pub struct Doorkeeper(Arc<AtomicU8>);
 
 impl Doorkeeper {
-    pub fn set(&self, gate: Arc<dyn Gate>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(gate);
+    pub fn set(&self, mode: Mode) {
+        let level = match mode {
+            Mode::Normal => 0,
+            Mode::ReduceOnly => 1,
+            Mode::CancelOnly | Mode::Halted => 2,
+        };
+        self.0.store(level, Ordering::Relaxed);
     }
 }
 
 impl Gate for Doorkeeper {
     fn enter(&self, reduce_only: bool) -> Option<Box<dyn Send>> {
-        let gate = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        gate.map_or_else(|| Some(Box::new(()) as Box<dyn Send>), |gate| gate.enter(reduce_only))
+        (self.0.load(Ordering::Relaxed) <= u8::from(reduce_only)).then(|| Box::new(()) as Box<dyn Send>)
     }
 }
 

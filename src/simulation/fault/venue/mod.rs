@@ -31,6 +31,7 @@ use super::{Class, Random};
 use crate::domain::dead_man::Countdown;
 use crate::domain::ids::{AccountId, Symbol};
 use crate::domain::market_data::{MarketEvent, MarketFrame};
+use crate::domain::mode::Mode;
 use crate::domain::order::{OrderStatus, TradesFrom, TradesWanted, VenueCommand, VenueEvent, VenueOrder, VenueSnapshot};
 use crate::domain::time::Timestamp;
 use crate::exchange::core::report::UserEvent;
@@ -40,7 +41,6 @@ use crate::exchange::stream::{Outlet, PrivateStreams as _};
 use crate::exchange::wire::usdm::UserSockets;
 use crate::exchange::wire::{Key, Keys, Venue};
 use crate::exchange::{ExchangeConfig, ExchangeOutput};
-use crate::venues::port::Gate;
 use adapter::{Adapter, Clocks, Doorkeeper, Member};
 use door::RequestKind;
 use facts::Facts;
@@ -141,10 +141,10 @@ impl SimVenue {
         self.clocks.set_offset(offset);
     }
 
-    /// The halt gate of an account: the adapter looks right before an order's bytes leave. Without one it is open.
-    pub fn set_gate(&mut self, account: AccountId, gate: Arc<dyn Gate>) {
+    /// How strict the halt gate is for the account: the adapter looks right before an order's bytes leave.
+    pub fn set_gate(&mut self, account: AccountId, mode: Mode) {
         if let Some(member) = self.members.iter().find(|member| member.id == account) {
-            member.gate.set(gate);
+            member.gate.set(mode);
         }
     }
 
@@ -169,7 +169,6 @@ impl SimVenue {
     pub fn disconnect(&mut self, account: AccountId) {
         if let Some(adapter) = &mut self.adapter {
             adapter.disconnect(account);
-            self.net.state().forget(Some(account));
         }
     }
 
@@ -389,7 +388,7 @@ impl SimVenue {
         }
         let served = (!fate.held_back).then(|| door::serve(&self.venue, &bytes));
         if let (Some(account), Some(served)) = (account, &served) {
-            self.judge(account, kind, id, served, fate.is_answered());
+            self.judge(account, kind, id, served);
         }
         self.pump();
         let skewed = self.venue.now() != now;
@@ -419,14 +418,7 @@ impl SimVenue {
     }
 
     /// What the venue's own answer says of faults and of orders.
-    fn judge(
-        &mut self,
-        account: AccountId,
-        kind: RequestKind,
-        id: Option<crate::domain::ids::ClientOrderId>,
-        served: &door::Served,
-        is_heard: bool,
-    ) {
+    fn judge(&mut self, account: AccountId, kind: RequestKind, id: Option<crate::domain::ids::ClientOrderId>, served: &door::Served) {
         let mut state = self.net.state();
         let now = state.now;
         match served.code {
@@ -437,7 +429,7 @@ impl SimVenue {
             _ => {}
         }
         if let (RequestKind::Place, Some(id), Some(code)) = (kind, id, served.code) {
-            state.refused(account, id, code, is_heard);
+            state.facts.push(VenueFact::Refused { account, id, code });
         }
         if matches!(kind, RequestKind::Read | RequestKind::Query) && state.faults.until(now, Class::F24Stale, Some(account)).is_some() {
             state.faults.fire(Class::F24Stale);

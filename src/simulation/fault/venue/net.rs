@@ -93,7 +93,6 @@ pub struct State {
     pub keys: BTreeMap<String, AccountId>,
     /// Orders that were handed to the adapter, by name.
     pub orders: BTreeMap<ClientOrderId, NewOrder>,
-    pub refused_for_time: BTreeMap<ClientOrderId, AccountId>,
     pub facts: Vec<VenueFact>,
     /// The daemon has been told until when nobody is listened to.
     pub told_to_wait: Option<Timestamp>,
@@ -115,7 +114,6 @@ impl Net {
             random: random.split("latency"),
             keys: BTreeMap::new(),
             orders: BTreeMap::new(),
-            refused_for_time: BTreeMap::new(),
             facts: Vec::new(),
             told_to_wait: None,
             shut: BTreeMap::new(),
@@ -180,7 +178,6 @@ impl State {
         self.due.retain(|_, due| stays(due));
         self.sockets.clear();
         self.told_to_wait = None;
-        self.forget(None);
     }
 
     /// An answer reaches the daemon.
@@ -206,9 +203,7 @@ impl State {
         let head = Head::of(bytes);
         let account = head.key.and_then(|key| self.keys.get(key)).copied();
         let (kind, id) = (head.kind(), head.order_id());
-        // What the venue refused for its time alone had no effect, and may leave once more.
-        let again = id.is_some_and(|id| self.refused_for_time.contains_key(&id));
-        if let (RequestKind::Place, Some(account), Some(order), false) = (kind, account, id.and_then(|id| self.orders.get(&id)), again) {
+        if let (RequestKind::Place, Some(account), Some(order)) = (kind, account, id.and_then(|id| self.orders.get(&id))) {
             self.facts.push(VenueFact::Left { account, order: order.clone() });
         }
         let fate = self.faults.of_request(self.now, account, kind);
@@ -224,29 +219,6 @@ impl State {
         if let Some(longer) = fate.there {
             let at = self.now + self.latency() + longer;
             self.put(at, Due::Arrive(Box::new(Sent { account, kind, id, bytes: bytes.to_vec(), fate, answer })));
-        }
-    }
-
-    /// The venue's definite no. One for its time alone is told when it comes the second time, or when nobody hears it: else the order
-    /// is signed anew and leaves once more.
-    pub fn refused(&mut self, account: AccountId, id: ClientOrderId, code: i32, is_heard: bool) {
-        if code == -1021 && is_heard && self.refused_for_time.insert(id, account).is_none() {
-            return;
-        }
-        self.facts.push(VenueFact::Refused { account, id, code });
-    }
-
-    /// The daemon's end of an account's requests is gone: what was to leave once more does not.
-    pub fn forget(&mut self, account: Option<AccountId>) {
-        let gone: Vec<_> = self
-            .refused_for_time
-            .iter()
-            .filter(|(_, of)| account.is_none_or(|account| account == **of))
-            .map(|(id, of)| (*id, *of))
-            .collect();
-        for (id, account) in gone {
-            self.refused_for_time.remove(&id);
-            self.facts.push(VenueFact::Lost { account, id });
         }
     }
 
