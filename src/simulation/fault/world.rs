@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use crate::actors::rules::kill_switch::{self, Notice};
 use crate::domain::ids::{AccountId, Incarnation};
+use crate::domain::mode::Mode;
 use crate::domain::restart::{ExitHow, Input};
 use crate::messages::boards::RosterEntries;
 use crate::messages::gate::Passage;
 use crate::messages::{ExecutorMessage, KillMessage, MarketMessage, StrategyMessage};
 use crate::simulation::assemble;
-use crate::venues::port::Gate;
 
 use super::checker::{Holder, Observation, RunPhase};
 use super::clock::MachineClock;
@@ -35,15 +35,6 @@ use super::{Class, Random};
 const MESSAGE_MICROS: u64 = 30;
 /// A run that goes on for more steps than this goes in a circle: a seed has some twenty thousand.
 const STEPS_MAX: u64 = 3_000_000;
-
-/// The halt gate as the adapter looks at it, right before an order's bytes are written.
-struct Door(Passage);
-
-impl Gate for Door {
-    fn enter(&self, reduce_only: bool) -> Option<Box<dyn Send>> {
-        self.0.enter(reduce_only).map(|leaving| Box::new(leaving) as Box<dyn Send>)
-    }
-}
 
 /// What a seed came to.
 #[derive(Debug, Clone)]
@@ -83,6 +74,9 @@ pub struct World {
     words: Vec<VenueWord>,
     /// How far the daemon's clock was last shown to be off.
     clock_shown: i64,
+    /// Each account's way through the gate, and how strict it was last shown to be.
+    passages: Vec<Passage>,
+    gates_shown: Vec<Mode>,
 }
 
 /// Runs one seed from its beginning to its end.
@@ -151,6 +145,8 @@ impl World {
             done: false,
             words: Vec::new(),
             clock_shown: 0,
+            passages: Vec::new(),
+            gates_shown: vec![Mode::Normal; scene.accounts.len()],
         }
     }
 
@@ -167,7 +163,7 @@ impl World {
     }
 
     fn step(&mut self) {
-        self.show_clock();
+        self.show_clock_and_gate();
         if self.venue_speaks() {
             return;
         }
@@ -196,12 +192,23 @@ impl World {
         }
     }
 
-    /// The adapter reads the daemon's clock.
-    fn show_clock(&mut self) {
+    /// The adapter reads the daemon's clock and, right before an order's bytes are written, the halt gate.
+    fn show_clock_and_gate(&mut self) {
         let mut hub = self.hub.borrow_mut();
         let offset = hub.time().0 - hub.now.0;
         if std::mem::replace(&mut self.clock_shown, offset) != offset {
             hub.venue.set_clock(offset);
+        }
+        for (at, passage) in self.passages.iter().enumerate() {
+            let mode = match (passage.is_open(false), passage.is_open(true)) {
+                (true, _) => Mode::Normal,
+                (false, true) => Mode::ReduceOnly,
+                (false, false) => Mode::Halted,
+            };
+            if std::mem::replace(&mut self.gates_shown[at], mode) != mode {
+                let account = hub.scene.accounts[at];
+                hub.venue.set_gate(account, mode);
+            }
         }
     }
 
@@ -507,10 +514,7 @@ impl World {
         drop(hub);
         self.boards.modes.set(Arc::new(modes.clone()));
         self.boards.gate.set(&modes);
-        for account in &scene.accounts {
-            let door = Door(self.boards.gate.passage(*account, &modes));
-            self.hub.borrow_mut().venue.set_gate(*account, Arc::new(door));
-        }
+        self.passages = scene.accounts.iter().map(|account| self.boards.gate.passage(*account, &modes)).collect();
         self.boards.roster.set(RosterEntries {
             accounts: scene.accounts.clone(),
             symbols: scene.symbols.clone(),
