@@ -329,6 +329,7 @@ impl World {
     fn overdue(&mut self, request: Request) {
         let why = "no answer in time".to_owned();
         let asked = self.hub.borrow().asked.get(&request).cloned();
+        self.hub.borrow_mut().venue.give_up(request);
         let answer = match asked {
             Some(Asked::KillSwitch { .. }) => Answer::Events(Err(why)),
             Some(Asked::Book { .. }) => Answer::Depth(Err(why)),
