@@ -38,7 +38,9 @@ impl World {
         hub.venue.heal(now);
         hub.ambush = None;
         hub.redeliver = false;
+        // Somebody sets the machine's clock: a daemon whose clock is off opens nothing.
         hub.clock.set_rate(now, 0);
+        hub.clock.set_right();
         self.device.heal();
         if let Some(journal) = &mut hub.journal {
             journal.heal();
