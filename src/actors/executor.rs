@@ -263,6 +263,12 @@ impl State {
                     self.risk_seen = None;
                 }
             }
+            Effect::Recovering(book) => {
+                // As a book: told again with the next beat.
+                if self.risk.send(RiskMessage::Recovering(book)).is_err() {
+                    self.risk_seen = None;
+                }
+            }
             Effect::Account(view) => self.account(Arc::new(*view)),
             Effect::Fault { class, detail } => {
                 let scope = Scope::Account(self.machine.account());
@@ -306,11 +312,11 @@ impl State {
             return self.hand_over(command, None);
         };
         let id = order.client_order_id;
-        let reduce_only = order.reduce_only;
+        let (reduce_only, rests) = (order.reduce_only, order.rests());
         if let Err(why) = self.machine.may_leave(id) {
             return self.step(Input::NotSent { client_order_id: id, why });
         }
-        if let Some(_leaving) = self.passage.enter(reduce_only) {
+        if let Some(_leaving) = self.passage.enter(reduce_only, rests) {
             self.hand_over(command, Some(id));
         } else {
             self.step(Input::NotSent { client_order_id: id, why: "the halt gate is closed".to_owned() });

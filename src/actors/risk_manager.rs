@@ -14,11 +14,12 @@ use crate::domain::order_manager;
 use crate::domain::outbox::{Outbox, Step};
 use crate::domain::record::Record;
 use crate::domain::risk::limits::RiskLimits;
-use crate::domain::risk::{Effect, Input, RiskMachine};
+use crate::domain::risk::{Effect, Input, RiskMachine, controls};
 use crate::domain::time::Timestamp;
 use crate::messages::{Envelope, ExecutorMessage, KillPost, KillWord, Post, RiskMessage, StrategyMessage};
 use crate::supervision::Reporter;
 use crate::telemetry::events::OrderRefused;
+use crate::telemetry::metrics;
 use crate::telemetry::trace::{self, ActiveSpan, Field, Outcome, span};
 
 pub struct RiskManager;
@@ -63,6 +64,7 @@ impl Actor for RiskManager {
             restart: restart.flatten(),
             spare: Outbox::new(),
         };
+        state.step(state.around.clock.now(), Input::Memory(state.around.journal.risk_memory()), None);
         state.meet_accounts();
         state.look_at_all();
         // Exposures come back from the executors; until then nothing passes for their accounts, and they count with what the
@@ -83,6 +85,8 @@ impl Actor for RiskManager {
             RiskMessage::SetLeverage { account, symbol, leverage } => Input::SetLeverage { account, symbol, leverage },
             RiskMessage::Report(report) => Input::Report(report),
             RiskMessage::Book(book) => Input::Book(*book),
+            RiskMessage::Recovering(book) => Input::Recovering(*book),
+            RiskMessage::Override(granted) => Input::Override(*granted),
             RiskMessage::Account(view) => Input::Account(view.as_ref().clone()),
             RiskMessage::Modes(modes) => {
                 state.modes_seen = Arc::clone(&modes);
@@ -103,6 +107,8 @@ impl Actor for RiskManager {
                     state.modes_seen = Arc::clone(&modes);
                     state.step(now, Input::Modes(modes.as_ref().clone()), None);
                 }
+                state.step(now, Input::Tick, None);
+                metrics::orders_to_trades(state.machine.order_to_trade());
                 return Ok(());
             }
         };
@@ -129,6 +135,10 @@ impl State {
             if !self.machine.has_heard_of(*account) {
                 let journalled = order_manager::journalled(now, self.around.journal.account(*account));
                 self.step(now, Input::Journalled(journalled), None);
+            }
+            // An account whose executor is away for long must not be waited for: nobody there holds an approval.
+            if !self.machine.has_spoken(*account) && self.executor(*account).incarnation().is_none() {
+                self.step(now, Input::Absent(*account), None);
             }
         }
     }
@@ -202,7 +212,7 @@ impl State {
             account: intent.account,
             strategy: intent.strategy,
             symbol: intent.symbol,
-            control: "executor_down".to_owned(),
+            control: controls::EXECUTOR_DOWN.to_owned(),
             limit: "a running executor".to_owned(),
             value: "it is being restarted".to_owned(),
         };

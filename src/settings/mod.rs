@@ -7,6 +7,7 @@
 
 mod check;
 mod diff;
+mod hard;
 mod layers;
 mod limits;
 mod origin;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 pub use check::{StrategyValidator, any_strategy};
 pub use diff::Change;
+pub use hard::{DrawdownHalts, Hard, HardOnce, StrategyOwn};
 pub use origin::{Origin, Row, SourceText};
 pub use problem::{Problem, Problems};
 pub use shape::*;

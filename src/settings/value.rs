@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::domain::ids::{AccountId, StrategyId, Symbol, VenueId};
+use crate::domain::ids::{AccountId, OwnerId, StrategyId, Symbol, VenueId};
 use crate::domain::instrument::InstrumentKind;
 use crate::domain::money::{Money, Price, Quantity, Ratio};
 
@@ -202,7 +202,7 @@ macro_rules! name {
         }
     )*};
 }
-name!(AccountId => "an account id", StrategyId => "a strategy id", Symbol => "a symbol", VenueId => "a venue id");
+name!(AccountId => "an account id", OwnerId => "an owner id", StrategyId => "a strategy id", Symbol => "a symbol", VenueId => "a venue id");
 
 impl Setting for Duration {
     fn expected() -> String {
@@ -261,6 +261,7 @@ macro_rules! choice {
     )*};
 }
 choice!(super::shape::OpenOrders, super::shape::LogFormat, super::shape::MarketSource, super::shape::OnKill, super::shape::MarginType);
+choice!(super::hard::DrawdownHalts);
 choice!(super::venues::VenueKind, super::venues::Environment);
 
 impl Setting for InstrumentKind {

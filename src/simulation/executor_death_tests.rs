@@ -62,7 +62,7 @@ fn symbol() -> Symbol {
 
 impl Scene {
     fn new(seed: u64) -> Self {
-        let limits = risk::tests_support::wide_limits(account(), symbol());
+        let limits = risk::tests_support::wide_limits(account(), StrategyId::new("s").unwrap(), symbol());
         let mut exchange = Exchange::new(ExchangeConfig::default());
         let index = exchange.add_symbol(limits.instruments[&symbol()].clone());
         exchange.open_account(account(), AccountSetup { deposit: Money("1000000".parse().unwrap()), owner: 0, hedge: false });
@@ -151,6 +151,7 @@ impl Scene {
             time_in_force: TimeInForce::GoodTilCanceled,
             quantity: Quantity(rust_decimal::Decimal::new(i64::try_from(100 + self.draw(900)).unwrap(), 3)),
             reduce_only: false,
+            stop: None,
             decided_at: self.now,
             reason: "test".into(),
             trace: None,
@@ -272,6 +273,7 @@ impl Scene {
             Effect::Send(command) => self.to_venue.push_back(command),
             Effect::Report(report) => self.on_risk(risk::Input::Report(report)),
             Effect::Book(book) => self.on_risk(risk::Input::Book(*book)),
+            Effect::Recovering(book) => self.on_risk(risk::Input::Recovering(*book)),
             Effect::Account(view) => self.on_risk(risk::Input::Account(*view)),
             Effect::Fault { .. } | Effect::Trip { .. } | Effect::Ready => {}
         }

@@ -38,6 +38,7 @@ fn intent(number: u64, side: Side, quantity: &str, decided_at: Timestamp) -> Ord
         time_in_force: TimeInForce::GoodTilCanceled,
         quantity: quantity.parse().unwrap(),
         reduce_only: false,
+        stop: None,
         decided_at,
         reason: "test".into(),
         trace: None,
@@ -46,8 +47,11 @@ fn intent(number: u64, side: Side, quantity: &str, decided_at: Timestamp) -> Ord
 
 /// Has `intent` approved the only way there is.
 fn approve(incarnation: u64, intent: OrderIntent) -> Approved<Arc<OrderIntent>> {
-    let mut machine =
-        RiskMachine::new(Incarnation(incarnation), risk::tests_support::wide_limits(account(), symbol()), ModeTable::default());
+    let mut machine = RiskMachine::new(
+        Incarnation(incarnation),
+        risk::tests_support::wide_limits(account(), intent.strategy, symbol()),
+        ModeTable::default(),
+    );
     let price = "100".parse().unwrap();
     let one = "1".parse().unwrap();
     let (bid, ask) = (Some((price, one)), Some((price, one)));
@@ -66,14 +70,20 @@ fn approve(incarnation: u64, intent: OrderIntent) -> Approved<Arc<OrderIntent>> 
     let account_view = AccountView {
         account: account(),
         wallet: Money::ZERO,
-        equity: Money::ZERO,
+        equity: "1000000".parse().unwrap(),
         day_pnl: Some(Money::ZERO),
         positions,
+        peaks: Some(risk::tests_support::peaks()),
+        margin: None,
         at: intent.decided_at,
     };
     let mut out = Outbox::new();
     machine.on(intent.decided_at, risk::Input::Market(view), &mut out);
-    machine.on(intent.decided_at, risk::Input::Book(AccountBook { view: account_view, open: vec![], since: Timestamp::ZERO }), &mut out);
+    machine.on(
+        intent.decided_at,
+        risk::Input::Book(AccountBook { view: account_view, open: vec![], since: Timestamp::ZERO, build: BUILD }),
+        &mut out,
+    );
     machine.on(intent.decided_at, risk::Input::Propose(Arc::new(intent)), &mut out);
     let approved = out.drain().find_map(|step| match step {
         Step::Do(risk::Effect::Submit(approved)) => Some(approved),
