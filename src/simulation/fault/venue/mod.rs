@@ -9,7 +9,7 @@ use crate::domain::dead_man::Countdown;
 use crate::domain::ids::{AccountId, ClientOrderId, Symbol};
 use crate::domain::instrument::{Instrument, Lots, Ticks};
 use crate::domain::market_data::{BookTicker, Candle, DepthSnapshot, Level, MarketEvent, MarketFrame, TradePrint};
-use crate::domain::order::{EndReason, Fill, NewOrder, TradesFrom, TradesWanted, VenueCommand, VenueEvent, VenueSnapshot};
+use crate::domain::order::{EndReason, Fill, FundsMoved, NewOrder, TradesFrom, TradesWanted, VenueCommand, VenueEvent, VenueSnapshot};
 use crate::domain::time::Timestamp;
 use crate::exchange::{AccountSetup, Exchange, ExchangeConfig, ExchangeOutput};
 
@@ -95,7 +95,17 @@ pub enum VenueFact {
         id: ClientOrderId,
         reason: EndReason,
     },
-    /// Not by us: a person's order or transfer, a liquidation, funding.
+    /// The bytes of an order are lost for good: it will never have an effect.
+    Lost {
+        account: AccountId,
+        id: ClientOrderId,
+    },
+    /// An account's ledger moved without a trade: funding, a transfer, an insurance clearance.
+    Funds {
+        account: AccountId,
+        moved: FundsMoved,
+    },
+    /// Not by us: a person's order or transfer, a liquidation, funding. Its trades and entries are told as such besides.
     FromOutside {
         account: AccountId,
         what: String,
