@@ -224,7 +224,9 @@ impl Setting for Duration {
 const UNITS: [(&str, u64); 6] =
     [("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)];
 
-fn parse_duration(text: &str) -> Option<Duration> {
+/// A whole number and a unit, as the settings have it.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (count, unit) = text.split_at(digits);
     let (_, micros) = UNITS.iter().find(|(name, _)| *name == unit)?;

@@ -11,6 +11,9 @@ use super::super::outbox::Step;
 use super::limits::{AbnormalMarket, AccountLimits, HardLimits, MessageRate, OrderToTrade, PeriodCollar, StrategyLimits, SymbolLimits};
 use super::*;
 
+mod crossing;
+mod hard_limits;
+mod scoped;
 mod unknown;
 
 fn account() -> AccountId {
