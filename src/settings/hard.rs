@@ -146,22 +146,16 @@ pub fn once(section: &mut Section<'_>, rated: fn(Section<'_>) -> Option<Rate>) -
             .or(Duration::from_secs(300)),
         jump_period: section.key("jump_period").that(SOME_TIME, |time: &Duration| !time.is_zero()).or(Duration::from_secs(10)),
         abnormal_limit,
-        order_to_trade: order_to_trade(section.section("max_order_to_trade")),
+        order_to_trade: OrderToTrade {
+            max_ratio: section.key("max_order_to_trade").that(COUNT, |ratio: &u32| *ratio > 0).or(500),
+            free_messages: section.key("order_to_trade_free").or(10_000),
+        },
         drawdown_halts: section.key("drawdown_halts").or(DrawdownHalts::Account),
         max_firm_messages,
         max_strategy_messages,
         max_executions,
         max_repeated_executions: section.key("max_repeated_executions").that(COUNT, |count: &u64| *count > 0).or(1_000_000),
     }
-}
-
-fn order_to_trade(mut section: Section<'_>) -> OrderToTrade {
-    let limit = OrderToTrade {
-        max_ratio: section.key("ratio").that(COUNT, |ratio: &u32| *ratio > 0).or(500),
-        free_messages: section.key("free_messages").or(10_000),
-    };
-    section.finish();
-    limit
 }
 
 /// What differs for a strategy.

@@ -49,7 +49,7 @@ fn intent(number: u64, side: Side, quantity: &str, decided_at: Timestamp) -> Ord
 fn approve(incarnation: u64, intent: OrderIntent) -> Approved<Arc<OrderIntent>> {
     let mut machine = RiskMachine::new(
         Incarnation(incarnation),
-        risk::tests_support::wide_limits(account(), intent.strategy, symbol()),
+        risk::tests_support::wide_limits(account(), symbol()),
         ModeTable::default(),
     );
     let price = "100".parse().unwrap();
@@ -547,6 +547,8 @@ fn the_venue_decides_a_position_that_trades_do_not_explain() {
 mod absent_tests;
 #[path = "funds_tests.rs"]
 mod funds;
+#[path = "hop_tests.rs"]
+mod hop;
 #[path = "loss_tests.rs"]
 mod loss;
 #[path = "spot_tests.rs"]

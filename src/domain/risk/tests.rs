@@ -531,8 +531,8 @@ pub(crate) mod support {
         EquityPeaks { utc_day: 0, day: equity(), ever: equity() }
     }
 
-    /// Limits that stop nothing at prices around 100.
-    pub(crate) fn wide_limits(account: AccountId, strategy: StrategyId, symbol: Symbol) -> RiskLimits {
+    /// Limits that stop nothing of strategy `s` at prices around 100.
+    pub(crate) fn wide_limits(account: AccountId, symbol: Symbol) -> RiskLimits {
         let (wide, often): (Option<Money>, _) =
             (Some("1000000".parse().unwrap()), MessageRate { count: 1_000_000, period: Duration::from_secs(10) });
         let symbol_limits = SymbolLimits {
@@ -562,7 +562,7 @@ pub(crate) mod support {
             max_capital: wide,
             max_messages: Some(often),
             accounts: BTreeMap::from([(account, account_limits)]),
-            strategies: BTreeMap::from([(strategy, strategy_limits)]),
+            strategies: BTreeMap::from([(strategy(), strategy_limits)]),
             instruments: BTreeMap::from([(symbol, instrument)]),
             ..RiskLimits::default()
         }

@@ -75,9 +75,7 @@ fn submitted(effects: &[Effect]) -> Vec<u64> {
 }
 
 fn refusals(effects: &[Effect]) -> Vec<(u64, &str)> {
-    let refused = |effect: &'_ Effect| matches!(effect, Effect::Refuse(_));
-    let named = |effect| if let Effect::Refuse(refusal) = effect { (refusal.intent.0, refusal.control.as_str()) } else { (0, "") };
-    effects.iter().filter(|effect| refused(effect)).map(named).collect()
+    effects.iter().filter_map(|effect| if let Effect::Refuse(refusal) = effect { Some((refusal.intent.0, refusal.control.as_str())) } else { None }).collect()
 }
 
 fn cancelled(effects: &[Effect]) -> Vec<AccountId> {
