@@ -7,9 +7,10 @@ mod order;
 mod peaks;
 mod recover;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod venue;
 
+use super::mutants::{self, Mutant};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -186,7 +187,10 @@ pub struct OrderManager {
 impl OrderManager {
     /// `state` is what the journal adds up to; a first life begins with an empty one.
     #[must_use]
-    pub fn new(account: AccountId, epoch: Epoch, modes: ModeTable, state: AccountState) -> Self {
+    pub fn new(account: AccountId, epoch: Epoch, modes: ModeTable, mut state: AccountState) -> Self {
+        if mutants::on(Mutant::OpenOrdersDropped) {
+            state.open.clear();
+        }
         let orders: BTreeMap<_, _> = state.open.into_iter().map(|(id, open)| (id, Box::new(Order::recovered(open)))).collect();
         Self {
             account,
@@ -335,7 +339,12 @@ impl OrderManager {
         self.track(tracked);
         self.sent += 1;
         let row = Record::OrderIntended { intent, order: order.clone(), risk_incarnation: incarnation };
-        out.persist(vec![row], vec![Effect::Send(VenueCommand::Place(order))]);
+        if mutants::on(Mutant::SentBeforeDurable) {
+            out.push(Effect::Send(VenueCommand::Place(order)));
+            out.persist(vec![row], vec![]);
+        } else {
+            out.persist(vec![row], vec![Effect::Send(VenueCommand::Place(order))]);
+        }
         out.push(Effect::Report(Arc::new(report)));
     }
 
@@ -354,10 +363,10 @@ impl OrderManager {
         if build != BUILD {
             return Err(format!("approved by a risk manager built from {build}, expected {BUILD}: one daemon, one build"));
         }
-        if incarnation != self.risk {
+        if incarnation != self.risk && !mutants::on(Mutant::OldApprovalTaken) {
             return Err(format!("approved by risk manager {incarnation}, expected {}: approvals of a dead one are void", self.risk));
         }
-        if !self.is_ready() {
+        if !self.is_ready() && !mutants::on(Mutant::SentUnreconciled) {
             return Err(format!("the account is {}: it is being reconciled", self.mode()));
         }
         self.admits(intent)
@@ -365,7 +374,8 @@ impl OrderManager {
 
     fn admits(&self, intent: &OrderIntent) -> Result<(), String> {
         let (mode, scope) = self.modes.effective(self.account, Some(intent.strategy), intent.symbol);
-        if mode > Mode::ReduceOnly || (mode == Mode::ReduceOnly && !intent.reduce_only) {
+        let stopped = mode > Mode::ReduceOnly || (mode == Mode::ReduceOnly && !intent.reduce_only);
+        if stopped && !mutants::on(Mutant::LastHopSkipped) {
             return Err(format!("{scope} is {mode}"));
         }
         let rests = intent.kind.may_rest(intent.time_in_force);
@@ -386,6 +396,9 @@ impl OrderManager {
         let order = order.ok_or_else(|| "it is not waiting to be sent".to_owned())?;
         if order.cancel_wanted {
             return Err("cancelled before it left".to_owned());
+        }
+        if !self.is_ready() && !mutants::on(Mutant::SentUnreconciled) {
+            return Err(format!("the account is {}: it is being reconciled", self.mode()));
         }
         let Some(intent) = &order.intent else { return Ok(()) };
         is_what_was_approved(&order.order, intent)?;

@@ -47,11 +47,8 @@ fn intent(number: u64, side: Side, quantity: &str, decided_at: Timestamp) -> Ord
 
 /// Has `intent` approved the only way there is.
 fn approve(incarnation: u64, intent: OrderIntent) -> Approved<Arc<OrderIntent>> {
-    let mut machine = RiskMachine::new(
-        Incarnation(incarnation),
-        risk::tests_support::wide_limits(account(), symbol()),
-        ModeTable::default(),
-    );
+    let mut machine =
+        RiskMachine::new(Incarnation(incarnation), risk::tests_support::wide_limits(account(), symbol()), ModeTable::default());
     let price = "100".parse().unwrap();
     let one = "1".parse().unwrap();
     let (bid, ask) = (Some((price, one)), Some((price, one)));
@@ -386,7 +383,7 @@ fn a_refused_cancel_asks_for_the_order() {
 }
 
 #[test]
-fn more_filled_than_ordered_is_an_invariant_fault() {
+pub(crate) fn more_filled_than_ordered_is_an_invariant_fault() {
     let mut desk = Desk::ready();
     let id = desk.submit(1, "2");
     desk.venue(1, fill(id, 1, "2"));
@@ -550,7 +547,7 @@ mod funds;
 #[path = "hop_tests.rs"]
 mod hop;
 #[path = "loss_tests.rs"]
-mod loss;
+pub(crate) mod loss;
 #[path = "spot_tests.rs"]
 mod spot;
 

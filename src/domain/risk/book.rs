@@ -1,11 +1,12 @@
 //! One account's exposure on one symbol: its position and every order that may still change it, both sides apart, with what it
 //! ties up and what it may lose. Sums are kept, so that a check does not walk the orders.
 
+use super::super::mutants::{self, Mutant};
 use std::collections::BTreeMap;
 
 use super::super::ids::IntentId;
 use super::super::money::{Money, Price, Quantity, Ratio};
-use super::super::order::{Fill, OrderIntent, OrderKind, OrderReport, PositionSide, PositionView, Side};
+use super::super::order::{Fill, OrderIntent, OrderKind, OrderReport, OrderStatus, PositionSide, PositionView, Side};
 use super::super::position::Position;
 use super::super::time::Timestamp;
 
@@ -155,7 +156,8 @@ impl SymbolBook {
     /// Follows the executor's word: less what filled, nothing once the order is over.
     pub(super) fn update(&mut self, intent: IntentId, report: &OrderReport) {
         let remaining = report.quantity - report.filled;
-        let over = report.status.is_terminal() || !remaining.is_positive();
+        let released = mutants::on(Mutant::UnknownReleased) && report.status == OrderStatus::Unknown;
+        let over = released || report.status.is_terminal() || !remaining.is_positive();
         let OrderReport { side, kind, reduce_only, .. } = *report;
         // What its stop would be is known from its approval alone.
         let loss_at_stop = self.open.get(&intent).and_then(|before| before.loss_at_stop);

@@ -33,6 +33,7 @@ pub(crate) use tests::support as tests_support;
 mod traffic;
 mod window;
 
+use super::mutants::{self, Mutant};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -264,7 +265,7 @@ impl RiskMachine {
             Input::Book(book) => self.book(now, &book, true, out),
             Input::Recovering(book) => self.book(now, &book, false, out),
             Input::Journalled(book) => {
-                if !self.has_heard_of(book.view.account) {
+                if !self.has_heard_of(book.view.account) && !mutants::on(Mutant::SilentAccountUncounted) {
                     self.rebuild(&book);
                 }
             }
@@ -321,7 +322,9 @@ impl RiskMachine {
             account.committed.push_back((now, (price * intent.quantity) * share));
         }
         account.open.insert(intent.id, intent.symbol);
-        account.books.entry(intent.symbol).or_default().reserve(Reserved::of(intent, price, now));
+        if !mutants::on(Mutant::InFlightUncounted) {
+            account.books.entry(intent.symbol).or_default().reserve(Reserved::of(intent, price, now));
+        }
         self.revalue(intent.account, intent.symbol);
     }
 

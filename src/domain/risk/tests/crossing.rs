@@ -75,7 +75,10 @@ fn submitted(effects: &[Effect]) -> Vec<u64> {
 }
 
 fn refusals(effects: &[Effect]) -> Vec<(u64, &str)> {
-    effects.iter().filter_map(|effect| if let Effect::Refuse(refusal) = effect { Some((refusal.intent.0, refusal.control.as_str())) } else { None }).collect()
+    effects
+        .iter()
+        .filter_map(|effect| if let Effect::Refuse(refusal) = effect { Some((refusal.intent.0, refusal.control.as_str())) } else { None })
+        .collect()
 }
 
 fn cancelled(effects: &[Effect]) -> Vec<AccountId> {
