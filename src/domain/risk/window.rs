@@ -131,7 +131,6 @@ mod tests {
     proptest::proptest! {
         /// Never narrower than the truth, and never older than a period and a sixteenth.
         #[test]
-        #[test]
         fn a_range_covers_the_period_and_little_more(steps in proptest::collection::vec((0i64..400, 1i64..1_000), 1..80)) {
             let mut range = Range::over(Duration::from_millis(1_600));
             let (mut now, mut seen) = (0, Vec::new());
