@@ -384,6 +384,7 @@ impl DaemonControl {
                 self.journal(&command, child)
             }
             (None, Verb::Inject { child, fault }) => self.inject(child, *fault, &command)?,
+            (None, Verb::Override { .. }) => super::overriding::grant(&self.plan, &command).await?,
             (None, Verb::AcknowledgeAlert(id)) => {
                 let outcome = alerts::acknowledge(&self.plan, *id, &command.by, &command.reason)?;
                 self.journal(&command, &outcome)
