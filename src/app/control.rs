@@ -388,6 +388,7 @@ impl DaemonControl {
                 let outcome = alerts::acknowledge(&self.plan, *id, &command.by, &command.reason)?;
                 self.journal(&command, &outcome)
             }
+            (None, Verb::Override { .. }) => super::overriding::grant(&self.plan, &command).await?,
             (None, Verb::StartStrategy(id)) => self.start_strategy(*id, &command)?,
             (None, Verb::StopStrategy(id)) => self.stop_strategy(*id, &command)?,
             (None, _) => return Err(ApiProblem::unprocessable("expected a verb of this daemon")),

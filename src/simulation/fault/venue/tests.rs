@@ -202,6 +202,7 @@ impl Scene {
             time_in_force: TimeInForce::GoodTilCanceled,
             quantity: Quantity(Decimal::new(i64::try_from(1 + self.random.below(40)).unwrap(), 3)),
             reduce_only: false,
+            stop: None,
             decided_at: self.now,
             reason: "test".into(),
             trace: None,
