@@ -40,14 +40,14 @@ pub enum Verb {
     },
     StartStrategy(StrategyId),
     StopStrategy(StrategyId),
-    /// A person has heard of that alert.
-    AcknowledgeAlert(u64),
     /// Let one order of an account past named limits; the scope is the account.
     Override {
         symbol: Symbol,
         controls: Vec<String>,
         seconds: u64,
     },
+    /// A person has heard of that alert.
+    AcknowledgeAlert(u64),
     /// For drills; only where the configuration allows fault injection.
     Inject {
         child: String,
@@ -71,7 +71,7 @@ impl Verb {
     /// Whether a person must answer for it, with a name and a reason.
     #[must_use]
     pub fn is_signed(&self) -> bool {
-        matches!(self, Self::Resume | Self::AcknowledgeAlert(_) | Self::Override { .. })
+        matches!(self, Self::Resume | Self::Override { .. } | Self::AcknowledgeAlert(_))
     }
 }
 
@@ -263,17 +263,6 @@ mod tests {
     }
 
     #[test]
-    fn a_venue_stands_in_place_of_a_scope_and_only_where_accounts_are_meant() {
-        let command = parse(Asked::Plain(Verb::Halt), br#"{"venue": "embedded"}"#).unwrap();
-        assert_eq!((command.venue.map(|id| id.to_string()).as_deref(), command.scope), (Some("embedded"), Scope::Global));
-        let both = br#"{"venue": "embedded", "scope": "global"}"#;
-        assert_eq!(parse(Asked::Plain(Verb::Halt), both).unwrap_err().status, 422);
-        let restart = Verb::Restart { child: "api".to_owned() };
-        assert_eq!(parse(Asked::Plain(restart), br#"{"venue": "embedded"}"#).unwrap_err().status, 422);
-        assert_eq!(parse(Asked::Plain(Verb::EmergencyStop), br#"{"venue": "embedded"}"#).unwrap_err().status, 422);
-    }
-
-    #[test]
     fn an_override_is_of_one_account_and_symbol_by_a_named_person() {
         let whole = r#"{"scope": {"account": "a1"}, "symbol": "BTCUSDT", "controls": ["price_collar"], "seconds": 60, "by": "ann", "reason": "news"}"#;
         let command = parse(Asked::Override, whole.as_bytes()).unwrap();
@@ -290,6 +279,17 @@ mod tests {
             assert_eq!(parse(Asked::Override, body.as_bytes()).unwrap_err().status, 422, "{body}");
         }
         assert_eq!(parse(Asked::Plain(Verb::Halt), whole.as_bytes()).unwrap_err().status, 422, "a halt takes no symbol beside its scope");
+    }
+
+    #[test]
+    fn a_venue_stands_in_place_of_a_scope_and_only_where_accounts_are_meant() {
+        let command = parse(Asked::Plain(Verb::Halt), br#"{"venue": "embedded"}"#).unwrap();
+        assert_eq!((command.venue.map(|id| id.to_string()).as_deref(), command.scope), (Some("embedded"), Scope::Global));
+        let both = br#"{"venue": "embedded", "scope": "global"}"#;
+        assert_eq!(parse(Asked::Plain(Verb::Halt), both).unwrap_err().status, 422);
+        let restart = Verb::Restart { child: "api".to_owned() };
+        assert_eq!(parse(Asked::Plain(restart), br#"{"venue": "embedded"}"#).unwrap_err().status, 422);
+        assert_eq!(parse(Asked::Plain(Verb::EmergencyStop), br#"{"venue": "embedded"}"#).unwrap_err().status, 422);
     }
 
     #[test]

@@ -92,15 +92,15 @@ pub struct DaemonState {
     pub epoch: Epoch,
     pub accounts: BTreeMap<AccountId, AccountState>,
     pub modes: ModeTable,
-    /// Unacknowledged ones outlive the process.
-    #[serde(default)]
-    pub alerts: AlertBook,
     /// Orders of each strategy that executed since a person last resumed it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub executed: BTreeMap<StrategyId, u64>,
     /// Overrides that were granted and not used; those that ended are dropped with the next one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<Override>,
+    /// Unacknowledged ones outlive the process.
+    #[serde(default)]
+    pub alerts: AlertBook,
 }
 
 impl DaemonState {
@@ -166,13 +166,13 @@ impl DaemonState {
                     self.executed.remove(strategy);
                 }
             }
-            Record::Alert { .. } => self.alerts.apply(entry.at, &entry.record),
             Record::EquityPeaked { account, peaks, .. } => self.account(*account).peaks = Some(*peaks),
             Record::OverrideGranted { granted } => {
                 self.overrides.retain(|known| entry.at < known.expires);
                 self.overrides.push(granted.clone());
             }
             Record::OverrideUsed { id, .. } => self.overrides.retain(|known| known.id != *id),
+            Record::Alert { .. } => self.alerts.apply(entry.at, &entry.record),
             _ => {}
         }
     }

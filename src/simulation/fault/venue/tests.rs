@@ -273,6 +273,7 @@ impl Scene {
             }
             Effect::Report(report) => self.on_risk(risk::Input::Report(report)),
             Effect::Book(book) => self.on_risk(risk::Input::Book(*book)),
+            Effect::Recovering(book) => self.on_risk(risk::Input::Recovering(*book)),
             Effect::Account(view) => self.on_risk(risk::Input::Account(*view)),
             Effect::Fault { .. } | Effect::Trip { .. } => self.note(&effect),
             Effect::Ready => {}
