@@ -94,3 +94,15 @@ fn a_refusal_for_want_of_the_days_figure_names_the_symbol_without_a_price() {
     let refusal = refusal.expect("an order on an unknown day is refused");
     assert_eq!((refusal.control.as_str(), refusal.value.as_str()), ("daily_loss", "not known: no price of ETHUSDT"));
 }
+
+/// The executor was not there: the order was surely not sent, and what it had reserved is free again. Its number is used up.
+#[test]
+fn an_approval_that_nobody_took_frees_its_exposure_and_is_no_order() {
+    let mut machine = machine();
+    let first = intent(1, Side::Buy, "8");
+    assert_eq!(propose(&mut machine, 0, first.clone()), None);
+    assert!(machine.capital() > Money::ZERO);
+    machine.on(at(1), Input::NotTaken(Arc::new(first)), &mut Outbox::new());
+    assert_eq!(machine.capital(), Money::ZERO);
+    refused(&mut machine, intent(1, Side::Buy, "1"), "duplicate_intent");
+}
