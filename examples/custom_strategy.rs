@@ -191,6 +191,8 @@ mod tests {
                 equity: money,
                 day_pnl: Some(Money::ZERO),
                 positions: vec![position],
+                peaks: None,
+                margin: None,
                 at: Timestamp::ZERO,
             };
             self.host.on(Timestamp::ZERO, HostInput::Account(&view), &mut Vec::new());

@@ -70,6 +70,7 @@ fn intended(id: IntentId, account: AccountId, client_order_id: ClientOrderId) ->
         time_in_force,
         quantity,
         reduce_only: false,
+        stop: None,
         decided_at: Timestamp(1_700_000_000_000_000_000),
         reason: "cross_up".to_owned(),
         trace: None,

@@ -10,6 +10,7 @@ use crate::domain::ids::{AccountId, Incarnation, StrategyId};
 use crate::domain::order::TraceContext;
 use crate::domain::record::Record;
 use crate::domain::recovery::AccountState;
+use crate::domain::risk::Memory;
 use crate::domain::time::Timestamp;
 use crate::messages::boards::Roster;
 use crate::messages::{
@@ -72,6 +73,10 @@ impl<M> Around for Ports<M> {
 
     fn journalled(&self, account: AccountId) -> AccountState {
         self.around.journal.account(account)
+    }
+
+    fn risk_memory(&self) -> Memory {
+        self.around.journal.risk_memory()
     }
 
     fn note(&mut self, rows: Vec<Record>) {

@@ -7,10 +7,12 @@ use super::Surroundings;
 use super::ports::Ports;
 use super::rules::risk_manager::{self as rules, Outside};
 use crate::domain::order::{OrderIntent, Refusal, TraceContext};
+use crate::domain::risk::RiskMachine;
 use crate::domain::risk::limits::RiskLimits;
 use crate::messages::{Envelope, RiskMessage};
 use crate::supervision::Reporter;
 use crate::telemetry::events::OrderRefused;
+use crate::telemetry::metrics;
 use crate::telemetry::trace::{self, ActiveSpan, Field, Outcome, span};
 
 pub struct RiskManager;
@@ -74,5 +76,9 @@ impl Outside for Spans {
 
     fn decided(&mut self) {
         self.deciding = None;
+    }
+
+    fn beat(&mut self, machine: &RiskMachine) {
+        metrics::orders_to_trades(machine.order_to_trade());
     }
 }

@@ -329,6 +329,7 @@ impl DaemonControl {
                 self.journal(&command, child)
             }
             (None, Verb::Inject { child, fault }) => self.inject(child, *fault, &command)?,
+            (None, Verb::Override { .. }) => super::overriding::grant(&self.plan, &command).await?,
             (None, Verb::StartStrategy(id)) => self.start_strategy(*id, &command)?,
             (None, Verb::StopStrategy(id)) => self.stop_strategy(*id, &command)?,
             (None, _) => return Err(ApiProblem::unprocessable("expected a verb of this daemon")),

@@ -160,7 +160,8 @@ fn take_over(plan: &Arc<Plan>, places: &Places, place: &Place, relisted: Reliste
     place.told.store(Arc::new(told.iter().map(both).collect()));
     plan.relist(places.instruments(), places.feeds());
     let (around, settings) = (&plan.around, plan.settings.load_full());
-    Post::new(&around.directory, &names::risk_manager()).tell(RiskMessage::Limits(Box::new(settings.risk_limits(&plan.traded()))));
+    Post::new(&around.directory, &names::risk_manager())
+        .tell(RiskMessage::Limits(Box::new(assemble::risk_limits(&settings, &plan.traded()))));
     cancel_what_does_not_fit(plan, &relisted.changed);
     let markets = around.directory.supervisor("markets");
     let replace = |supervisor: &'static str, inner: &crate::domain::restart::ChildName, child: Child| {

@@ -11,6 +11,7 @@ mod keys;
 mod last_resort;
 mod listing;
 pub mod memory;
+mod overriding;
 mod places;
 mod reload;
 pub mod run;

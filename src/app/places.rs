@@ -13,6 +13,7 @@ use crate::actors::feed::FeedSpec;
 use crate::cli::Failure;
 use crate::domain::ids::VenueId;
 use crate::domain::instrument::Instrument;
+use crate::domain::order::NewOrder;
 use crate::exchange::instruments;
 use crate::messages::gate::Passage;
 use crate::messages::{Clock, HaltGate, ModeBoard};
@@ -41,8 +42,8 @@ const RESERVED_PERMILLE: u32 = 0;
 struct Door(Passage);
 
 impl Gate for Door {
-    fn enter(&self, reduce_only: bool) -> Option<Box<dyn Send>> {
-        self.0.enter(reduce_only).map(|leaving| Box::new(leaving) as Box<dyn Send>)
+    fn enter(&self, order: &NewOrder) -> Option<Box<dyn Send>> {
+        self.0.enter(order.reduce_only, order.rests()).map(|leaving| Box::new(leaving) as Box<dyn Send>)
     }
 }
 

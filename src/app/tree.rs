@@ -127,7 +127,7 @@ impl Plan {
     fn risk_manager(self: &Arc<Self>) -> Child {
         let plan = Arc::clone(self);
         let child = Child::actor(names::risk_manager(), RuntimeKind::Trading, move |context| {
-            let limits = plan.settings.load().risk_limits(&plan.traded());
+            let limits = assemble::risk_limits(&plan.settings.load(), &plan.traded());
             (RiskManager, risk_manager::Arguments { limits, around: plan.around.clone(), reporter: context.reporter })
         });
         child.heartbeat(self.heartbeat()).mailbox_bound(MAILBOX_BOUND)

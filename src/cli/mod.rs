@@ -18,6 +18,7 @@ mod flatten;
 mod halt;
 mod inject;
 pub(crate) mod output;
+mod override_limits;
 mod restart;
 mod resume;
 mod run;
@@ -61,6 +62,7 @@ enum Command {
     Status(status::Arguments),
     Halt(halt::Arguments),
     Resume(resume::Arguments),
+    Override(override_limits::Arguments),
     Cancel(cancel::Arguments),
     Flatten(flatten::Arguments),
     Restart(restart::Arguments),
@@ -105,6 +107,7 @@ fn execute(command: Command, parts: &Parts<'_>) -> Result<(), Failure> {
         Command::Status(arguments) => status::execute(arguments),
         Command::Halt(arguments) => halt::execute(arguments),
         Command::Resume(arguments) => resume::execute(arguments),
+        Command::Override(arguments) => override_limits::execute(arguments),
         Command::Cancel(arguments) => cancel::execute(arguments),
         Command::Flatten(arguments) => flatten::execute(arguments),
         Command::Restart(arguments) => restart::execute(arguments),

@@ -3,16 +3,19 @@
 //! halted only when the venue itself shows no open order.
 
 use super::mutants::{self, Mutant};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId};
+use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId, OwnerId, Symbol};
 use super::ladder::{Ladder, ModeTable, Raise, RaiseError, Transition};
 use super::mode::{FaultClass, Mode, Scope};
 use super::order::{NewOrder, OrderKind, SelfTradePrevention, Side, TimeInForce, TradesWanted, VenueCommand, VenueSnapshot};
 use super::outbox::Outbox;
 use super::record::Record;
 use super::time::Timestamp;
+
+#[path = "kill_switch_clearing.rs"]
+mod clearing;
 
 /// Between two tries to cancel what the venue still shows: long enough for a cancel to land, short enough to be felt.
 pub const RETRY_AFTER: Duration = Duration::from_millis(250);
@@ -30,6 +33,14 @@ pub enum OnKill {
     Cancel,
     /// Cancel open orders, then close positions at the market, reduce-only.
     Flatten,
+}
+
+/// One account as the kill switch has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KillPlan {
+    pub on_kill: OnKill,
+    /// Orders of accounts with one owner never meet, those that close a position included.
+    pub owner: OwnerId,
 }
 
 /// An operator's word. Every one names its person and reason.
@@ -138,13 +149,14 @@ struct Sweep {
     open_orders: Option<usize>,
     /// Ends with the sweep; a halted account stays in `confirmed`.
     flattened: bool,
+    way: Option<clearing::Way>,
 }
 
 /// The machine.
 #[derive(Debug, Clone)]
 pub struct KillSwitch {
     ladder: Ladder,
-    accounts: BTreeMap<AccountId, OnKill>,
+    accounts: BTreeMap<AccountId, KillPlan>,
     sweeps: BTreeMap<AccountId, Sweep>,
     confirmed: BTreeMap<AccountId, Timestamp>,
     /// What an earlier incarnation was emptying when it died, and whether it was closing positions.
@@ -156,7 +168,7 @@ pub struct KillSwitch {
 
 impl KillSwitch {
     #[must_use]
-    pub fn new(ladder: Ladder, accounts: BTreeMap<AccountId, OnKill>, epoch: Epoch, incarnation: Incarnation) -> Self {
+    pub fn new(ladder: Ladder, accounts: BTreeMap<AccountId, KillPlan>, epoch: Epoch, incarnation: Incarnation) -> Self {
         let (sweeps, confirmed, unfinished) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         Self { ladder, accounts, sweeps, confirmed, unfinished, rounds: 0, epoch, counter: first_order(incarnation) }
     }
@@ -185,7 +197,7 @@ impl KillSwitch {
         self.confirmed.contains_key(&account)
     }
 
-    pub fn set_accounts(&mut self, accounts: BTreeMap<AccountId, OnKill>) {
+    pub fn set_accounts(&mut self, accounts: BTreeMap<AccountId, KillPlan>) {
         self.accounts = accounts;
     }
 
@@ -229,8 +241,10 @@ impl KillSwitch {
 
     /// The gate before everybody else.
     fn tell_modes(&self, out: &mut Outbox<Record, Effect>) {
-        out.push(Effect::SetGate(self.modes().clone()));
-        out.push(Effect::Publish(self.modes().clone()));
+        let mut modes = self.modes().clone();
+        modes.set_barred(self.bars());
+        out.push(Effect::SetGate(modes.clone()));
+        out.push(Effect::Publish(modes));
     }
 
     fn operator(&mut self, now: Timestamp, id: u64, order: &Order, out: &mut Outbox<Record, Effect>) {
@@ -354,7 +368,7 @@ impl KillSwitch {
 
     /// What a halt does with the account's positions, as configured.
     fn flattens(&self, account: AccountId) -> bool {
-        self.accounts.get(&account) == Some(&OnKill::Flatten)
+        self.accounts.get(&account).is_some_and(|plan| plan.on_kill == OnKill::Flatten)
     }
 
     /// Empties an account, from the beginning: what the venue showed before does not count. Positions that a sweep before
@@ -375,6 +389,7 @@ impl KillSwitch {
             last_why: "no answer yet".to_owned(),
             open_orders: None,
             flattened: false,
+            way: None,
         };
         self.sweeps.insert(account, sweep);
         out.push(Effect::Sweeping { account });
@@ -382,7 +397,11 @@ impl KillSwitch {
     }
 
     fn shows(&mut self, now: Timestamp, account: AccountId, round: u64, snapshot: &VenueSnapshot, out: &mut Outbox<Record, Effect>) {
-        let Some(sweep) = self.sweeps.get_mut(&account).filter(|sweep| sweep.round == round) else { return };
+        if self.sweeps.get(&account).is_none_or(|sweep| sweep.round != round) {
+            return self.shows_the_way(now, (account, round), snapshot, out);
+        }
+        let may_close = self.may_close(account, snapshot);
+        let Some(sweep) = self.sweeps.get_mut(&account) else { return };
         sweep.open_orders = Some(snapshot.open_orders.len());
         if !snapshot.open_orders.is_empty() && !mutants::on(Mutant::ConfirmedWhileOpen) {
             sweep.last_why = format!("the venue still shows {} open orders", snapshot.open_orders.len());
@@ -398,6 +417,10 @@ impl KillSwitch {
             // Asked to be closed and not closed: the next try asks again. A kill whose orders failed is not done.
             sweep.last_why = format!("the venue still shows {} positions to close", held.len());
             return;
+        }
+        if sweep.flatten && !held.is_empty() && !may_close {
+            // Nothing of the owner's may stand in the way of what closes them; the next try asks again.
+            return self.clear_the_way(account, snapshot, out);
         }
         if sweep.flatten && !held.is_empty() {
             sweep.flattened = true;
@@ -424,7 +447,10 @@ impl KillSwitch {
             return;
         }
         let (tries, began) = (sweep.tries, sweep.began);
-        self.sweeps.remove(&account);
+        // What was barred for its closing orders may rest again.
+        if self.sweeps.remove(&account).is_some_and(|sweep| sweep.way.is_some()) {
+            self.tell_modes(out);
+        }
         let event = if self.modes().account(account) == Mode::Halted {
             self.confirmed.insert(account, now);
             out.push(Effect::Confirmed { account, tries, took: now.since(began) });
@@ -445,6 +471,9 @@ impl KillSwitch {
             }
             sweep.tries += 1;
             sweep.flattened = false;
+            if let Some(way) = &sweep.way {
+                way.ask(sweep.round, out);
+            }
             // Slower with each try, to 16 × at most: a venue that is down must not be flooded by its clients' stops.
             sweep.next_try = now + RETRY_AFTER * 2u32.pow(sweep.tries.min(5) - 1);
             ask(*account, sweep.round, out);

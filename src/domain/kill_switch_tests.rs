@@ -10,7 +10,9 @@ fn account(name: &str) -> AccountId {
 }
 
 fn switch(on_kill: OnKill) -> KillSwitch {
-    let accounts = BTreeMap::from([(account("a"), on_kill), (account("b"), OnKill::Cancel)]);
+    let [a, b] = ["ann", "bob"].map(|owner| OwnerId::new(owner).unwrap());
+    let plan = |on_kill, owner| KillPlan { on_kill, owner };
+    let accounts = BTreeMap::from([(account("a"), plan(on_kill, a)), (account("b"), plan(OnKill::Cancel, b))]);
     KillSwitch::new(Ladder::new(BTreeMap::new(), ModeTable::default()), accounts, Epoch(3), Incarnation(1))
 }
 
@@ -198,7 +200,12 @@ fn a_restart_goes_on_flattening() {
     let mut before = switch(OnKill::Flatten);
     step(&mut before, 0, order(Verb::Halt, Scope::Global));
     let ladder = Ladder::new(BTreeMap::new(), before.modes().clone());
-    let mut after = KillSwitch::new(ladder, BTreeMap::from([(account("a"), OnKill::Flatten)]), Epoch(4), Incarnation(1));
+    let mut after = KillSwitch::new(
+        ladder,
+        BTreeMap::from([(account("a"), KillPlan { on_kill: OnKill::Flatten, ..KillPlan::default() })]),
+        Epoch(4),
+        Incarnation(1),
+    );
     after.start(Timestamp::ZERO, &mut Outbox::new());
     let steps = step(&mut after, 10, shows("a", 0, "0.5"));
     assert!(matches!(&steps[0], Step::Do(Effect::Send { command: VenueCommand::Place(_), .. })), "{steps:?}");
@@ -326,10 +333,89 @@ fn a_latch_from_an_earlier_life_closes_the_gate_and_sweeps_again() {
     let mut before = switch(OnKill::Cancel);
     step(&mut before, 0, order(Verb::Halt, Scope::Global));
     let ladder = Ladder::new(BTreeMap::new(), before.modes().clone());
-    let mut after = KillSwitch::new(ladder, BTreeMap::from([(account("a"), OnKill::Cancel)]), Epoch(4), Incarnation(1));
+    let mut after = KillSwitch::new(ladder, BTreeMap::from([(account("a"), KillPlan::default())]), Epoch(4), Incarnation(1));
     let mut out = Outbox::new();
     after.start(Timestamp::ZERO, &mut out);
     let steps: Vec<_> = out.drain().collect();
     assert!(matches!(&steps[0], Step::Do(Effect::SetGate(modes)) if modes.account(account("a")) == Mode::Halted));
     assert!(steps.iter().any(|step| matches!(step, Step::Do(Effect::Send { command: VenueCommand::CancelAll { .. }, .. }))));
+}
+
+mod closing {
+    use super::*;
+
+    fn one_owner() -> KillSwitch {
+        let plan = |on_kill| KillPlan { on_kill, ..KillPlan::default() };
+        let accounts = BTreeMap::from([(account("a"), plan(OnKill::Flatten)), (account("b"), plan(OnKill::Cancel))]);
+        KillSwitch::new(Ladder::new(BTreeMap::new(), ModeTable::default()), accounts, Epoch(3), Incarnation(1))
+    }
+
+    fn symbol() -> Symbol {
+        Symbol::new("BTCUSDT").unwrap()
+    }
+
+    /// What `b` shows to the sweep of `a`.
+    fn sibling_shows(switch: &mut KillSwitch, at: i64, open_orders: Vec<VenueOrder>, on_their_way: usize) -> Vec<Step<Record, Effect>> {
+        let round = switch.sweeps[&account("a")].round;
+        let snapshot = VenueSnapshot { open_orders, on_their_way, ..VenueSnapshot::default() };
+        step(switch, at, Input::Shows { account: account("b"), round, snapshot })
+    }
+
+    fn cancels_of_b(steps: &[Step<Record, Effect>]) -> usize {
+        let is_cancel = |step: &&Step<Record, Effect>| matches!(step, Step::Do(Effect::Send { account: of, command: VenueCommand::Cancel { .. }, .. }) if *of == account("b"));
+        steps.iter().filter(is_cancel).count()
+    }
+
+    #[test]
+    fn a_close_waits_until_the_venue_shows_that_no_own_order_stands_against_it() {
+        let mut switch = one_owner();
+        step(&mut switch, 0, order(Verb::Halt, Scope::Account(account("a"))));
+        let steps = step(&mut switch, 10, shows("a", 0, "2"));
+        assert!(!closes_positions(&steps), "b may have a bid that the close would meet");
+        let Step::Do(Effect::SetGate(modes)) = &steps[0] else { panic!("{steps:?}") };
+        assert!(modes.is_barred(account("b"), symbol(), Side::Buy), "barred before anybody is asked");
+        assert!(!modes.is_barred(account("b"), symbol(), Side::Sell), "what cannot meet it goes on");
+        assert!(!closes_positions(&sibling_shows(&mut switch, 20, vec![], 1)), "one left before the bar and may still arrive");
+        let steps = sibling_shows(&mut switch, 30, vec![open_order()], 0);
+        assert_eq!(cancels_of_b(&steps), 1);
+        assert!(!closes_positions(&step(&mut switch, 40, shows("a", 0, "2"))), "asked to be cancelled is not cancelled");
+        assert!(!closes_positions(&sibling_shows(&mut switch, 300, vec![], 0)), "a's positions may have changed meanwhile");
+        let steps = step(&mut switch, 310, shows("a", 0, "2"));
+        assert!(closes_positions(&steps), "{steps:?}");
+        let steps = step(&mut switch, 320, shows("a", 0, "0"));
+        let Some(Step::Do(Effect::SetGate(modes))) = steps.iter().find(|step| matches!(step, Step::Do(Effect::SetGate(_)))) else {
+            panic!("{steps:?}")
+        };
+        assert!(modes.barred().is_empty(), "and then everything may rest again");
+        assert_eq!(modes.account(account("a")), Mode::Halted);
+    }
+
+    #[test]
+    fn orders_that_cannot_meet_the_close_are_left_alone() {
+        let mut switch = one_owner();
+        step(&mut switch, 0, order(Verb::Halt, Scope::Account(account("a"))));
+        step(&mut switch, 10, shows("a", 0, "-2"));
+        let stop = VenueOrder { kind: OrderKind::StopMarket { trigger: "9".parse().unwrap() }, side: Side::Sell, ..open_order() };
+        let steps = sibling_shows(&mut switch, 20, vec![open_order(), stop], 0);
+        assert_eq!(cancels_of_b(&steps), 0, "a bid and a stop do not meet a buy at the market");
+        assert!(closes_positions(&step(&mut switch, 30, shows("a", 0, "-2"))));
+    }
+
+    #[test]
+    fn a_sibling_that_is_silent_is_asked_again_and_the_close_waits_loudly() {
+        let mut switch = one_owner();
+        step(&mut switch, 0, order(Verb::Halt, Scope::Account(account("a"))));
+        step(&mut switch, 10, shows("a", 0, "2"));
+        let mut alarms = Vec::new();
+        for second in 1..20 {
+            let steps = step(&mut switch, second * 10_000, Input::Tick);
+            let asked = |step: &&Step<Record, Effect>| matches!(step, Step::Do(Effect::Send { account: of, command: VenueCommand::Snapshot { .. }, .. }) if *of == account("b"));
+            assert_eq!(steps.iter().filter(asked).count(), 1);
+            step(&mut switch, second * 10_000 + 1, shows("a", 0, "2"));
+            alarms.extend(
+                steps.into_iter().filter_map(|step| if let Step::Do(Effect::Unconfirmed { why, .. }) = step { Some(why) } else { None }),
+            );
+        }
+        assert!(!alarms.is_empty() && alarms.iter().all(|why| why.contains("orders of b")), "{alarms:?}");
+    }
 }

@@ -2,19 +2,24 @@
 //! and at once; up only with a named person's reason. It decides and remembers; it sends nothing and stops nothing.
 
 use super::mutants::{self, Mutant};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::ids::{AccountId, StrategyId, Symbol};
 use super::mode::{FaultClass, Mode, Scope};
+use super::order::Side;
 use super::time::Timestamp;
 
 /// The mode of every scope that is not `Normal`. Small, copied to whoever must obey it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ModeTable {
     entries: BTreeMap<String, ScopeMode>,
+    /// Orders that must not rest while the kill switch closes a position of the same owner: of that account, on that symbol, of
+    /// that side. Whoever closes names them anew after a restart.
+    #[serde(skip)]
+    barred: BTreeSet<(AccountId, Symbol, Side)>,
 }
 
 /// A scope's mode, why and since when.
@@ -50,6 +55,23 @@ impl ModeTable {
     #[must_use]
     pub fn account(&self, account: AccountId) -> Mode {
         self.of(Scope::Global).max(self.of(Scope::Account(account)))
+    }
+
+    /// Whether an order of that account and side must not rest on the symbol: one of the owner's positions is being closed
+    /// against it.
+    #[must_use]
+    pub fn is_barred(&self, account: AccountId, symbol: Symbol, side: Side) -> bool {
+        !self.barred.is_empty() && self.barred.contains(&(account, symbol, side))
+    }
+
+    /// Everything that is barred now.
+    #[must_use]
+    pub fn barred(&self) -> &BTreeSet<(AccountId, Symbol, Side)> {
+        &self.barred
+    }
+
+    pub(crate) fn set_barred(&mut self, barred: BTreeSet<(AccountId, Symbol, Side)>) {
+        self.barred = barred;
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &ScopeMode> {

@@ -114,6 +114,13 @@ impl OrderKind {
         }
     }
 
+    /// Whether such an order may stand in the book, where others can trade with it: one at a limit, also behind a trigger. At the
+    /// market, and for the moment alone, an order never does.
+    #[must_use]
+    pub const fn may_rest(&self, time_in_force: TimeInForce) -> bool {
+        self.limit_price().is_some() && !matches!(time_in_force, TimeInForce::ImmediateOrCancel | TimeInForce::FillOrKill)
+    }
+
     #[must_use]
     pub const fn trigger(&self) -> Option<Price> {
         match *self {
@@ -162,6 +169,10 @@ pub struct OrderIntent {
     pub quantity: Quantity,
     #[serde(default)]
     pub reduce_only: bool,
+    /// Where the strategy will cut the loss of what this order opens. Risk counts the way there, and without one the way to the
+    /// collar's end; whoever promises a stop places it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Price>,
     pub decided_at: Timestamp,
     /// Why, in a word or two, for the journal: `cross_up`, `stop_loss`.
     pub reason: String,
@@ -185,6 +196,14 @@ pub struct NewOrder {
     pub reduce_only: bool,
     #[serde(default)]
     pub self_trade_prevention: SelfTradePrevention,
+}
+
+impl NewOrder {
+    /// Where others could trade with it, if anywhere.
+    #[must_use]
+    pub fn rests(&self) -> Option<(Symbol, Side)> {
+        self.kind.may_rest(self.time_in_force).then_some((self.symbol, self.side))
+    }
 }
 
 /// Where an order stands. `Unknown` is not a failure: its whole exposure stays reserved until the venue's word.
@@ -397,6 +416,55 @@ pub struct FundsMoved {
     pub at: Timestamp,
 }
 
+/// A position and where the venue would liquidate it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Liquidation {
+    pub symbol: Symbol,
+    #[serde(default)]
+    pub position_side: PositionSide,
+    /// Signed.
+    pub quantity: Quantity,
+    pub price: Price,
+}
+
+/// What a venue says of an account's margin. On spot `available` is what is not locked, and nothing is liquidated.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct VenueMargin {
+    /// When it was heard, by our clock.
+    pub at: Timestamp,
+    /// Wallet plus open profit.
+    pub equity: Money,
+    /// What new orders may tie up.
+    pub available: Money,
+    pub maintenance: Money,
+    /// Of the positions that a price would liquidate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub liquidations: Vec<Liquidation>,
+    /// Of the symbols whose leverage the venue told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leverage: Vec<(Symbol, u8)>,
+}
+
+impl VenueMargin {
+    /// Where the venue would liquidate what an order of that side would add to; the nearer one of two.
+    #[must_use]
+    pub fn liquidation_price(&self, symbol: Symbol, side: Side) -> Option<Price> {
+        let held = self.liquidations.iter().filter(|held| held.symbol == symbol && held.price.is_positive());
+        match side {
+            Side::Buy => held.filter(|held| held.quantity.is_positive()).map(|held| held.price).max(),
+            Side::Sell => held.filter(|held| held.quantity.is_negative()).map(|held| held.price).min(),
+        }
+    }
+}
+
+/// The highest that an account's equity was: in this UTC day, and ever. What is paid in or out moves both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EquityPeaks {
+    pub utc_day: i64,
+    pub day: Money,
+    pub ever: Money,
+}
+
 /// One account at one moment, as the venue shows it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct VenueSnapshot {
@@ -416,6 +484,9 @@ pub struct VenueSnapshot {
     /// as it leaves.
     #[serde(default)]
     pub on_their_way: usize,
+    /// `None` where the venue was not asked, or does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<VenueMargin>,
 }
 
 /// What a venue answers or tells. Every one names the order that it is about; none is an answer to a caller's stack.
@@ -517,6 +588,12 @@ pub struct AccountView {
     /// Equity now less equity at the start of the UTC day. `None` while it is not known: a position has no price yet.
     pub day_pnl: Option<Money>,
     pub positions: Vec<PositionView>,
+    /// `None` while the day's figure is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peaks: Option<EquityPeaks>,
+    /// As the venue last showed it; what happened since is not in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<VenueMargin>,
     pub at: Timestamp,
 }
 

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
-use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId, StrategyId};
+use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId, StrategyId, Symbol};
 use super::mode::{FaultClass, Mode, Scope};
 use super::money::{Money, Quantity};
-use super::order::{Fill, FundsMoved, NewOrder, OrderIntent, OrderStatus, VenuePosition};
+use super::order::{EquityPeaks, Fill, FundsMoved, NewOrder, OrderIntent, OrderStatus, VenuePosition};
+use super::risk::overrides::Override;
 use super::time::Timestamp;
 
 /// One fact. `kind()` names it in the journal's index.
@@ -97,6 +98,28 @@ pub enum Record {
         reason: String,
         outcome: String,
     },
+    /// A named person lets one order past named limits.
+    OverrideGranted {
+        #[serde(rename = "override")]
+        granted: Override,
+    },
+    /// It was: in the journal before the order is.
+    OverrideUsed {
+        id: u64,
+        intent: IntentId,
+        account: AccountId,
+        symbol: Symbol,
+        /// Those of its controls that would have refused.
+        controls: Vec<String>,
+    },
+    /// The highest that an account's equity was; written when it has risen enough to matter.
+    EquityPeaked {
+        account: AccountId,
+        peaks: EquityPeaks,
+        /// Why it was set lower again: a person raised the account after its drawdown, or funds were taken out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        because: Option<String>,
+    },
     ConfigChanged {
         changes: Vec<String>,
         config_hash: String,
@@ -129,8 +152,11 @@ impl Record {
             Self::OrderChanged { account, .. }
             | Self::DayOpened { account, .. }
             | Self::Reconciled { account, .. }
+            | Self::EquityPeaked { account, .. }
+            | Self::OverrideUsed { account, .. }
             | Self::FundsMoved { account, .. } => Some(*account),
             Self::Filled { fill, .. } => Some(fill.account),
+            Self::OverrideGranted { granted } => Some(granted.account),
             Self::ModeChanged { scope, .. } | Self::OperatorCommand { scope, .. } | Self::KillSwitch { scope, .. } => match scope {
                 Scope::Account(account) => Some(*account),
                 _ => None,

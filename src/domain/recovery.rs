@@ -8,10 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{AccountId, ClientOrderId, Epoch, StrategyId, Symbol};
 use super::ladder::ModeTable;
+use super::mode::{Mode, Scope};
 use super::money::{Money, Quantity};
-use super::order::{Fill, NewOrder, OrderIntent, OrderStatus};
+use super::order::{EquityPeaks, Fill, NewOrder, OrderIntent, OrderStatus};
 use super::position::{Position, Positions};
 use super::record::{Entry, Record};
+use super::risk::Memory;
+use super::risk::overrides::Override;
 use super::time::Timestamp;
 
 /// An order whose end is not in the journal.
@@ -53,6 +56,9 @@ pub struct AccountState {
     #[serde(default)]
     pub met_at: Option<Timestamp>,
     pub day: Option<DayOpen>,
+    /// The highest that equity was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peaks: Option<EquityPeaks>,
     /// What each strategy's own fills came to, for strategies that share a symbol on the account.
     pub own: Vec<(StrategyId, Symbol, Position)>,
     /// Orders and fills since the journal began, for the status page.
@@ -64,7 +70,7 @@ impl AccountState {
     #[must_use]
     pub fn new(account: AccountId) -> Self {
         let positions = Positions::new(account, Money::ZERO);
-        Self { open: BTreeMap::new(), positions, met: false, met_at: None, day: None, own: Vec::new(), orders: 0, fills: 0 }
+        Self { open: BTreeMap::new(), positions, met: false, met_at: None, day: None, peaks: None, own: Vec::new(), orders: 0, fills: 0 }
     }
 }
 
@@ -85,9 +91,21 @@ pub struct DaemonState {
     pub epoch: Epoch,
     pub accounts: BTreeMap<AccountId, AccountState>,
     pub modes: ModeTable,
+    /// Orders of each strategy that executed since a person last resumed it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub executed: BTreeMap<StrategyId, u64>,
+    /// Overrides that were granted and not used; those that ended are dropped with the next one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<Override>,
 }
 
 impl DaemonState {
+    /// What risk remembers over its own restarts and the daemon's.
+    #[must_use]
+    pub fn risk_memory(&self) -> Memory {
+        Memory { executed: self.executed.clone(), overrides: self.overrides.clone() }
+    }
+
     pub fn apply(&mut self, entry: &Entry) {
         match &entry.record {
             Record::DaemonStarted { epoch, .. } => self.epoch = *epoch,
@@ -108,9 +126,15 @@ impl DaemonState {
             Record::OrderChanged { account, client_order_id, .. } => self.changed(*account, *client_order_id, &entry.record),
             Record::Filled { fill, strategy, .. } => {
                 let account = self.account(fill.account);
-                if account.positions.apply(fill).booked().is_some() {
-                    account.fills += 1;
-                    account.book_own(*strategy, fill);
+                if account.positions.apply(fill).booked().is_none() {
+                    return;
+                }
+                account.fills += 1;
+                account.book_own(*strategy, fill);
+                // An order counts once, with its first execution: its own row comes behind the fill's.
+                let is_first = account.open.get(&fill.client_order_id).is_some_and(|order| order.filled.is_zero());
+                if let Some(strategy) = strategy.filter(|_| is_first) {
+                    *self.executed.entry(strategy).or_default() += 1;
                 }
             }
             Record::DayOpened { account, utc_day, equity } => {
@@ -132,7 +156,18 @@ impl DaemonState {
                     positions.move_funds(entry);
                 }
             }
-            Record::ModeChanged { scope, to, cause, .. } => self.modes.set(*scope, *to, cause, entry.at),
+            Record::ModeChanged { scope, to, cause, .. } => {
+                self.modes.set(*scope, *to, cause, entry.at);
+                if let (Scope::Strategy(strategy), Mode::Normal) = (scope, to) {
+                    self.executed.remove(strategy);
+                }
+            }
+            Record::EquityPeaked { account, peaks, .. } => self.account(*account).peaks = Some(*peaks),
+            Record::OverrideGranted { granted } => {
+                self.overrides.retain(|known| entry.at < known.expires);
+                self.overrides.push(granted.clone());
+            }
+            Record::OverrideUsed { id, .. } => self.overrides.retain(|known| known.id != *id),
             _ => {}
         }
     }

@@ -18,6 +18,7 @@ use crate::domain::ladder::ModeTable;
 use crate::domain::market_data::{Candle, DepthSnapshot};
 use crate::domain::order::{AccountView, OrderIntent, OrderReport, Refusal, VenueEvent, VenueSnapshot};
 use crate::domain::risk::limits::RiskLimits;
+use crate::domain::risk::overrides::Override;
 use crate::domain::risk::{AccountBook, Approved};
 
 pub use boards::{Board, ModeBoard, Views};
@@ -70,10 +71,22 @@ pub enum StrategyMessage {
 #[derive(Debug)]
 pub enum RiskMessage {
     Propose(Arc<OrderIntent>),
-    Cancel { account: AccountId, symbol: Symbol, client_order_id: ClientOrderId, reason: String },
-    SetLeverage { account: AccountId, symbol: Symbol, leverage: u8 },
+    Cancel {
+        account: AccountId,
+        symbol: Symbol,
+        client_order_id: ClientOrderId,
+        reason: String,
+    },
+    SetLeverage {
+        account: AccountId,
+        symbol: Symbol,
+        leverage: u8,
+    },
     Report(Arc<OrderReport>),
     Book(Box<AccountBook>),
+    /// The same while its executor reconciles.
+    Recovering(Box<AccountBook>),
+    Override(Box<Override>),
     Account(Arc<AccountView>),
     Modes(Arc<ModeTable>),
     Limits(Box<RiskLimits>),
@@ -130,7 +143,7 @@ pub enum KillMessage {
         ticket: u64,
         failure: Option<String>,
     },
-    Accounts(std::collections::BTreeMap<AccountId, kill_switch::OnKill>),
+    Accounts(std::collections::BTreeMap<AccountId, kill_switch::KillPlan>),
     Tick,
 }
 

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use strum::{Display, EnumString, VariantNames};
 
-use crate::domain::ids::{AccountId, StrategyId, Symbol, VenueId};
+use crate::domain::ids::{AccountId, OwnerId, StrategyId, Symbol, VenueId};
 use crate::domain::instrument::{Instrument, InstrumentKind};
 use crate::domain::mode::FaultClass;
 use crate::domain::money::{Money, Price, Quantity, Ratio};
 
+use super::hard::{Hard, HardOnce, StrategyOwn};
 use super::origin::Row;
 use super::venues::{KeySource, VenueSpec};
 
@@ -107,6 +108,8 @@ pub struct AccountSpec {
     pub venue_named: bool,
     /// Where its key is; the exchange carried inside gives its accounts keys itself.
     pub key: Option<KeySource>,
+    /// Orders of accounts with one owner never meet.
+    pub owner: OwnerId,
     pub enabled: bool,
     /// Paid in once, when the embedded exchange first sees the account; in a backtest at its start.
     pub starting_funds: Money,
@@ -195,6 +198,9 @@ pub struct Risk {
     pub duplicate_window: Duration,
     /// A market silent for longer is stale: nothing is decided on it.
     pub stale_after: Duration,
+    /// Each strategy's own.
+    pub strategies: BTreeMap<StrategyId, StrategyOwn>,
+    pub once: HardOnce,
 }
 
 /// Limits of one account on one symbol, or a layer of them.
@@ -210,6 +216,7 @@ pub struct Limits {
     pub max_messages: Option<Rate>,
     /// Per account, counted from the start of the UTC day.
     pub max_daily_loss: Option<Money>,
+    pub hard: Hard,
 }
 
 /// So many within so long.
@@ -332,6 +339,7 @@ impl Risk {
             max_position_value: stricter(by_account.max_position_value, by_symbol.max_position_value).or(all.max_position_value),
             max_messages: by_account.max_messages.or(all.max_messages),
             max_daily_loss: by_account.max_daily_loss.or(all.max_daily_loss),
+            hard: by_account.hard.over(by_symbol.hard).over(all.hard),
         }
     }
 }

@@ -323,6 +323,7 @@ impl World {
                 }
                 self.work.push_back(Work::Risk(risk::Input::Book(*book)));
             }
+            Effect::Recovering(book) => self.work.push_back(Work::Risk(risk::Input::Recovering(*book))),
             Effect::Account(view) => {
                 for host in 0..self.parts.hosts.len() {
                     let id = self.parts.hosts[host].0;

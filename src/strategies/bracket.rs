@@ -318,7 +318,7 @@ impl Bracket {
 
 impl Distances {
     /// Rounded towards the entry: a stop is never looser than asked.
-    fn stop_price(self, entry: Price, exit: Side, instrument: &Instrument) -> Option<Price> {
+    pub(super) fn stop_price(self, entry: Price, exit: Side, instrument: &Instrument) -> Option<Price> {
         let away = entry * self.stop;
         let price = match exit {
             Side::Sell => instrument.price_up(entry - away),

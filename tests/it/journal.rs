@@ -103,6 +103,7 @@ fn order_intended(account: AccountId, client_order_id: ClientOrderId, id: Intent
         time_in_force: TimeInForce::GoodTilCanceled,
         quantity,
         reduce_only: false,
+        stop: None,
         decided_at: Timestamp(9),
         reason: "cross_up".into(),
         trace: None,

@@ -227,6 +227,12 @@ impl Executor {
                     self.risk_seen = None;
                 }
             }
+            Effect::Recovering(book) => {
+                // As a book: told again with the next beat.
+                if around.risk(RiskMessage::Recovering(book), None).is_err() {
+                    self.risk_seen = None;
+                }
+            }
             Effect::Account(view) => self.account(Arc::new(*view), around, outside),
             Effect::Fault { class, detail } => {
                 let scope = Scope::Account(self.machine.account());
@@ -270,13 +276,13 @@ impl Executor {
             return self.hand_over(command, None, around, outside);
         };
         let id = order.client_order_id;
-        let reduce_only = order.reduce_only;
+        let (reduce_only, rests) = (order.reduce_only, order.rests());
         if let Err(why) = self.machine.may_leave(id)
             && !mutants::on(Mutant::GateUnread)
         {
             return self.step(Input::NotSent { client_order_id: id, why }, around, outside);
         }
-        let leaving = self.passage.enter(reduce_only);
+        let leaving = self.passage.enter(reduce_only, rests);
         if leaving.is_some() || mutants::on(Mutant::GateUnread) {
             self.hand_over(command, Some(id), around, outside);
         } else {

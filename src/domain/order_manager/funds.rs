@@ -29,6 +29,9 @@ impl OrderManager {
             day.equity += paid;
             rows.push(Record::DayOpened { account: self.account, utc_day: day.utc_day, equity: day.equity });
         }
+        if !paid.is_zero() {
+            rows.extend(self.shift_peaks(now, paid));
+        }
         out.persist(rows, vec![]);
         if self.is_ready() {
             self.tell_account(now, out);

@@ -4,6 +4,7 @@
 
 mod funds;
 mod order;
+mod peaks;
 mod recover;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -18,15 +19,18 @@ use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, StrategyId, Symbo
 use super::ladder::ModeTable;
 use super::mode::{FaultClass, Mode, Scope};
 use super::money::{Money, Price};
-use super::order::{AccountView, NewOrder, OrderIntent, OrderReport, OrderStatus, SelfTradePrevention, VenueCommand, VenueEvent};
+use super::order::{
+    AccountView, NewOrder, OrderIntent, OrderReport, OrderStatus, SelfTradePrevention, VenueCommand, VenueEvent, VenueMargin,
+};
 use super::outbox::Outbox;
 use super::position::Positions;
 use super::reconcile::Finding;
 use super::record::Record;
 use super::recovery::{AccountState, DayOpen};
-use super::risk::{AccountBook, Approved};
+use super::risk::{AccountBook, Approved, BUILD, controls};
 use super::time::Timestamp;
 pub use order::Order;
+use peaks::Peaks;
 pub use recover::journalled;
 
 /// An order without an answer for so long is `Unknown`. Venues answer within tens of milliseconds; their own engine
@@ -109,6 +113,8 @@ pub enum Effect {
     Report(Arc<OrderReport>),
     /// To risk: the whole account.
     Book(Box<AccountBook>),
+    /// To risk, which has just come up, and to nobody else: the account while it is being reconciled.
+    Recovering(Box<AccountBook>),
     /// To strategies, risk and views.
     Account(Box<AccountView>),
     Fault {
@@ -161,6 +167,10 @@ pub struct OrderManager {
     /// Looks at the account so far.
     looks: u64,
     day: Option<DayOpen>,
+    peaks: Peaks,
+    /// As the venue last showed it, and what it said of leverage since.
+    margin: Option<VenueMargin>,
+    leverage: BTreeMap<Symbol, u8>,
     marks: BTreeMap<Symbol, Price>,
     account_told: Timestamp,
     /// When the venue was last asked for everything, and what it showed then that the books do not have.
@@ -198,6 +208,9 @@ impl OrderManager {
             absent_after: ABSENT_AFTER,
             looks: 0,
             day: state.day,
+            peaks: Peaks::recalled(state.peaks),
+            margin: None,
+            leverage: BTreeMap::new(),
             marks: BTreeMap::new(),
             account_told: Timestamp::ZERO,
             checked: Timestamp::ZERO,
@@ -291,6 +304,10 @@ impl OrderManager {
             Input::Modes(modes) => self.obey(now, modes, out),
             Input::RiskManager(incarnation) => {
                 self.risk = self.risk.max(incarnation);
+                // What was approved by its predecessor is refused from here on: all that may ever leave is in the book.
+                if !self.is_ready() {
+                    out.push(Effect::Recovering(Box::new(self.book(now))));
+                }
                 self.republish(now, out);
             }
             Input::Republish => self.republish(now, out),
@@ -304,7 +321,7 @@ impl OrderManager {
 
     /// The last hop: what risk approved is held once more against what is true here and now (C22).
     fn submit(&mut self, now: Timestamp, approved: Approved<Arc<OrderIntent>>, out: &mut Out) {
-        let incarnation = approved.incarnation();
+        let (incarnation, build) = (approved.incarnation(), approved.build());
         let intent = approved.into_inner();
         let client_order_id = ClientOrderId::compose(self.account, self.epoch, intent.id);
         if let Some(known) = self.orders.get(&client_order_id).filter(|_| intent.account == self.account) {
@@ -313,7 +330,7 @@ impl OrderManager {
             out.push(Effect::Report(Arc::new(known.report(now, self.account, None, Some(detail)))));
             return;
         }
-        if let Err(why) = self.last_hop(&intent, incarnation) {
+        if let Err(why) = self.last_hop(&intent, incarnation, build) {
             return self.turn_away(now, intent, why, out);
         }
         let order = new_order(client_order_id, &intent);
@@ -339,9 +356,12 @@ impl OrderManager {
         out.push(Effect::Report(Arc::new(order.report(now, self.account, None, Some(why)))));
     }
 
-    fn last_hop(&self, intent: &OrderIntent, incarnation: Incarnation) -> Result<(), String> {
+    fn last_hop(&self, intent: &OrderIntent, incarnation: Incarnation, build: &str) -> Result<(), String> {
         if intent.account != self.account {
             return Err(format!("approved for account {}, found executor of {}", intent.account, self.account));
+        }
+        if build != BUILD {
+            return Err(format!("approved by a risk manager built from {build}, expected {BUILD}: one daemon, one build"));
         }
         if incarnation != self.risk && !mutants::on(Mutant::OldApprovalTaken) {
             return Err(format!("approved by risk manager {incarnation}, expected {}: approvals of a dead one are void", self.risk));
@@ -357,6 +377,11 @@ impl OrderManager {
         let stopped = mode > Mode::ReduceOnly || (mode == Mode::ReduceOnly && !intent.reduce_only);
         if stopped && !mutants::on(Mutant::LastHopSkipped) {
             return Err(format!("{scope} is {mode}"));
+        }
+        let rests = intent.kind.may_rest(intent.time_in_force);
+        if rests && self.modes.is_barred(self.account, intent.symbol, intent.side) {
+            let OrderIntent { side, symbol, .. } = intent;
+            return Err(format!("{}: a position of the same owner is being closed against a {side} on {symbol}", controls::OWN_CROSS));
         }
         Ok(())
     }
@@ -375,13 +400,16 @@ impl OrderManager {
         if !self.is_ready() && !mutants::on(Mutant::SentUnreconciled) {
             return Err(format!("the account is {}: it is being reconciled", self.mode()));
         }
-        order.intent.as_ref().map_or(Ok(()), |intent| self.admits(intent))
+        let Some(intent) = &order.intent else { return Ok(()) };
+        is_what_was_approved(&order.order, intent)?;
+        self.admits(intent)
     }
 
     /// Orders of a strategy or on a symbol that is stopped are cancelled here, because only here is known whose is whose; those
     /// of a whole account are the kill switch's.
     fn obey(&mut self, now: Timestamp, modes: ModeTable, out: &mut Out) {
-        self.modes = modes;
+        let before = std::mem::replace(&mut self.modes, modes);
+        self.begin_peaks_anew(now, &before, out);
         let stopped = self.open_orders().filter_map(|order| {
             let (mode, scope) = self.stopped(order)?;
             let within = matches!(scope, Scope::Strategy(_) | Scope::Symbol(_));
@@ -453,12 +481,16 @@ impl OrderManager {
         }
         let view = self.view(now);
         let open = self.open_reports(now);
-        out.push(Effect::Book(Box::new(AccountBook { view: view.clone(), open: open.clone(), since: self.started })));
+        out.push(Effect::Book(Box::new(AccountBook { view: view.clone(), open: open.clone(), since: self.started, build: BUILD })));
         // Orders before the account: a strategy trades from its first view on and must know its orders by then.
         for report in open {
             out.push(Effect::Report(Arc::new(report)));
         }
         out.push(Effect::Account(Box::new(view)));
+    }
+
+    fn book(&self, now: Timestamp) -> AccountBook {
+        AccountBook { view: self.view(now), open: self.open_reports(now), since: self.started, build: BUILD }
     }
 
     /// The standing of every order that the venue may have open.
@@ -531,6 +563,15 @@ impl OrderManager {
             self.day = Some(DayOpen { utc_day: today, equity });
             out.persist(vec![Record::DayOpened { account: self.account, utc_day: today, equity }], vec![]);
         }
+        if unmarked == 0 {
+            self.follow_peaks(now, equity, out);
+        }
+    }
+
+    /// Without figures of the venue's, its word on leverage alone says nothing that could be subtracted from.
+    fn venue_margin(&self) -> Option<VenueMargin> {
+        let leverage = self.leverage.iter().map(|(symbol, leverage)| (*symbol, *leverage)).collect();
+        self.margin.as_ref().map(|margin| VenueMargin { leverage, ..margin.clone() })
     }
 
     /// The account from our own books.
@@ -547,9 +588,25 @@ impl OrderManager {
             equity,
             day_pnl,
             positions: self.positions.views(mark),
+            peaks: self.peaks.reached.filter(|_| valuation.unmarked == 0),
+            margin: self.venue_margin(),
             at: now,
         }
     }
+}
+
+/// The child never exceeds its approval, whatever happened to it between the approval and here (C22).
+fn is_what_was_approved(order: &NewOrder, intent: &OrderIntent) -> Result<(), String> {
+    let same = order.symbol == intent.symbol && order.side == intent.side && order.kind == intent.kind;
+    let reduces = order.reduce_only || !intent.reduce_only;
+    if same && reduces && order.quantity.is_positive() && order.quantity <= intent.quantity {
+        return Ok(());
+    }
+    let NewOrder { side, quantity, symbol, .. } = order;
+    Err(format!(
+        "expected at most what was approved, {} {} {}, found {side} {quantity} {symbol}",
+        intent.side, intent.quantity, intent.symbol
+    ))
 }
 
 fn new_order(client_order_id: ClientOrderId, intent: &OrderIntent) -> NewOrder {

@@ -6,11 +6,11 @@ use super::super::ladder::ModeTable;
 use super::super::mode::FaultClass;
 use super::super::money::Money;
 use super::super::mutants::{self, Mutant};
-use super::super::order::{OrderStatus, TradesFrom, TradesWanted, VenueCommand, VenuePosition, VenueSnapshot};
+use super::super::order::{OrderStatus, TradesFrom, TradesWanted, VenueCommand, VenueMargin, VenuePosition, VenueSnapshot};
 use super::super::reconcile::{self, Finding};
 use super::super::record::Record;
 use super::super::recovery::AccountState;
-use super::super::risk::AccountBook;
+use super::super::risk::{AccountBook, BUILD};
 use super::super::time::Timestamp;
 use super::order::Order;
 use super::{ANSWER_DEADLINE, CHECK_EVERY, Effect, LOOK_BACK, OrderManager, Out, Phase, QUERY_EVERY};
@@ -23,7 +23,7 @@ const WALLET_TOLERANCE: Money = Money(rust_decimal::Decimal::from_parts(1, 0, 0,
 #[must_use]
 pub fn journalled(now: Timestamp, state: AccountState) -> AccountBook {
     let manager = OrderManager::new(state.positions.account(), Epoch::default(), ModeTable::default(), state);
-    AccountBook { view: manager.view(now), open: manager.open_reports(now), since: Timestamp::ZERO }
+    AccountBook { view: manager.view(now), open: manager.open_reports(now), since: Timestamp::ZERO, build: BUILD }
 }
 
 impl OrderManager {
@@ -152,6 +152,10 @@ impl OrderManager {
 
     pub(super) fn snapshot(&mut self, now: Timestamp, venue: &VenueSnapshot, out: &mut Out) {
         self.looks += 1;
+        if let Some(margin) = &venue.margin {
+            self.leverage.extend(margin.leverage.iter().copied());
+            self.margin = Some(VenueMargin { at: now, ..margin.clone() });
+        }
         for trade in venue.trades.iter().filter(|_| !mutants::on(Mutant::MissedFillsLost)) {
             // One that is older than the memory of trades was booked in its time, or the positions will say that it was not.
             self.booked_if_new(now, trade.clone(), out);

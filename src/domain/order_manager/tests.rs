@@ -38,6 +38,7 @@ fn intent(number: u64, side: Side, quantity: &str, decided_at: Timestamp) -> Ord
         time_in_force: TimeInForce::GoodTilCanceled,
         quantity: quantity.parse().unwrap(),
         reduce_only: false,
+        stop: None,
         decided_at,
         reason: "test".into(),
         trace: None,
@@ -66,14 +67,20 @@ fn approve(incarnation: u64, intent: OrderIntent) -> Approved<Arc<OrderIntent>> 
     let account_view = AccountView {
         account: account(),
         wallet: Money::ZERO,
-        equity: Money::ZERO,
+        equity: "1000000".parse().unwrap(),
         day_pnl: Some(Money::ZERO),
         positions,
+        peaks: Some(risk::tests_support::peaks()),
+        margin: None,
         at: intent.decided_at,
     };
     let mut out = Outbox::new();
     machine.on(intent.decided_at, risk::Input::Market(view), &mut out);
-    machine.on(intent.decided_at, risk::Input::Book(AccountBook { view: account_view, open: vec![], since: Timestamp::ZERO }), &mut out);
+    machine.on(
+        intent.decided_at,
+        risk::Input::Book(AccountBook { view: account_view, open: vec![], since: Timestamp::ZERO, build: BUILD }),
+        &mut out,
+    );
     machine.on(intent.decided_at, risk::Input::Propose(Arc::new(intent)), &mut out);
     let approved = out.drain().find_map(|step| match step {
         Step::Do(risk::Effect::Submit(approved)) => Some(approved),
@@ -537,6 +544,8 @@ fn the_venue_decides_a_position_that_trades_do_not_explain() {
 mod absent_tests;
 #[path = "funds_tests.rs"]
 pub(crate) mod funds;
+#[path = "hop_tests.rs"]
+mod hop;
 #[path = "loss_tests.rs"]
 pub(crate) mod loss;
 #[path = "spot_tests.rs"]

@@ -46,7 +46,9 @@ impl OrderManager {
             }
             VenueEvent::OrderIs { client_order_id, order } => self.order_is(now, client_order_id, order, out),
             VenueEvent::SnapshotIs(snapshot) => self.snapshot(now, &snapshot, out),
-            VenueEvent::LeverageIs { .. } => {}
+            VenueEvent::LeverageIs { symbol, leverage } => {
+                self.leverage.insert(symbol, leverage);
+            }
             VenueEvent::Barred { why } => {
                 // Until a person has changed it, and said so.
                 out.push(Effect::Trip { mode: Mode::CancelOnly, cause: why });

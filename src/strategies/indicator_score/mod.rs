@@ -119,14 +119,19 @@ impl IndicatorScore {
         if quantity.is_zero() || !self.patience.is_over(account, symbol, desk.now()) {
             return;
         }
-        let leverage = self.settings.leverage.min(instrument.max_leverage);
+        let (leverage, stop) =
+            (self.settings.leverage.min(instrument.max_leverage), self.distances().stop_price(price, side.opposite(), instrument));
         desk.set_leverage(account, symbol, leverage);
-        desk.propose(Draft::market(account, symbol, side, quantity, signal.summary()));
+        desk.propose(Draft::market(account, symbol, side, quantity, signal.summary()).stopped_at(stop));
         self.trades.insert((account, symbol), Trade { bracket: self.bracket(), next: None });
     }
 
+    fn distances(&self) -> Distances {
+        Distances { stop: self.settings.stop_loss, target: self.settings.take_profit }
+    }
+
     fn bracket(&self) -> Bracket {
-        Bracket::new(Distances { stop: self.settings.stop_loss, target: self.settings.take_profit })
+        Bracket::new(self.distances())
     }
 
     fn look_over(&mut self, account: AccountId, desk: &mut Desk<'_>) {

@@ -27,6 +27,7 @@ fn an_account_that_has_not_been_heard_of_counts_with_what_the_journal_says_and_h
     let mut machine = machine_with(limits_of_two());
     assert!(!machine.has_heard_of(other()));
     machine.on(at(0), Input::Journalled(journalled("15", Some(intent(90, Side::Buy, "3")))), &mut Outbox::new());
+    machine.on(at(0), Input::Absent(other()), &mut Outbox::new());
     assert!(machine.has_heard_of(other()));
     assert_eq!(machine.capital(), "1800".parse().unwrap());
     let of_other = OrderIntent { account: other(), ..intent(91, Side::Buy, "1") };

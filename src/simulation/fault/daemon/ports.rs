@@ -11,6 +11,7 @@ use crate::domain::ladder::ModeTable;
 use crate::domain::order::{OrderIntent, OrderReport, Refusal, TraceContext, VenueCommand};
 use crate::domain::record::Record;
 use crate::domain::recovery::AccountState;
+use crate::domain::risk::Memory;
 use crate::domain::time::Timestamp;
 use crate::messages::boards::Roster;
 use crate::messages::inbox::Reply;
@@ -91,6 +92,10 @@ impl Around for Ports<'_> {
     fn journalled(&self, account: AccountId) -> AccountState {
         let hub = self.hub.borrow();
         hub.journal.as_ref().map_or_else(|| AccountState::new(account), |journal| journal.account(account))
+    }
+
+    fn risk_memory(&self) -> Memory {
+        self.hub.borrow().journal.as_ref().map(|journal| journal.state().risk_memory()).unwrap_or_default()
     }
 
     fn note(&mut self, rows: Vec<Record>) {

@@ -317,6 +317,9 @@ pub struct BalanceAnswer<'a> {
     pub asset: Text<'a>,
     /// Wallet balance: open profit is not in it.
     pub balance: Number,
+    /// What new orders may tie up.
+    #[serde(default)]
+    pub available_balance: MaybeNumber,
 }
 
 /// A futures position, of `positionRisk`; the account's own list has no entry price in its third version.
@@ -337,6 +340,15 @@ pub struct PositionAnswer<'a> {
     pub leverage: MaybeNumber,
     #[serde(borrow, default)]
     pub margin_type: Text<'a>,
+    /// Zero where no price would liquidate it.
+    #[serde(default)]
+    pub liquidation_price: MaybeNumber,
+    /// Absent in the second version.
+    #[serde(default)]
+    pub maint_margin: MaybeNumber,
+    /// In both versions, spelled so.
+    #[serde(default, rename = "unRealizedProfit")]
+    pub unrealized: MaybeNumber,
 }
 
 /// The margin account, of which the wallet and the positions are used.

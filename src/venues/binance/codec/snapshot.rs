@@ -13,7 +13,7 @@ use super::translate::Translator;
 use crate::domain::ids::{Asset, Symbol};
 use crate::domain::instrument::Instrument;
 use crate::domain::money::{Money, Price, Quantity};
-use crate::domain::order::{Fill, PositionSide, VenueOrder, VenuePosition};
+use crate::domain::order::{Fill, Liquidation, PositionSide, VenueMargin, VenueOrder, VenuePosition};
 
 /// One page of an account's trades.
 #[derive(Debug, Default, PartialEq)]
@@ -112,6 +112,40 @@ pub fn wallet(product: Product, settlement: Asset, answer: Answer<'_>) -> Result
     let balances = read::<Vec<BalanceAnswer<'_>>>(product, answer)?;
     let found = balances.iter().find(|balance| balance.asset.as_str() == settlement.as_str());
     Ok(found.map_or(Money::ZERO, |balance| Money(balance.balance.0)))
+}
+
+/// What the venue says of the account's margin, out of its balances and its positions; `None` where it does not say what is
+/// available.
+///
+/// # Errors
+/// When an answer is none.
+pub fn margin(product: Product, settlement: Asset, balances: Answer<'_>, positions: Answer<'_>) -> Result<Option<VenueMargin>, Failure> {
+    let balances = read::<Vec<BalanceAnswer<'_>>>(product, balances)?;
+    let found = balances.iter().find(|balance| balance.asset.as_str() == settlement.as_str());
+    let Some((wallet, available)) = found.and_then(|found| Some((found.balance.0, found.available_balance.0?))) else { return Ok(None) };
+    let mut margin = VenueMargin { equity: Money(wallet), available: Money(available), ..VenueMargin::default() };
+    for shown in read::<Vec<PositionAnswer<'_>>>(product, positions)? {
+        let Some(symbol) = shown.symbol.symbol() else { continue };
+        margin.leverage.extend(shown.leverage.0.and_then(|leverage| u8::try_from(leverage).ok()).map(|leverage| (symbol, leverage)));
+        let (quantity, price) = (Quantity(shown.position_amt.0), Price(shown.liquidation_price.or_zero()));
+        margin.equity += Money(shown.unrealized.or_zero());
+        margin.maintenance += Money(shown.maint_margin.or_zero());
+        if !quantity.is_zero() && price.is_positive() {
+            let position_side = position_side(shown.position_side.as_str()).map_err(not_understood)?;
+            margin.liquidations.push(Liquidation { symbol, position_side, quantity, price });
+        }
+    }
+    Ok(Some(margin))
+}
+
+/// What of a spot account's settlement currency no order has locked.
+///
+/// # Errors
+/// When the answer is none.
+pub fn free(settlement: Asset, answer: Answer<'_>) -> Result<Option<Money>, Failure> {
+    let account = read::<SpotAccountAnswer<'_>>(Product::BinanceSpot, answer)?;
+    let found = account.balances.iter().find(|balance| balance.asset.as_str() == settlement.as_str());
+    Ok(found.and_then(|found| found.free.0).map(Money))
 }
 
 /// What a spot account has beside its holdings, and its holdings as positions of the instruments that are configured. Coins that

@@ -178,7 +178,7 @@ impl Account {
     /// The last look before an order's bytes leave; from then on it may arrive.
     #[must_use]
     pub fn enter(&self, flight: u64, order: &NewOrder) -> Option<Box<dyn Send>> {
-        let leaving = self.gate.enter(order.reduce_only)?;
+        let leaving = self.gate.enter(order)?;
         let until = self.host().venue_time() + self.recv_window + VENUE_TOLERANCE;
         let NewOrder { symbol, client_order_id, .. } = *order;
         self.flying.lock().unwrap_or_else(PoisonError::into_inner).insert(flight, Flight { symbol, client_order_id, until });
