@@ -63,7 +63,9 @@ fn by(mutant: Mutant) -> By {
         | Mutant::SentUnreconciled
         | Mutant::FailedSyncAcknowledged
         | Mutant::EpochNotRaised => By::Seeds(Storage, Wide),
-        Mutant::SentBeforeDurable | Mutant::TradesToldApartByOrder => By::Seeds(Calm, Wide),
+        Mutant::SentBeforeDurable | Mutant::TradesToldApartByOrder | Mutant::OwnCrossAllowed | Mutant::PendingCancelUncounted => {
+            By::Seeds(Calm, Wide)
+        }
         Mutant::InFlightUncounted => By::Seeds(Calm, Tight),
         Mutant::UnknownReleased => By::Seeds(Network, Tight),
         Mutant::SilentAccountUncounted => By::Seeds(Actors, Tight),
