@@ -111,7 +111,7 @@ fn a_word_that_something_happened_has_the_venue_asked() {
 }
 
 #[test]
-fn a_snapshot_that_lags_behind_a_fill_does_not_cost_the_books_anything() {
+pub(crate) fn a_snapshot_that_lags_behind_a_fill_does_not_cost_the_books_anything() {
     let mut desk = with_a_thousand();
     desk.on(0, Input::RiskManager(Incarnation(1)));
     let id = desk.submit(1, "2");

@@ -260,7 +260,7 @@ fn an_approved_order_that_nobody_stands_behind_any_more_leaves_nothing() {
 }
 
 #[test]
-fn an_approval_of_a_dead_risk_manager_is_void() {
+pub(crate) fn an_approval_of_a_dead_risk_manager_is_void() {
     let mut desk = Desk::ready();
     desk.on(0, Input::RiskManager(Incarnation(2)));
     desk.submit(1, "1");
@@ -279,7 +279,7 @@ fn one_intent_is_sent_once() {
 }
 
 #[test]
-fn a_mode_that_came_after_the_approval_still_counts() {
+pub(crate) fn a_mode_that_came_after_the_approval_still_counts() {
     for (mode, passes) in [(Mode::Normal, true), (Mode::ReduceOnly, false), (Mode::CancelOnly, false), (Mode::Halted, false)] {
         let mut desk = Desk::ready();
         let mut modes = ModeTable::default();
@@ -405,7 +405,7 @@ fn a_fill_that_no_order_of_ours_explains_moves_the_position_and_is_told() {
 }
 
 #[test]
-fn recovery_holds_orders_back_asks_for_each_open_one_books_missed_trades_and_then_resumes() {
+pub(crate) fn recovery_holds_orders_back_asks_for_each_open_one_books_missed_trades_and_then_resumes() {
     let mut before = Desk::ready();
     let missed = before.submit(1, "2");
     before.venue(1, accepted(missed));
@@ -543,7 +543,7 @@ fn the_venue_decides_a_position_that_trades_do_not_explain() {
 #[path = "absent_tests.rs"]
 mod absent_tests;
 #[path = "funds_tests.rs"]
-mod funds;
+pub(crate) mod funds;
 #[path = "hop_tests.rs"]
 mod hop;
 #[path = "loss_tests.rs"]

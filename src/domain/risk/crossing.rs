@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::ids::{AccountId, ClientOrderId, Epoch, Symbol};
+use super::super::mutants::{self, Mutant};
 use super::super::order::OrderIntent;
 use super::super::time::Timestamp;
 use super::checks::{Broken, no};
@@ -51,7 +52,7 @@ impl RiskMachine {
             return Err(no(controls::OWN_CROSS, "no order against the kill switch's close", format!("a {side} that may rest on {symbol}")));
         }
         let owner = self.owner(account);
-        if let Some((key, standing)) = self.gate.met_by(owner, symbol, reach).next() {
+        if let Some((key, standing)) = self.gate.met_by(owner, symbol, reach).find(|_| !mutants::on(Mutant::OwnCrossAllowed)) {
             let name = standing.name.map_or_else(|| format!("{:?}", key.order), |name| name.to_string());
             let found = format!("{side} of {account} could meet {} {name} of {}", standing.reach.side, key.account);
             return Err(no(controls::OWN_CROSS, format!("no order of {owner} meets another"), found));

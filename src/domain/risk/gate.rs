@@ -13,7 +13,8 @@ use rust_decimal::Decimal;
 
 use super::super::ids::{AccountId, ClientOrderId, IntentId, OwnerId, StrategyId, Symbol};
 use super::super::money::Price;
-use super::super::order::{OrderIntent, OrderKind, OrderReport, Side, TimeInForce};
+use super::super::mutants::{self, Mutant};
+use super::super::order::{OrderIntent, OrderKind, OrderReport, OrderStatus, Side, TimeInForce};
 
 /// One order of one account: ours by its intent, a stranger's by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -151,7 +152,8 @@ impl Gate {
     /// What a report says of an order: over, or there. How far it reaches is known better where it was approved here.
     pub(super) fn report(&mut self, owner: OwnerId, report: &OrderReport) -> bool {
         let key = OrderKey::reported(report);
-        if report.status.is_terminal() {
+        let ended = report.status.is_terminal();
+        if ended || (report.status == OrderStatus::PendingCancel && mutants::on(Mutant::PendingCancelUncounted)) {
             return self.take(key).is_some();
         }
         match self.orders.get_mut(&key) {

@@ -479,6 +479,7 @@ impl World {
         let (epoch, modes) = (state.epoch, state.modes);
         hub.log.line(START, now, "daemon", format_args!("is up, epoch {}", epoch.0));
         hub.observe(&Observation::DaemonUp { epoch, modes: &modes });
+        hub.set_gate(&modes);
         let scene = Arc::clone(&hub.scene);
         drop(hub);
         self.boards.modes.set(Arc::new(modes.clone()));

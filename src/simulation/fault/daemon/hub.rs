@@ -426,6 +426,13 @@ impl Hub {
         }
     }
 
+    /// What the adapter looks at right before an order's bytes leave.
+    pub fn set_gate(&mut self, modes: &ModeTable) {
+        for account in &self.scene.accounts {
+            self.venue.set_gate(*account, modes.account(*account));
+        }
+    }
+
     /// The latch file, through to the device; a sick one may refuse it.
     pub fn latch(&mut self, modes: &ModeTable) {
         let stored = self.journal.as_mut().is_some_and(|journal| journal.store_latch(modes).is_ok());

@@ -248,6 +248,7 @@ impl kill_switch::Outside for Ports<'_> {
         self.act((), |hub| {
             hub.say(self.role, format_args!("modes {:?}", modes.iter().map(|entry| (entry.scope, entry.mode)).collect::<Vec<_>>()));
             hub.log.hash(modes);
+            hub.set_gate(modes);
             hub.observe(&Observation::Gate { modes });
             hub.observe(&Observation::Modes { modes });
             hub.latch(modes);
