@@ -18,6 +18,7 @@ use crate::domain::mode::{FaultClass, Mode, Scope};
 use crate::domain::order::{AccountView, OrderIntent, OrderReport, TraceContext, VenueCommand, VenueEvent};
 use crate::domain::order_manager::{Effect, Input, OrderManager};
 use crate::domain::outbox::{Outbox, Step};
+use crate::domain::reconcile::Reconciliation;
 use crate::domain::record::Record;
 use crate::domain::risk::Approved;
 use crate::domain::time::Timestamp;
@@ -25,7 +26,7 @@ use crate::messages::boards::AccountStanding;
 use crate::messages::gate::Passage;
 use crate::messages::{Envelope, ExecutorMessage, KillPost, KillWord, Post, RiskMessage, StrategyMessage};
 use crate::supervision::{ChildContext, ChildFault, Reporter};
-use crate::telemetry::events::{FillSeen, OrderRejected, OrderSent, OrderUnknown};
+use crate::telemetry::events::{FillSeen, OrderRejected, OrderSent, OrderUnknown, Reconciled};
 use crate::telemetry::metrics::{self, OrderTimers};
 use crate::venues::port::{Heard, Venue};
 
@@ -264,20 +265,29 @@ impl State {
                 }
             }
             Effect::Account(view) => self.account(Arc::new(*view)),
-            Effect::Fault { class, detail } => {
-                let scope = Scope::Account(self.machine.account());
+            Effect::Fault { scope, class, detail } => {
                 self.kill_switch.tell(KillWord::Fault { scope, class, detail });
             }
             Effect::Trip { mode, cause } => {
                 let scope = Scope::Account(self.machine.account());
                 self.kill_switch.tell(KillWord::Trip { scope, mode, cause });
             }
+            Effect::Reconciled(reconciliation) => self.reconciled(Arc::new(*reconciliation)),
+            Effect::Found(findings) => Reconciled { account: self.machine.account(), findings: &findings }.emit(),
             Effect::Ready => {
                 self.reporter.ready();
                 // Whoever sees it ready finds its mode beside it, not with the next beat.
                 self.unpublished = true;
                 self.publish();
             }
+        }
+    }
+
+    /// Strategies keep it until the account's next view, which opens the account to them again.
+    fn reconciled(&mut self, reconciliation: Arc<Reconciliation>) {
+        Reconciled { account: reconciliation.account, findings: &reconciliation.findings }.emit();
+        for id in self.around.roster.strategies_of(reconciliation.account) {
+            self.strategy(id).tell(StrategyMessage::Reconciled(Arc::clone(&reconciliation)));
         }
     }
 

@@ -122,6 +122,7 @@ impl State {
             }
             StrategyMessage::Account(view) => self.tell(HostInput::Account(&view)),
             StrategyMessage::Anew(account) => self.tell(HostInput::Anew(account)),
+            StrategyMessage::Reconciled(reconciliation) => self.tell(HostInput::Reconciled(&reconciliation)),
         }
     }
 

@@ -273,7 +273,7 @@ impl Scene {
             Effect::Report(report) => self.on_risk(risk::Input::Report(report)),
             Effect::Book(book) => self.on_risk(risk::Input::Book(*book)),
             Effect::Account(view) => self.on_risk(risk::Input::Account(*view)),
-            Effect::Fault { .. } | Effect::Trip { .. } | Effect::Ready => {}
+            Effect::Reconciled(_) | Effect::Found(_) | Effect::Fault { .. } | Effect::Trip { .. } | Effect::Ready => {}
         }
     }
 

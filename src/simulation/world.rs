@@ -330,15 +330,20 @@ impl World {
                 }
                 self.work.push_back(Work::Risk(risk::Input::Account(*view)));
             }
-            Effect::Fault { class, detail } => {
-                let scope = Scope::Account(self.parts.executors[index].account());
+            Effect::Fault { scope, class, detail } => {
                 self.work.push_back(Work::Kill(kill_switch::Input::Fault { scope, class, detail }));
             }
             Effect::Trip { mode, cause } => {
                 let scope = Scope::Account(self.parts.executors[index].account());
                 self.work.push_back(Work::Kill(kill_switch::Input::Trip { scope, mode, cause }));
             }
-            Effect::Ready => {}
+            Effect::Reconciled(reconciliation) => {
+                for host in 0..self.parts.hosts.len() {
+                    let id = self.parts.hosts[host].0;
+                    self.tell_host(id, HostInput::Reconciled(&reconciliation));
+                }
+            }
+            Effect::Found(_) | Effect::Ready => {}
         }
     }
 

@@ -43,6 +43,7 @@ impl Exchange {
             trades: wanted_of(holder, trades),
             funds: Vec::new(),
             on_their_way: 0,
+            as_of: Some(if beside_holdings { holder.spot.updated_at() } else { holder.margin.updated_at }),
         }
     }
 

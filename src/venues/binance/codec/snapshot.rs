@@ -14,6 +14,7 @@ use crate::domain::ids::{Asset, Symbol};
 use crate::domain::instrument::Instrument;
 use crate::domain::money::{Money, Price, Quantity};
 use crate::domain::order::{Fill, PositionSide, VenueOrder, VenuePosition};
+use crate::domain::time::Timestamp;
 
 /// One page of an account's trades.
 #[derive(Debug, Default, PartialEq)]
@@ -25,6 +26,17 @@ pub struct Listed {
     /// How many trades the page has, and the newest: what the next page begins behind.
     pub found: usize,
     pub newest: Option<u64>,
+}
+
+/// What is held at one look.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Held {
+    pub wallet: Money,
+    pub positions: Vec<VenuePosition>,
+    /// `wallet` is cash beside what is held, as on spot.
+    pub beside_holdings: bool,
+    /// By the venue's clock, the newest change of any of it.
+    pub as_of: Option<Timestamp>,
 }
 
 impl Translator {
@@ -114,6 +126,20 @@ pub fn wallet(product: Product, settlement: Asset, answer: Answer<'_>) -> Result
     Ok(found.map_or(Money::ZERO, |balance| Money(balance.balance.0)))
 }
 
+/// A margin account's wallet and positions, out of the answers to [`Product::balance`] and [`Product::positions`].
+///
+/// # Errors
+/// When one of the answers is none.
+pub fn held(product: Product, settlement: Asset, balances: Answer<'_>, shown: Answer<'_>) -> Result<Held, Failure> {
+    let of_wallet = read::<Vec<BalanceAnswer<'_>>>(product, balances)?;
+    let of_wallet = of_wallet.iter().filter(|balance| balance.asset.as_str() == settlement.as_str()).map(|balance| balance.update_time);
+    let of_positions = read::<Vec<PositionAnswer<'_>>>(product, shown)?;
+    let changes = of_wallet.chain(of_positions.iter().map(|position| position.update_time));
+    let as_of = changes.flatten().max().map(Timestamp::from_millis);
+    let (wallet, positions) = (wallet(product, settlement, balances)?, positions(product, shown)?);
+    Ok(Held { wallet, positions, beside_holdings: false, as_of })
+}
+
 /// What a spot account has beside its holdings, and its holdings as positions of the instruments that are configured. Coins that
 /// none of them is in are nobody's business here.
 ///
@@ -124,7 +150,7 @@ pub fn holdings<'i>(
     instruments: impl IntoIterator<Item = &'i Instrument>,
     price: impl Fn(Symbol) -> Option<Price>,
     answer: Answer<'_>,
-) -> Result<(Money, Vec<VenuePosition>), Failure> {
+) -> Result<Held, Failure> {
     let account = read::<SpotAccountAnswer<'_>>(Product::BinanceSpot, answer)?;
     let held = |asset: &str| {
         let found = account.balances.iter().find(|balance| balance.asset.as_str() == asset);
@@ -142,7 +168,8 @@ pub fn holdings<'i>(
         })
     };
     let positions = instruments.into_iter().filter_map(position).collect();
-    Ok((Money(held(settlement.as_str())), positions))
+    let (wallet, as_of) = (Money(held(settlement.as_str())), account.update_time.map(Timestamp::from_millis));
+    Ok(Held { wallet, positions, beside_holdings: true, as_of })
 }
 
 /// What of a holding an order can sell: whole steps, and nothing when they are less than the venue takes.
