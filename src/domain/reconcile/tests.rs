@@ -173,9 +173,11 @@ fn everything_that_takes_something_away_is_destructive_and_nothing_else_is() {
 #[test]
 fn an_answer_is_as_fresh_as_what_it_has() {
     let mut positions = flat();
-    let known = |_: ClientOrderId| None;
+    fn nobody<'a>(_: ClientOrderId) -> Option<OurOrder<'a>> {
+        None
+    }
     let fresh = |positions: &Positions, as_of| {
-        let ours = Ours { account: account(), open: vec![], known: &known, positions };
+        let ours = Ours { account: account(), open: vec![], known: &nobody, positions };
         freshness(&ours, &VenueSnapshot { as_of, ..VenueSnapshot::default() })
     };
     assert_eq!(fresh(&positions, None), Freshness::Undated);
