@@ -113,6 +113,8 @@ impl Actor for Executor {
         let now = state.around.clock.now();
         state.machine.start(now, &mut out);
         state.carry(now, &mut out);
+        // What an earlier incarnation published of itself does not hold any more.
+        state.publish();
         Ok(state)
     }
 
@@ -148,7 +150,10 @@ impl State {
                 Input::RiskManager(incarnation)
             }
             ExecutorMessage::Republish => Input::Republish,
-            ExecutorMessage::Reconnected => Input::Reconnected,
+            ExecutorMessage::Reconnected => {
+                self.step(Input::Reconnected);
+                return self.publish();
+            }
             ExecutorMessage::Tick => return self.tick(),
         };
         self.step(input);
@@ -425,6 +430,7 @@ impl State {
         self.around.views.set_account(AccountStanding {
             mode: self.machine.mode(),
             ready: self.machine.is_ready(),
+            reconciled: self.machine.reconciled_at(),
             orders,
             fills,
             view,

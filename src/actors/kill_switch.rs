@@ -19,6 +19,7 @@ use crate::domain::mode::{Mode, Scope};
 use crate::domain::order::{VenueCommand, VenueEvent};
 use crate::domain::outbox::{Outbox, Step};
 use crate::domain::record::Record;
+use crate::domain::time::Timestamp;
 use crate::messages::inbox::{Progress, Reply};
 use crate::messages::{CommandAnswer, Envelope, ExecutorMessage, KillMessage, KillWord, Post, RiskMessage};
 use crate::store::{HaltedScope, LatchState};
@@ -33,6 +34,8 @@ pub enum Notice {
     Modes {
         raised: Vec<Scope>,
     },
+    /// To be up and held against its venue, because somebody wants it raised.
+    Wanted(AccountId),
     /// Being emptied: what was confirmed of it before does not count any more.
     Sweeping(AccountId),
     Confirmed(AccountId),
@@ -71,6 +74,8 @@ pub struct State {
     slam_seen: bool,
     /// Looks that are on their way, by the round that asked: a second one beside it would only make a slow venue slower.
     looking: BTreeMap<AccountId, u64>,
+    /// As last seen.
+    standings: BTreeMap<AccountId, Option<Timestamp>>,
     around: Surroundings,
     myself: ActorRef<Envelope<KillMessage>>,
 }
@@ -92,6 +97,7 @@ impl Actor for KillSwitchActor {
             published: ModeTable::default(),
             slam_seen: false,
             looking: BTreeMap::new(),
+            standings: BTreeMap::new(),
             around,
             myself,
         };
@@ -108,6 +114,7 @@ impl Actor for KillSwitchActor {
     }
 
     async fn handle(&self, _myself: ActorRef<Self::Msg>, envelope: Self::Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        state.look_at_accounts();
         state.hear();
         if let KillMessage::Shows { account, .. } | KillMessage::Silent { account, .. } = &envelope.message {
             state.looking.remove(account);
@@ -124,6 +131,8 @@ impl Actor for KillSwitchActor {
                             tracing::error!(target: "ringfence::controls", why, "not raised: the row is not durable");
                             state.step(Input::NotRaised { raising, why: why.clone() });
                         }
+                        // What makes things stricter is in the emergency file, and goes on.
+                        (Some(_), Effect::Noted { number, .. }) => state.step(Input::Noted(number)),
                         // Nothing else waits for its row.
                         (Some(_), _) => {}
                     }
@@ -202,12 +211,17 @@ impl State {
     /// does wait is a resume: it is durable first, and told when it is.
     fn persist(&mut self, rows: Vec<Record>, then: Vec<Effect>) {
         if then.is_empty() {
-            rows.iter().for_each(tell_lowered);
             return self.around.journal.note(rows);
         }
+        rows.iter().for_each(tell_lowered);
+        // Shown on the journal's thread, in the order of its rows: whoever is told that a command is durable finds it shown.
+        let (modes, shown) = (self.around.modes.clone(), then.iter().find_map(noted));
         let ticket = self.tickets.issue(then);
         let myself = self.myself.clone();
         self.around.journal.append(rows, move |result| {
+            if let Some(shown) = shown {
+                modes.report(shown);
+            }
             let message = KillMessage::Journalled { ticket, failure: result.err() };
             drop(myself.send_message(Envelope::unmetered(message)));
         });
@@ -217,6 +231,9 @@ impl State {
         match effect {
             Effect::SetGate(modes) => self.around.gate.set(&modes),
             Effect::Publish(modes) => self.publish(modes),
+            Effect::Noted { number, .. } => self.step(Input::Noted(number)),
+            Effect::Reported(modes) => self.around.modes.report(modes),
+            Effect::Reconcile { account } => self.reconcile(account),
             Effect::Raise(raising) => self.raise(raising),
             Effect::Send { account, round, command } => self.send(account, round, command),
             Effect::Sweeping { account } => self.notice(Notice::Sweeping(account)),
@@ -233,6 +250,26 @@ impl State {
                 if let Some(reply) = self.answering.remove(&id) {
                     self.answer(reply, accepted, text);
                 }
+            }
+        }
+    }
+
+    /// An executor that is up compares now; one that gave up is brought back and does so first of all.
+    fn reconcile(&mut self, account: AccountId) {
+        let mut executor: Post<ExecutorMessage> = Post::new(&self.around.directory, &names::executor(account));
+        executor.tell(ExecutorMessage::Reconnected);
+        self.notice(Notice::Wanted(account));
+    }
+
+    /// When each account was last found to agree with its venue, as its executor published it. What a dead one published says nothing.
+    fn look_at_accounts(&mut self) {
+        let standings = self.around.views.accounts();
+        for account in &self.around.roster.get().accounts {
+            let up = self.around.directory.lookup(names::executor(*account).as_str()).is_some();
+            let reconciled = standings.get(account).filter(|standing| up && standing.ready).and_then(|standing| standing.reconciled);
+            if self.standings.get(account).copied().flatten() != reconciled {
+                self.standings.insert(*account, reconciled);
+                self.step(Input::Standing { account: *account, reconciled });
             }
         }
     }
@@ -283,13 +320,14 @@ impl State {
     }
 
     fn store_latch(&self, modes: &ModeTable) {
-        let halted = modes.iter().filter(|entry| entry.mode == Mode::Halted).map(|entry| HaltedScope {
+        let held = modes.iter().map(|entry| HaltedScope {
             scope: entry.scope,
+            mode: entry.mode,
             since: entry.since,
             cause: entry.cause.clone(),
             by: None,
         });
-        self.latch.store(LatchState { halted: halted.collect() });
+        self.latch.store(LatchState { halted: held.collect() });
     }
 
     fn send(&mut self, account: AccountId, round: u64, command: VenueCommand) {
@@ -329,8 +367,16 @@ impl State {
     }
 }
 
+fn noted(effect: &Effect) -> Option<ModeTable> {
+    if let Effect::Noted { modes, .. } = effect { Some(modes.clone()) } else { None }
+}
+
+/// A raise is told when it is in force.
 fn tell_lowered(row: &Record) {
     let Record::ModeChanged { scope, from, to, cause, by, .. } = row else { return };
+    if to <= from {
+        return;
+    }
     ModeChanged { scope: *scope, from: *from, to: *to, cause, by: by.as_deref() }.emit();
     if *to == Mode::Halted {
         KillTripped { scope: *scope, cause }.emit();

@@ -28,7 +28,6 @@ use crate::api::{ApiConfig, ApiServer, EventKind};
 use crate::cli::screen::{self, Screen};
 use crate::cli::{Failure, RunOptions};
 use crate::domain::ids::Epoch;
-use crate::domain::mode::Mode;
 use crate::domain::recovery::DaemonState;
 use crate::messages::{Board, Clock, KillInbox, ModeBoard, Views, Wires, boards::Roster};
 use crate::settings::{LogFormat, Settings};
@@ -136,13 +135,11 @@ fn replay(recovery: Recovery) -> Result<DaemonState, Failure> {
     Ok(state)
 }
 
-/// The latch file is the journal's twin for the case that the journal could not be written: what either says is halted.
+/// The latch file is the journal's twin for the case that the journal could not be written: the stricter of the two counts.
 fn adopt_latch(state: &mut DaemonState, data_dir: &Path) {
     let now = crate::store::wall_clock();
     for halted in Latch::new(data_dir).load(now).halted {
-        if state.modes.of(halted.scope) < Mode::Halted {
-            state.modes.latch(halted.scope, &halted.cause, halted.since);
-        }
+        state.modes.restrict(halted.scope, halted.mode, &halted.cause, halted.since);
     }
 }
 
@@ -229,6 +226,7 @@ impl Started<'_> {
             services: self.runtimes.handles().services,
         };
         around.modes.set(Arc::new(modes.clone()));
+        around.modes.report(modes.clone());
         around.gate.set(&modes);
         Ok((around, environment, places))
     }

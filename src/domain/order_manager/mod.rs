@@ -172,6 +172,7 @@ pub struct OrderManager {
     checked: Timestamp,
     doubts: Doubts,
     recovered: repair::Recovered,
+    reconciled: Option<Timestamp>,
     started: Timestamp,
     sent: u64,
     fills: u64,
@@ -203,6 +204,7 @@ impl OrderManager {
             checked: Timestamp::ZERO,
             doubts: Doubts::default(),
             recovered: repair::Recovered::default(),
+            reconciled: None,
             started: Timestamp::ZERO,
             sent: state.orders,
             fills: state.fills,
@@ -232,6 +234,12 @@ impl OrderManager {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.phase == Phase::Running
+    }
+
+    /// When the books were last found to agree with the venue's, or were made to; `None` while orders are held back for it.
+    #[must_use]
+    pub fn reconciled_at(&self) -> Option<Timestamp> {
+        self.reconciled.filter(|_| self.is_ready())
     }
 
     #[must_use]

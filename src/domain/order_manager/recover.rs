@@ -133,6 +133,7 @@ impl OrderManager {
         if agreed.waiting.iter().any(serious) {
             self.checked = now - (CHECK_EVERY - QUERY_EVERY.max(freshness.confirms_after() / LOOKS_WHILE_WAITING));
         } else {
+            self.reconciled = Some(now);
             self.settle(now, venue, &agreed.confirmed, out);
         }
     }
@@ -172,6 +173,7 @@ impl OrderManager {
             return;
         }
         self.phase = Phase::Running;
+        self.reconciled = Some(now);
         // An answer may have been older than what happened before it was asked for, with nothing here to tell it by.
         self.checked = now - (CHECK_EVERY - BESIDE_WITHIN);
         self.tell_recovered(now, out);

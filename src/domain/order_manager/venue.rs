@@ -56,6 +56,9 @@ impl OrderManager {
                     self.ask_for_everything(now, out);
                 }
             }
+            // An account that is being reconciled is held back as it is, and its questions are repeated: an outage of minutes must not
+            // halt for good what comes back by itself.
+            VenueEvent::CommandFailed { .. } if !self.is_ready() => {}
             VenueEvent::CommandFailed { command, why } => {
                 out.push(Effect::Fault {
                     scope: Scope::Account(self.account),
