@@ -67,6 +67,8 @@ async fn serve(product: Product, tell: std::sync::mpsc::Sender<SocketAddr>, stop
         record: None,
         clock,
         limits: false,
+        weight: None,
+        extended: false,
         faults: false,
         seed: [0; 32],
     };

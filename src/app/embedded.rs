@@ -166,6 +166,7 @@ impl Embedded {
                 clock: Arc::clone(&self.clock),
                 // It carries as many accounts as one has; a venue's limits are for strangers.
                 limits: false,
+                weight: None,
                 faults: self.faults,
                 extended: true,
                 seed: self.seed,

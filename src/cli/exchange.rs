@@ -91,6 +91,12 @@ pub(super) struct Arguments {
     /// Whether weights and order counts are enforced, or only counted
     #[arg(long, value_enum, default_value = "venue")]
     limits: Limits,
+    /// The request weight that an address may use up a minute, told in exchangeInfo [default: as the venue has it]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    weight: Option<u32>,
+    /// Serves bars of any whole number of seconds, as the daemon's own strategies may want; Binance does not
+    #[arg(long)]
+    any_interval: bool,
     /// Opens /faults, for this machine alone: GET, POST, DELETE
     #[arg(long)]
     faults: bool,
@@ -201,6 +207,8 @@ async fn open_all(arguments: &Arguments, seed: [u8; 32], wall: &Clock) -> Result
             record: arguments.data_dir.as_ref().map(|folder| folder.join(record_name(product))),
             clock: Arc::clone(&clock),
             limits: arguments.limits == Limits::Venue,
+            weight: arguments.weight,
+            extended: arguments.any_interval,
             faults: arguments.faults,
             seed,
         };

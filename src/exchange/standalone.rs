@@ -46,8 +46,12 @@ pub struct Wishes {
     pub clock: Clock,
     /// Whether limits are enforced, or only counted.
     pub limits: bool,
+    /// What an address may ask a minute, in place of what the venue has.
+    pub weight: Option<u32>,
     /// Whether `/faults` is there.
     pub faults: bool,
+    /// Whether intervals are served that Binance does not have, for the daemon's own bars.
+    pub extended: bool,
     /// What listen keys and order ids are drawn from.
     pub seed: [u8; 32],
 }
@@ -97,8 +101,9 @@ impl Standalone {
             keys,
             clock: wishes.clock,
             limits: wishes.limits,
+            weight: wishes.weight,
             faults: wishes.faults,
-            extended: false,
+            extended: wishes.extended,
             seed: wishes.seed,
         })?;
         Ok(Self { running, instruments, server })
@@ -114,6 +119,8 @@ pub struct ServerWishes {
     pub clock: Clock,
     /// Whether limits are enforced, or only counted.
     pub limits: bool,
+    /// What an address may ask a minute, in place of what the venue has.
+    pub weight: Option<u32>,
     /// Whether `/faults` is there.
     pub faults: bool,
     /// Whether intervals are served that Binance does not have, for the daemon's own bars.
@@ -127,12 +134,15 @@ pub struct ServerWishes {
 /// # Errors
 /// When an instrument has no grid.
 pub fn server_of(wishes: ServerWishes) -> Result<WireServer, OpenError> {
-    let ServerWishes { product, exchange, instruments, keys, clock, limits, faults, extended, seed } = wishes;
+    let ServerWishes { product, exchange, instruments, keys, clock, limits, weight, faults, extended, seed } = wishes;
     let floor = ExchangeFloor { handle: exchange.clone(), instruments: instruments.clone(), clock: Arc::clone(&clock) };
     let usdm = (!product.is_spot()).then(|| Arc::new(Usdm::new(product.dialect, names_from(&seed, clock()))));
     let users = usdm.as_ref().map(|usdm| Arc::new(UserSockets::new(Arc::clone(usdm), &instruments)));
     let mut config = market_config(product, users.as_ref());
     config.naming.extended = extended;
+    let rules = product.limits();
+    let weight_per_minute = weight.unwrap_or(rules.weight_per_minute);
+    config.weight_per_minute = weight_per_minute;
     let market = MarketWire::new(Arc::new(floor), config)?;
     // Clients ask spot's own routes about keys and coins, also where they trade USD-M alone.
     let private = match &usdm {
@@ -144,13 +154,32 @@ pub fn server_of(wishes: ServerWishes) -> Result<WireServer, OpenError> {
         exchange,
         clock,
         keys,
-        limits: LimitRules { enforced: limits, ..product.limits() },
+        limits: LimitRules { enforced: limits, weight_per_minute, ..rules },
         routes: Routes::new(market::routes(product, &market.router()).into_iter().chain(private)),
     }));
     if let Some(users) = &users {
         users.attach(&venue);
     }
     Ok(WireServer { venue, market, users, encode: spot::encode, faults })
+}
+
+/// USD-M's private side without its market on the wire, for whoever carries requests and frames himself.
+#[must_use]
+pub fn private_usdm(
+    exchange: ExchangeHandle,
+    instruments: &[Instrument],
+    keys: Keys,
+    clock: Clock,
+    seed: &[u8; 32],
+) -> (Arc<Venue>, Arc<UserSockets>) {
+    let product = Product::USDM;
+    let usdm = Arc::new(Usdm::new(product.dialect, names_from(seed, clock())));
+    let users = Arc::new(UserSockets::new(Arc::clone(&usdm), instruments));
+    let rows = market::routes(product, &axum::Router::new()).into_iter().chain(usdm::routes(&usdm));
+    let limits = product.limits();
+    let venue = Arc::new(Venue::new(VenueConfig { product, exchange, clock, keys, limits, routes: Routes::new(rows) }));
+    users.attach(&venue);
+    (venue, users)
 }
 
 /// How much of the past the engine keeps itself. Without a record there is nobody else to ask: then as many trades as a record has, some

@@ -394,7 +394,7 @@ impl World {
                 self.seen_modes = modes;
             }
             Effect::Send { account, round, command } => self.kill_send(account, round, &command),
-            Effect::Noted { number, .. } => self.work.push_back(Work::Kill(kill_switch::Input::Noted(number))),
+            Effect::Noted { number } => self.work.push_back(Work::Kill(kill_switch::Input::Noted(number))),
             Effect::Reconcile { account } => {
                 if let Some(executor) = self.executor_of.get(&account) {
                     self.work.push_back(Work::Executor(*executor, order_manager::Input::Reconnected));

@@ -6,6 +6,7 @@ mod api;
 mod audit_command;
 mod backtest_public_data;
 mod cli;
+mod crash_campaign;
 mod daemon_bad_input;
 mod daemon_elsewhere;
 mod daemon_faults;

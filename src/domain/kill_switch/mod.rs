@@ -119,8 +119,8 @@ pub enum Effect {
     SetGate(ModeTable),
     /// Tell risk and executors, and store the latch file.
     Publish(ModeTable),
-    /// Behind the rows of a lowering: they are durable, and `modes` may be shown as what is in force. `Noted` comes back to the machine.
-    Noted { number: u64, modes: ModeTable },
+    /// Behind the rows of a lowering: `Noted` comes back to the machine, also when the journal does not take them.
+    Noted { number: u64 },
     /// `modes` may be shown as what is in force.
     Reported(ModeTable),
     /// Somebody wants the account raised: its executor is to be up and to be held against the venue. `Standing` says when it was.
@@ -220,6 +220,12 @@ impl KillSwitch {
     #[must_use]
     pub fn modes(&self) -> &ModeTable {
         self.ladder.modes()
+    }
+
+    /// Whether a lowering is on its way to the journal.
+    #[must_use]
+    pub const fn is_noting(&self) -> bool {
+        self.noting_since.is_some()
     }
 
     /// Whether the account is halted and the venue itself showed no open order since.
@@ -351,8 +357,7 @@ impl KillSwitch {
         let event = format!("{} → {}", transition.from, transition.to);
         let tripped = Record::KillSwitch { scope: transition.scope, event, detail: transition.cause.clone() };
         self.noting_since.get_or_insert(now);
-        let (number, modes) = (self.notes, self.modes().clone());
-        out.persist(vec![mode_row(transition, order), tripped], vec![Effect::Noted { number, modes }]);
+        out.persist(vec![mode_row(transition, order), tripped], vec![Effect::Noted { number: self.notes }]);
     }
 
     /// A crash from here on does not forget the lowering: what is in force may be shown, and what waited for it goes on.

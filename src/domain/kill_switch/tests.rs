@@ -25,7 +25,7 @@ fn step(switch: &mut KillSwitch, at: i64, input: Input) -> Vec<Step<Record, Effe
     let steps = alone(switch, at, input);
     for step in &steps {
         if let Step::Persist { then, .. } = step
-            && let [Effect::Noted { number, .. }] = &then[..]
+            && let [Effect::Noted { number }] = &then[..]
         {
             alone(switch, at, Input::Noted(*number));
         }

@@ -115,7 +115,7 @@ fn each_difference_has_its_kind_and_its_one_repair() {
     let with = |order: VenueOrder| VenueSnapshot { open_orders: vec![filled("1"), order], ..VenueSnapshot::default() };
     assert_eq!(found(&with(shown(ours(9), 9))), [(FindingKind::Orphan, Repair::Cancel)]);
     assert_eq!(found(&with(shown(ClientOrderId::new("web_1").unwrap(), 9))), [(FindingKind::Foreign, Repair::Watch)]);
-    assert_eq!(found(&with(shown(ours(1), 9))), [(FindingKind::DuplicateId, Repair::CancelAndHold)]);
+    assert_eq!(found(&with(VenueOrder { venue_order_id: 9, ..filled("1") })), [(FindingKind::DuplicateId, Repair::CancelAndHold)]);
     assert_eq!(found(&with(filled("1"))), [], "listed twice is one order");
     let risen = [(FindingKind::StaleAnswer, Repair::AskAgain), (FindingKind::Risen, Repair::Cancel)];
     assert_eq!(found(&with(shown(ours(2), 9))), risen, "it had filled more than that");

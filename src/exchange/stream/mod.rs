@@ -41,9 +41,10 @@ use crate::domain::market_data::{Candle, DepthSnapshot, MarketEvent, MarketFrame
 use crate::domain::time::Timestamp;
 use crate::venues::grid::StepError;
 
+pub use axum::extract::ws::Utf8Bytes as Text;
 pub use floor::ExchangeFloor;
 use hub::{CutReason, Hub, Owed, Subscription};
-pub use hub::{Outlet, PrivateStreams, Wrapping};
+pub use hub::{Outlet, PrivateStreams, Taker, Wrapping};
 pub use names::{Naming, Route, StreamKind, Topic};
 use problem::Problem;
 use session::Session;
@@ -145,6 +146,8 @@ pub struct MarketWireConfig {
     pub rules: SessionRules,
     /// Without the fields that USD-M has taken on since 2025.
     pub plain: bool,
+    /// The request weight a minute that `exchangeInfo` tells of.
+    pub weight_per_minute: u32,
     /// Streams that are not the market's, by name: USD-M's user data, by listen key.
     pub private: Option<Arc<dyn PrivateStreams>>,
 }
@@ -154,7 +157,8 @@ impl MarketWireConfig {
     #[must_use]
     pub fn of(product: InstrumentKind) -> Self {
         let naming = Naming { product, extended: false };
-        Self { naming, rules: SessionRules::of(product), plain: false, private: None }
+        let weight_per_minute = if product == InstrumentKind::Spot { 6_000 } else { 2_400 };
+        Self { naming, rules: SessionRules::of(product), plain: false, weight_per_minute, private: None }
     }
 
     /// USD-M as Aster serves it.
@@ -178,6 +182,7 @@ struct Shared {
     naming: Naming,
     rules: SessionRules,
     plain: bool,
+    weight_per_minute: u32,
     private: Option<Arc<dyn PrivateStreams>>,
     symbols: Vec<Symbol>,
     state: Mutex<State>,
@@ -211,6 +216,7 @@ impl MarketWire {
             naming: config.naming,
             rules: config.rules,
             plain: config.plain,
+            weight_per_minute: config.weight_per_minute,
             private: config.private,
             symbols: instruments.iter().map(|instrument| instrument.symbol).collect(),
             state: Mutex::new(state),

@@ -99,9 +99,11 @@ impl Home {
         self.path().join("data")
     }
 
-    /// The binary in this directory, on any free port and with faults allowed, without any other setting of this machine.
+    /// The binary in this directory, on any free port and with faults allowed, without any other setting of this machine. It is the one
+    /// that was built with the tests, unless `RINGFENCE_BINARY` names another.
     pub fn binary(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ringfence"));
+        let built = || env!("CARGO_BIN_EXE_ringfence").into();
+        let mut command = Command::new(std::env::var_os("RINGFENCE_BINARY").unwrap_or_else(built));
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("RINGFENCE__")) {
             command.env_remove(name);
         }
@@ -117,6 +119,11 @@ impl Home {
             command.arg("--config").arg(self.config());
         }
         command
+    }
+
+    /// Starts a daemon and waits for nothing.
+    pub fn launch(self: &Arc<Self>) -> Daemon {
+        Daemon::spawn(Arc::clone(self), self.run_command().stdout(self.log_end()))
     }
 
     /// Starts a daemon and waits until it answers; whether it is ready by then is not asked.
@@ -174,6 +181,11 @@ impl Home {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
+    /// Makes the log as if none had printed anything.
+    pub fn forget_log(&self) {
+        self.log_end().set_len(0).unwrap();
+    }
+
     fn log_end(&self) -> File {
         OpenOptions::new().append(true).create(true).open(self.log_file()).unwrap()
     }
@@ -215,6 +227,11 @@ impl Daemon {
         let Ok(written) = serde_json::from_str::<Value>(&text) else { return false };
         self.address = written["url"].as_str().expect("api.json has the url").trim_start_matches("http://").to_owned();
         request(&self.address, "GET", "/health", "", None).is_ok()
+    }
+
+    /// Whether it answers and is ready.
+    pub fn is_ready(&mut self) -> bool {
+        (!self.address.is_empty() || self.find_url()) && self.get("/ready").0 == 200
     }
 
     pub fn pid(&self) -> u32 {

@@ -60,6 +60,8 @@ impl Wired {
             record: None,
             clock,
             limits: !deviations.no_limits,
+            weight: None,
+            extended: false,
             faults: true,
             seed: [3; 32],
         };

@@ -96,7 +96,7 @@ impl Ledger {
             *filled.entry(trade.client_order_id).or_default() += trade.quantity.0;
         }
         for (id, quantity) in &filled {
-            if id.as_str().split('-').nth(3).is_some_and(is_of_the_kill_switch) {
+            if is_of_the_kill_switch(*id) {
                 continue;
             }
             let wished = intended.get(id).unwrap_or_else(|| panic!("{id} traded and its intent is not in the journal"));
@@ -164,15 +164,15 @@ impl Ledger {
 }
 
 /// The wire has milliseconds.
-fn to_the_millisecond(fill: Fill) -> Fill {
+pub fn to_the_millisecond(fill: Fill) -> Fill {
     Fill { at: Timestamp::from_millis(fill.at.as_millis()), ..fill }
 }
 
-fn key(fill: &Fill) -> (AccountId, Symbol, u64, u64) {
+pub fn key(fill: &Fill) -> (AccountId, Symbol, u64, u64) {
     (fill.account, fill.symbol, fill.venue_order_id, fill.trade_id)
 }
 
 /// Its orders have the highest slot, 0xFFF, and no intent of a strategy.
-fn is_of_the_kill_switch(intent: &str) -> bool {
-    intent.len() == 11 && intent.starts_with("fff")
+pub fn is_of_the_kill_switch(id: ClientOrderId) -> bool {
+    id.as_str().split('-').nth(3).is_some_and(|intent| intent.len() == 11 && intent.starts_with("fff"))
 }

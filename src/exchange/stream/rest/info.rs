@@ -40,14 +40,18 @@ const fn rate(rate_limit_type: &'static str, interval: &'static str, interval_nu
     RateLimit { rate_limit_type, interval, interval_num, limit }
 }
 
-const SPOT_RATES: [RateLimit; 4] = [
-    rate("REQUEST_WEIGHT", "MINUTE", 1, 6_000),
-    rate("ORDERS", "SECOND", 10, 100),
-    rate("ORDERS", "DAY", 1, 200_000),
-    rate("RAW_REQUESTS", "MINUTE", 5, 61_000),
-];
-const USDM_RATES: [RateLimit; 3] =
-    [rate("REQUEST_WEIGHT", "MINUTE", 1, 2_400), rate("ORDERS", "MINUTE", 1, 1_200), rate("ORDERS", "SECOND", 10, 300)];
+const fn spot_rates(weight: u32) -> [RateLimit; 4] {
+    [
+        rate("REQUEST_WEIGHT", "MINUTE", 1, weight),
+        rate("ORDERS", "SECOND", 10, 100),
+        rate("ORDERS", "DAY", 1, 200_000),
+        rate("RAW_REQUESTS", "MINUTE", 5, 61_000),
+    ]
+}
+
+const fn usdm_rates(weight: u32) -> [RateLimit; 3] {
+    [rate("REQUEST_WEIGHT", "MINUTE", 1, weight), rate("ORDERS", "MINUTE", 1, 1_200), rate("ORDERS", "SECOND", 10, 300)]
+}
 
 /// A filter of either product, in its own words.
 #[derive(Serialize)]
@@ -235,9 +239,11 @@ impl Desk {
             .tape
             .instruments()
             .filter(|instrument| instrument.kind == product && wanted.as_ref().is_none_or(|wanted| wanted.contains(&instrument.symbol)));
+        let weight = self.shared.weight_per_minute;
         let text = if self.is_spot() {
             let symbols = listed.map(|instrument| spot_symbol(instrument, shows_permissions)).collect();
-            serde_json::to_string(&SpotInfo { timezone: "UTC", server_time, rate_limits: SPOT_RATES, exchange_filters: [], symbols })
+            let rate_limits = spot_rates(weight);
+            serde_json::to_string(&SpotInfo { timezone: "UTC", server_time, rate_limits, exchange_filters: [], symbols })
         } else {
             let plain = self.shared.plain;
             let symbols: Vec<UsdmSymbol<'_>> = listed.map(|instrument| usdm_symbol(instrument, plain)).collect();
@@ -248,7 +254,7 @@ impl Desk {
                 timezone: "UTC",
                 server_time,
                 futures_type,
-                rate_limits: USDM_RATES,
+                rate_limits: usdm_rates(weight),
                 exchange_filters: [],
                 assets,
                 symbols,
