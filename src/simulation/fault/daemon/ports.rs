@@ -153,7 +153,7 @@ impl Around for Ports<'_> {
 
     fn is_executor_up(&mut self, account: AccountId) -> bool {
         let hub = self.hub.borrow();
-        hub.incarnation(Role::executor_of(account, &hub.scene)).is_some()
+        Role::executor_of(account, &hub.scene).is_some_and(|role| hub.incarnation(role).is_some())
     }
 
     fn ready(&mut self) {

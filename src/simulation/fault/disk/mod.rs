@@ -17,7 +17,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::ids::AccountId;
 use crate::domain::ladder::ModeTable;
-use crate::domain::mode::Mode;
 use crate::domain::record::Entry;
 use crate::domain::recovery::{AccountState, DaemonState};
 use crate::domain::time::Timestamp;
