@@ -24,7 +24,7 @@ use tokio::runtime::Handle;
 
 use crate::domain::ids::Symbol;
 use crate::domain::market_data::{Candle, DepthSnapshot};
-use crate::messages::{Board, Clock, HaltGate, KillInbox, KillPost, ModeBoard, Views, Wires, boards::Roster};
+use crate::messages::{Board, Clock, HaltGate, KillInbox, KillPost, ModeBoard, Views, Wires, boards::Feeds, boards::Roster};
 use crate::supervision::Directory;
 use journal::JournalPort;
 
@@ -38,6 +38,7 @@ pub struct Surroundings {
     pub views: Arc<Views>,
     pub wires: Arc<Wires>,
     pub roster: Roster,
+    pub feeds: Feeds,
     pub gate: HaltGate,
     pub inbox: KillInbox,
     pub journal: JournalPort,

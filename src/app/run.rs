@@ -28,8 +28,9 @@ use crate::api::{ApiConfig, ApiServer, EventKind};
 use crate::cli::screen::{self, Screen};
 use crate::cli::{Failure, RunOptions};
 use crate::domain::ids::Epoch;
+use crate::domain::mode::{Mode, Scope};
 use crate::domain::recovery::DaemonState;
-use crate::messages::{Board, Clock, KillInbox, ModeBoard, Views, Wires, boards::Roster};
+use crate::messages::{Board, Clock, KillInbox, KillWord, ModeBoard, Views, Wires, boards::Feeds, boards::Roster};
 use crate::settings::{LogFormat, Settings};
 use crate::store::{Journal, JournalOptions, Latch};
 use crate::strategies::Registry;
@@ -176,11 +177,11 @@ impl Started<'_> {
             clock.clone(),
             Arc::new(move |entry: &crate::domain::record::Entry| observer.entry(entry)),
         );
-        let directory = Directory::new();
+        let (directory, feeds) = (Directory::new(), Feeds::default());
         let environment = Environment {
             directory: directory.clone(),
             runtimes: self.runtimes.handles(),
-            sink: Arc::new(Sink::new(port.clone(), inbox.clone(), &directory)),
+            sink: Arc::new(Sink::new(port.clone(), inbox.clone(), &directory, feeds.clone())),
             clock: MonotonicClock::start(),
             jitter_seed: u64::from(epoch.0) ^ u64::from(std::process::id()),
         };
@@ -195,6 +196,7 @@ impl Started<'_> {
             views: Arc::new(Views::default()),
             wires: Arc::new(Wires::default()),
             roster: Roster::default(),
+            feeds,
             gate: inbox.gate(),
             inbox,
             journal: port,
@@ -223,6 +225,9 @@ impl Started<'_> {
             environment: environment.clone(),
         });
         plan.around.roster.set(reload::roster(&plan, settings));
+        for (symbol, cause) in places.take_held() {
+            plan.around.kill_switch().tell(KillWord::Trip { scope: Scope::Symbol(symbol), mode: Mode::ReduceOnly, cause });
+        }
         let control = DaemonControl::new(
             Arc::clone(&plan),
             Arc::clone(&hub),

@@ -164,6 +164,22 @@ impl Views {
     }
 }
 
+/// Which symbols each feed brings, by the feed's number: what a fault of it covers.
+#[derive(Debug, Clone, Default)]
+pub struct Feeds(Arc<ArcSwap<Vec<Vec<Symbol>>>>);
+
+impl Feeds {
+    pub fn set(&self, feeds: Vec<Vec<Symbol>>) {
+        self.0.store(Arc::new(feeds));
+    }
+
+    /// Nothing for one that is not known.
+    #[must_use]
+    pub fn symbols(&self, number: usize) -> Vec<Symbol> {
+        self.0.load().get(number).cloned().unwrap_or_default()
+    }
+}
+
 /// Who trades what, as configured right now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RosterEntries {

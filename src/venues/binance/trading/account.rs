@@ -227,6 +227,9 @@ impl Account {
             return Err(format!("the venue listens to nobody here until {until}"));
         }
         if !order.reduce_only {
+            if self.host().is_unlisted() {
+                return Err("the account opens nothing before its venue has told what it lists".to_owned());
+            }
             match self.standing() {
                 Standing::Good => {}
                 Standing::Unchecked => {
