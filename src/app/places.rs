@@ -13,8 +13,9 @@ use super::embedded::Embedded;
 use super::{keys, listing};
 use crate::actors::feed::FeedSpec;
 use crate::cli::Failure;
-use crate::domain::ids::{Symbol, VenueId};
+use crate::domain::ids::{AccountId, Symbol, VenueId};
 use crate::domain::instrument::Instrument;
+use crate::domain::time::Timestamp;
 use crate::exchange::instruments;
 use crate::messages::gate::Passage;
 use crate::messages::{Clock, HaltGate, ModeBoard};
@@ -72,6 +73,8 @@ pub struct Places {
     modes: ModeBoard,
     /// Symbols that could not be traded at the start, and why.
     held: Mutex<Vec<(Symbol, String)>>,
+    /// Up to when each account's books have its venue's ledger.
+    ledgers: BTreeMap<AccountId, Timestamp>,
 }
 
 /// The product that a kind of venue is.
@@ -144,11 +147,12 @@ impl Places {
         clock: &Clock,
         gate: HaltGate,
         modes: ModeBoard,
+        ledgers: BTreeMap<AccountId, Timestamp>,
     ) -> Result<Arc<Self>, Failure> {
         let (clock, origin) = (clock.clone(), std::time::Instant::now());
         let times = Times { now: Arc::new(move || clock.now()), steady: Arc::new(move || origin.elapsed()) };
         let (places, held) = (Mutex::default(), Mutex::default());
-        let places = Arc::new(Self { places, venue: Arc::default(), embedded, times, gate, modes, held });
+        let places = Arc::new(Self { places, venue: Arc::default(), embedded, times, gate, modes, held, ledgers });
         for account in settings.enabled_accounts() {
             places.reach(settings, account.venue).await?;
             places.add_account(account)?;
@@ -175,7 +179,7 @@ impl Places {
         let place = place.ok_or_else(|| Failure::failed(format!("venue {} is reached at the next start", account.venue)))?;
         let credentials = self.credentials(&place.spec, account)?;
         let VenueSpec { orders_per_second, recv_window, clock_offset_max, .. } = place.spec;
-        self.venue.add(Account::new(AccountParts {
+        let account_there = Account::new(AccountParts {
             id: account.id,
             host: Arc::clone(&place.host),
             streams: StreamBases { ws: place.bases.ws.clone(), ws_api: place.bases.ws_api.clone() },
@@ -191,7 +195,11 @@ impl Places {
             },
             key_host: self.key_host(&place)?,
             gate: Arc::new(Door(self.gate.passage(account.id, &self.modes.get()))),
-        }));
+        });
+        if let Some(until) = self.ledgers.get(&account.id) {
+            account_there.ledger_is_booked(*until);
+        }
+        self.venue.add(account_there);
         Ok(())
     }
 

@@ -170,6 +170,7 @@ impl Started<'_> {
     async fn surroundings(&self, state: DaemonState, hub: &Arc<Hub>) -> Result<(Surroundings, Environment, Arc<Places>), Failure> {
         let (clock, inbox, observer) = (self.clock.clone(), KillInbox::default(), Arc::clone(hub));
         let (modes, epoch) = (state.modes.clone(), state.epoch);
+        let ledgers = state.accounts.iter().filter_map(|(account, state)| Some((*account, state.positions.ledger_from()?))).collect();
         let port = JournalPort::new(
             self.journal.handle(),
             self.journal.emergency(),
@@ -186,7 +187,8 @@ impl Started<'_> {
             jitter_seed: u64::from(epoch.0) ^ u64::from(std::process::id()),
         };
         let mode_board = ModeBoard::default();
-        let places = Places::open(&self.options.settings, Arc::clone(self.exchange), &clock, inbox.gate(), mode_board.clone()).await?;
+        let places =
+            Places::open(&self.options.settings, Arc::clone(self.exchange), &clock, inbox.gate(), mode_board.clone(), ledgers).await?;
         let history = services::WireHistory::new(&places);
         let around = Surroundings {
             directory,

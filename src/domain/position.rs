@@ -181,6 +181,8 @@ pub struct Positions {
     covered_until: Option<Timestamp>,
     /// By the venue's clock: the newest trade or entry of its ledger that is known here.
     newest_change: Option<Timestamp>,
+    /// By the venue's clock: the newest entry of its ledger that is booked.
+    newest_funds: Option<Timestamp>,
 }
 
 impl Positions {
@@ -197,6 +199,7 @@ impl Positions {
             taken_at: None,
             covered_until: None,
             newest_change: None,
+            newest_funds: None,
         }
     }
 
@@ -254,6 +257,7 @@ impl Positions {
         if new {
             self.wallet += moved.amount;
             self.newest_change = self.newest_change.max(Some(moved.at));
+            self.newest_funds = self.newest_funds.max(Some(moved.at));
         }
         new
     }
@@ -281,6 +285,12 @@ impl Positions {
     #[must_use]
     pub const fn newest_change(&self) -> Option<Timestamp> {
         self.newest_change
+    }
+
+    /// From when on the venue's ledger may have entries that are not in the wallet; `None` before the first contact.
+    #[must_use]
+    pub fn ledger_from(&self) -> Option<Timestamp> {
+        self.newest_funds.max(self.taken_at)
     }
 
     /// Whether anything was ever held there.
@@ -490,6 +500,8 @@ struct State {
     covered_until: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     newest_change: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    newest_funds: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -513,6 +525,7 @@ impl From<Positions> for State {
             taken_at: book.taken_at,
             covered_until: book.covered_until,
             newest_change: book.newest_change,
+            newest_funds: book.newest_funds,
         }
     }
 }
@@ -528,6 +541,7 @@ impl From<State> for Positions {
             taken_at: state.taken_at,
             covered_until: state.covered_until,
             newest_change: state.newest_change,
+            newest_funds: state.newest_funds,
         }
     }
 }
