@@ -1,6 +1,7 @@
 //! The degrade ladder: which mode each scope is in, which faults move it, and who may move it back. Down goes by itself
 //! and at once; up only with a named person's reason. It decides and remembers; it sends nothing and stops nothing.
 
+use super::mutants::{self, Mutant};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -158,6 +159,7 @@ impl Ladder {
     /// `latched` is what an earlier life left behind.
     #[must_use]
     pub fn new(budgets: impl Into<FaultBudgets>, latched: ModeTable) -> Self {
+        let latched = if mutants::on(Mutant::LatchNotRestored) { ModeTable::default() } else { latched };
         Self { modes: latched, budgets: budgets.into(), faults: BTreeMap::new(), raising: BTreeMap::new(), raises: 0 }
     }
 
@@ -183,6 +185,7 @@ impl Ladder {
             return None;
         }
         window.clear();
+        let scope = if mutants::on(Mutant::OneFaultHaltsAll) { Scope::Global } else { scope };
         let cause = format!("{count} {class} faults within {:?}, budget {}: {detail}", budget.period, budget.intensity);
         let held = self.modes.of(scope);
         self.lower(now, scope, if held >= budget.then { held.stricter() } else { budget.then }, &cause)
@@ -220,7 +223,7 @@ impl Ladder {
     /// As [`Self::begin_raise`].
     pub fn may_raise(&self, scope: Scope, by: &str, reason: &str) -> Result<Mode, RaiseError> {
         let missing = if by.trim().is_empty() { Some("no name") } else { reason.trim().is_empty().then_some("no reason") };
-        if let Some(found) = missing {
+        if let Some(found) = missing.filter(|_| !mutants::on(Mutant::RaisedByNobody)) {
             return Err(RaiseError::Unnamed { scope, found });
         }
         let from = self.modes.of(scope);
@@ -256,7 +259,7 @@ impl Ladder {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     fn at(seconds: i64) -> Timestamp {
@@ -321,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn down_is_automatic_and_up_needs_a_name_and_a_reason() {
+    pub(crate) fn down_is_automatic_and_up_needs_a_name_and_a_reason() {
         let mut ladder = ladder();
         assert!(ladder.lower(at(0), Scope::Global, Mode::CancelOnly, "why").is_some());
         assert_eq!(ladder.lower(at(0), Scope::Global, Mode::ReduceOnly, "why"), None);

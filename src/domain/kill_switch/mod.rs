@@ -4,6 +4,7 @@
 
 mod raise;
 
+use super::mutants::{self, Mutant};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -399,6 +400,9 @@ impl KillSwitch {
     /// Empties an account, from the beginning: what the venue showed before does not count. Positions that a sweep before
     /// this one was to close are closed by this one.
     fn sweep(&mut self, now: Timestamp, account: AccountId, flatten: bool, out: &mut Outbox<Record, Effect>) {
+        if mutants::on(Mutant::ConfirmedUnasked) {
+            return out.push(Effect::Confirmed { account, tries: 0, took: Duration::ZERO });
+        }
         self.confirmed.remove(&account);
         self.rounds += 1;
         let flatten = flatten || self.sweeps.get(&account).is_some_and(|running| running.flatten);
@@ -422,11 +426,11 @@ impl KillSwitch {
     fn shows(&mut self, now: Timestamp, account: AccountId, round: u64, snapshot: &VenueSnapshot, out: &mut Outbox<Record, Effect>) {
         let Some(sweep) = self.sweeps.get_mut(&account).filter(|sweep| sweep.round == round) else { return };
         sweep.open_orders = Some(snapshot.open_orders.len());
-        if !snapshot.open_orders.is_empty() {
+        if !snapshot.open_orders.is_empty() && !mutants::on(Mutant::ConfirmedWhileOpen) {
             sweep.last_why = format!("the venue still shows {} open orders", snapshot.open_orders.len());
             return;
         }
-        if snapshot.on_their_way > 0 {
+        if snapshot.on_their_way > 0 && !mutants::on(Mutant::ConfirmedWhileOnTheWay) {
             // They left before the gate closed. Until the venue's word or the end of their time, they may stand any moment.
             sweep.last_why = format!("{} orders that left before have no answer yet and may still arrive", snapshot.on_their_way);
             return;
@@ -491,7 +495,7 @@ impl KillSwitch {
             // Slower with each try, to 16 × at most: a venue that is down must not be flooded by its clients' stops.
             sweep.next_try = now + RETRY_AFTER * 2u32.pow(sweep.tries.min(5) - 1);
             ask(*account, sweep.round, out);
-            if sweep.tries % ALARM_AFTER_TRIES == 0 {
+            if sweep.tries % ALARM_AFTER_TRIES == 0 && !mutants::on(Mutant::SilentSweep) {
                 let why = sweep.last_why.clone();
                 out.push(Effect::Unconfirmed { account: *account, tries: sweep.tries, open_orders: sweep.open_orders, why });
             }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::super::ids::AccountId;
 use super::super::ladder::{Raise, RaiseError, Transition};
 use super::super::mode::Scope;
+use super::super::mutants::{self, Mutant};
 use super::super::outbox::Outbox;
 use super::super::record::Record;
 use super::super::time::Timestamp;
@@ -131,6 +132,11 @@ impl KillSwitch {
     fn raise(&mut self, id: u64, order: &Order, out: &mut Outbox<Record, Effect>) -> Result<(), RaiseError> {
         let raise = self.ladder.begin_raise(order.scope, &order.by, &order.reason)?;
         let rows = vec![mode_row(&raise.transition, Some(order)), command_row(order, &raised_text(&raise))];
+        if mutants::on(Mutant::RaisedBeforeDurable) {
+            out.push(Effect::Raise(Raising { raise, by: order.by.clone(), id }));
+            out.persist(rows, vec![]);
+            return Ok(());
+        }
         out.persist(rows, vec![Effect::Raise(Raising { raise, by: order.by.clone(), id })]);
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 use super::super::mode::Mode;
 use super::super::money::Money;
+use super::super::mutants::{self, Mutant};
 use super::super::order::{FundsKind, FundsMoved};
 use super::super::record::Record;
 use super::super::time::Timestamp;
@@ -15,7 +16,9 @@ impl OrderManager {
             return;
         }
         let positions = &mut self.positions;
-        let mut is_news = |entry: &&FundsMoved| !positions.is_in_wallet(entry) && positions.move_funds(entry);
+        let mut is_news = |entry: &&FundsMoved| {
+            (mutants::on(Mutant::WalletCountedTwice) || !positions.is_in_wallet(entry)) && positions.move_funds(entry)
+        };
         let moved: Vec<FundsMoved> = listed.iter().filter(|entry| is_news(entry)).copied().collect();
         if moved.is_empty() {
             return;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::ids::{ClientOrderId, Epoch, Symbol};
 use super::super::ladder::ModeTable;
+use super::super::mutants::{self, Mutant};
 use super::super::order::{OrderStatus, TradesFrom, TradesWanted, VenueCommand, VenueSnapshot};
 use super::super::reconcile::{self, Finding, FindingKind, Freshness, Ours, Repair};
 use super::super::recovery::AccountState;
@@ -32,6 +33,9 @@ impl OrderManager {
         }
         self.phase = Phase::Recovering { asked: now, snapshot_seen: false, awaited: vec![] };
         let mut every = self.trades_wanted(|_| true);
+        if mutants::on(Mutant::FillsDoubled) {
+            every.values_mut().for_each(|from| *from = TradesFrom::After(0));
+        }
         // Of a symbol without a booked trade the journal may have lost all: what is ours began with the first contact.
         if let Some(met) = self.met_at {
             let from = TradesFrom::Since(met.max(now - LOOK_BACK));
@@ -60,7 +64,7 @@ impl OrderManager {
         for order in self.open_orders() {
             // A trade of an open order may have been lost before newer ones came.
             let from = wanted.entry(order.order.symbol).or_insert_with(|| order.trades_from());
-            *from = order.trades_from().min(*from);
+            *from = if mutants::on(Mutant::CursorJumps) { *from } else { order.trades_from().min(*from) };
         }
         wanted
     }
@@ -76,7 +80,9 @@ impl OrderManager {
         }
         // The books are replaced by the venue's only when it said the same twice, apart. What was there before us needs no second look.
         let agreed = self.doubts.observe(now, &found, freshness);
-        if agreed.waiting.iter().any(|finding| self.met || matches!(finding.repair(), Repair::Cancel | Repair::CancelAndHold)) {
+        let believed = mutants::on(Mutant::StaleSnapshotBelieved);
+        if !believed && agreed.waiting.iter().any(|finding| self.met || matches!(finding.repair(), Repair::Cancel | Repair::CancelAndHold))
+        {
             return self.wait_for_another(now, freshness);
         }
         self.doubts.clear();
@@ -96,6 +102,9 @@ impl OrderManager {
     fn book_listed(&mut self, now: Timestamp, venue: &VenueSnapshot, out: &mut Out) -> Vec<Finding> {
         let mut found = Vec::new();
         for fill in reconcile::in_order(&venue.trades) {
+            if mutants::on(Mutant::MissedFillsLost) {
+                continue;
+            }
             let made_here = self.orders.get(&fill.client_order_id).is_some_and(|order| order.intent.is_some());
             found.extend(reconcile::trade(self.account, &self.positions, made_here, &fill));
             // One that is older than the memory of trades was booked in its time, or the positions will say that it was not.
@@ -169,7 +178,7 @@ impl OrderManager {
         let over = |id: &ClientOrderId| orders.get(id).is_none_or(|order| order.status.is_terminal());
         let Phase::Recovering { snapshot_seen: true, awaited, .. } = &mut self.phase else { return };
         awaited.retain(|id| !over(id));
-        if !awaited.is_empty() {
+        if !awaited.is_empty() && !mutants::on(Mutant::ReadyUnanswered) {
             return;
         }
         self.phase = Phase::Running;

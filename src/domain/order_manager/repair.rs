@@ -4,6 +4,7 @@
 use super::super::ids::{ClientOrderId, StrategyId};
 use super::super::mode::FaultClass;
 use super::super::money::Money;
+use super::super::mutants::{self, Mutant};
 use super::super::order::{Fill, OrderStatus, VenueCommand, VenueOrder, VenuePosition, VenueSnapshot};
 use super::super::reconcile::{Finding, FindingKind, Reconciliation};
 use super::super::record::Record;
@@ -29,6 +30,7 @@ impl OrderManager {
         let mut adopted = Vec::new();
         for finding in &found {
             match finding {
+                Finding::Orphan { .. } if mutants::on(Mutant::OpenOrdersDropped) => {}
                 Finding::Orphan { order } => self.end_orphan(now, order, out),
                 Finding::Risen { order, .. } => self.end_risen(now, order, out),
                 Finding::Foreign { order } => self.follow(now, order),

@@ -227,6 +227,12 @@ impl SimVenue {
         self.answer(Answer::Candles(bars.ok_or_else(|| "the venue cannot be reached".to_owned())))
     }
 
+    /// What of the accounts' keys must not come out anywhere.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        self.members.iter().map(|member| member.secret.clone()).collect()
+    }
+
     /// When something happens next.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {

@@ -43,7 +43,7 @@ impl Desk {
 }
 
 #[test]
-fn a_lost_socket_is_replaced_at_once_then_slower_and_everything_is_asked_anew() {
+pub(crate) fn a_lost_socket_is_replaced_at_once_then_slower_and_everything_is_asked_anew() {
     let mut desk = Desk::open();
     assert_eq!(desk.moves(100, Input::Lost(1, "cut".into())), [Effect::Open(2)]);
     assert_eq!(desk.moves(200, Input::Lost(2, "refused".into())), []);
@@ -82,14 +82,24 @@ fn a_shutdown_notice_brings_the_next_socket_and_a_cut_during_the_overlap_loses_n
 }
 
 #[test]
-fn an_expired_key_is_one_step_new_key_new_socket_everything_asked() {
+fn an_old_socket_that_ends_before_the_next_one_is_there_hides_no_gap() {
+    let mut desk = Desk::open();
+    assert_eq!(desk.moves(100, Input::ShuttingDown(1)), [Effect::Open(2)]);
+    assert_eq!(desk.moves(200, Input::Opened(2)), []);
+    assert_eq!(desk.moves(300, Input::Lost(2, "gone".into())), [Effect::Open(3)], "the old one is still heard");
+    assert_eq!(desk.moves(5_200, Input::Tick), [Effect::Close(1)], "and now nobody is");
+    assert_eq!(desk.moves(6_000, Input::Opened(3)), [Effect::Resync("reconnected")]);
+}
+
+#[test]
+pub(crate) fn an_expired_key_is_one_step_new_key_new_socket_everything_asked() {
     let mut desk = Desk::open();
     assert_eq!(desk.moves(100, Input::KeyExpired), [Effect::Close(1), Effect::Open(2)]);
     assert_eq!(desk.moves(120, Input::Opened(2)), [Effect::Resync("the listen key expired")]);
 }
 
 #[test]
-fn a_key_is_kept_every_half_hour_and_tried_again_after_a_minute() {
+pub(crate) fn a_key_is_kept_every_half_hour_and_tried_again_after_a_minute() {
     let mut desk = Desk::open();
     let half = 1_800_000;
     assert_eq!(desk.moves(half, Input::Tick), []);
@@ -102,7 +112,7 @@ fn a_key_is_kept_every_half_hour_and_tried_again_after_a_minute() {
 }
 
 #[test]
-fn a_stream_that_is_silent_about_what_was_answered_is_dead() {
+pub(crate) fn a_stream_that_is_silent_about_what_was_answered_is_dead() {
     let mut desk = Desk::open();
     let btc = Symbol::new("BTCUSDT").unwrap();
     // Told before and after the answer: both are well.
