@@ -290,7 +290,7 @@ impl Orders {
                 }
             }
             VenueFact::Traded(fill) => self.traded(look, fill),
-            VenueFact::Left { .. } | VenueFact::Funds { .. } | VenueFact::FromOutside { .. } => {}
+            VenueFact::Left { .. } | VenueFact::Pestered { .. } | VenueFact::Funds { .. } | VenueFact::FromOutside { .. } => {}
         }
     }
 

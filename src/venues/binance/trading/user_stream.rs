@@ -126,6 +126,22 @@ impl UserStream {
         self.sockets.iter().any(|socket| socket.phase != Phase::Opening)
     }
 
+    /// When `Tick` has something to do at the earliest, as things are now.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        let is = |phase: &Phase| self.sockets.iter().any(|socket| socket.phase == *phase);
+        // One is renewed once.
+        let renewed = is(&Phase::Opening);
+        let of = |socket: &Socket| match socket.phase {
+            Phase::Retiring(until) => Some(until),
+            Phase::Opening => Some(socket.since + OPEN_WITHIN),
+            Phase::Open => (!renewed).then_some(socket.since + RENEW_AFTER),
+        };
+        let keep = (self.keeps_key && is(&Phase::Open)).then_some(self.keep_at);
+        let owed = self.owed.front().map(|(_, until)| *until);
+        self.sockets.iter().filter_map(of).chain(self.retry_at).chain(keep).chain(owed).min()
+    }
+
     pub fn on(&mut self, now: Timestamp, input: Input, out: &mut Vec<Effect>) {
         match input {
             Input::Opened(id) => self.opened(now, id, out),

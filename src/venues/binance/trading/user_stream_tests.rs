@@ -197,3 +197,32 @@ mod properties {
         }
     }
 }
+
+#[test]
+fn nothing_happens_before_it_is_due_and_everything_when_it_is() {
+    let mut desk = Desk::open();
+    // Each is begun, and a tick right before it is due does nothing.
+    let steps: [(Option<Input>, Vec<Effect>); 5] = [
+        (None, vec![Effect::KeepKey]),
+        (Some(Input::Owes(Receipt::Order(7))), vec![Effect::Close(1), Effect::Open(2)]),
+        (None, vec![Effect::Close(2), Effect::Open(3)]),
+        (Some(Input::Lost(3, "refused".into())), vec![Effect::Open(4)]),
+        (Some(Input::Opened(4)), vec![Effect::KeepKey]),
+    ];
+    let mut now = 100;
+    for (begins, happens) in steps {
+        begins.into_iter().for_each(|input| drop(desk.on(now, input)));
+        let due = desk.machine.due().unwrap().as_millis();
+        assert!(due > now, "{due} is past at {now}: whoever waits for it would not wait");
+        assert_eq!(desk.on(due - 1, Input::Tick), [], "{happens:?} is too early");
+        assert_eq!(desk.moves(due, Input::Tick), happens);
+        now = due + 1;
+    }
+    let renewal = Desk::open().machine.clone();
+    assert!(renewal.due() <= Some(at(10) + RENEW_AFTER));
+    let mut late = Desk::open();
+    let over = 10 + i64::try_from(RENEW_AFTER.as_millis()).unwrap();
+    late.on(over, Input::Tick);
+    late.on(over, Input::KeyKept);
+    assert!(late.machine.due() > Some(at(over)), "a socket that is being renewed is not due at every moment");
+}
