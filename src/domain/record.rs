@@ -83,6 +83,9 @@ pub enum Record {
         /// By the venue's clock: up to when trades are in what was taken over, if something was.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         covered_until: Option<Timestamp>,
+        /// The account was met by it: what was found was there before us.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        first: bool,
     },
     /// Money moved without a trade: entries of the venue's ledger, told once each.
     FundsMoved {

@@ -79,7 +79,7 @@ impl OrderManager {
     pub(super) fn reconciled_row(&self, found: &[Finding], adopted: Vec<VenuePosition>, covered_until: Option<Timestamp>) -> Record {
         let findings = found.iter().map(|finding| finding.told(self.account)).collect();
         let (account, wallet, taken_at) = (self.account, self.positions.wallet(), self.positions.wallet_taken_at());
-        Record::Reconciled { account, findings, wallet, taken_at, adopted, covered_until }
+        Record::Reconciled { account, findings, wallet, taken_at, adopted, covered_until, first: self.recovered.first }
     }
 
     /// A name of ours that nobody here knows: followed until the venue says that it is gone.
