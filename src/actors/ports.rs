@@ -43,6 +43,13 @@ impl<M> Ports<M> {
     }
 }
 
+impl<M> Ports<M> {
+    fn post_to(&mut self, account: AccountId) -> &mut Post<ExecutorMessage> {
+        let around = &self.around;
+        self.executors.entry(account).or_insert_with(|| Post::new(&around.directory, &names::executor(account)))
+    }
+}
+
 impl<M> Around for Ports<M> {
     fn now(&self) -> Timestamp {
         self.around.clock.now()
@@ -89,9 +96,7 @@ impl<M> Around for Ports<M> {
     }
 
     fn executor(&mut self, account: AccountId, message: ExecutorMessage, trace: Option<TraceContext>) -> Result<(), ExecutorMessage> {
-        let around = &self.around;
-        let post = self.executors.entry(account).or_insert_with(|| Post::new(&around.directory, &names::executor(account)));
-        post.send_traced(message, trace)
+        self.post_to(account).send_traced(message, trace)
     }
 
     fn strategy(&mut self, id: StrategyId, message: StrategyMessage, trace: Option<TraceContext>) -> Result<(), StrategyMessage> {
@@ -112,6 +117,10 @@ impl<M> Around for Ports<M> {
 
     fn strategy_incarnation(&mut self, id: StrategyId) -> Option<Incarnation> {
         self.post_of(id).incarnation()
+    }
+
+    fn is_executor_up(&mut self, account: AccountId) -> bool {
+        self.post_to(account).incarnation().is_some()
     }
 
     fn ready(&mut self) {

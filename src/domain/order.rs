@@ -439,6 +439,10 @@ pub struct VenueSnapshot {
     /// `None` where the venue was not asked, or does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub margin: Option<VenueMargin>,
+    /// By the venue's own clock, the newest change of money or positions that is in what it shows. `None` where it does not say, or
+    /// where what it shows is not of one moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
 }
 
 /// What a venue answers or tells. Every one names the order that it is about; none is an answer to a caller's stack.

@@ -54,6 +54,9 @@ pub enum Record {
         /// Somebody wants it cancelled, though it may be too early for that.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         cancel_wanted: bool,
+        /// What of `filled` is the venue's word alone: its trades may still come.
+        #[serde(default, skip_serializing_if = "is_nothing")]
+        assumed: Quantity,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
     },
@@ -78,6 +81,12 @@ pub enum Record {
         taken_at: Option<Timestamp>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         adopted: Vec<VenuePosition>,
+        /// By the venue's clock: up to when trades are in what was taken over, if something was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        covered_until: Option<Timestamp>,
+        /// The account was met by it: what was found was there before us.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        first: bool,
     },
     /// Money moved without a trade: entries of the venue's ledger, told once each.
     FundsMoved {
@@ -152,6 +161,11 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_nothing(quantity: &Quantity) -> bool {
+    quantity.is_zero()
 }
 
 impl Record {

@@ -12,7 +12,7 @@ use super::ladder::ModeTable;
 use super::mode::{Mode, Scope};
 use super::money::{Money, Quantity};
 use super::order::{EquityPeaks, Fill, NewOrder, OrderIntent, OrderStatus};
-use super::position::{Position, Positions};
+use super::position::{Applied, Position, Positions};
 use super::record::{Entry, Record};
 use super::risk::Memory;
 use super::risk::overrides::Override;
@@ -32,6 +32,9 @@ pub struct OpenOrder {
     /// A cancel was asked for and must not be forgotten with the executor that was asked.
     #[serde(default)]
     pub cancel_wanted: bool,
+    /// What of `filled` is the venue's word alone.
+    #[serde(default)]
+    pub assumed: Quantity,
 }
 
 /// Equity when a UTC day began for an account.
@@ -124,13 +127,14 @@ impl DaemonState {
                     venue_order_id: None,
                     trades_from: account.positions.newest_trade(order.symbol).unwrap_or_default(),
                     cancel_wanted: false,
+                    assumed: Quantity::ZERO,
                 };
                 account.open.insert(order.client_order_id, open);
             }
             Record::OrderChanged { account, client_order_id, .. } => self.changed(*account, *client_order_id, &entry.record),
             Record::Filled { fill, strategy, .. } => {
                 let account = self.account(fill.account);
-                if account.positions.apply(fill).booked().is_none() {
+                if !matches!(account.positions.apply(fill), Applied::Booked(_) | Applied::Included) {
                     return;
                 }
                 account.fills += 1;
@@ -144,7 +148,7 @@ impl DaemonState {
             Record::DayOpened { account, utc_day, equity } => {
                 self.account(*account).day = Some(DayOpen { utc_day: *utc_day, equity: *equity });
             }
-            Record::Reconciled { account, wallet, taken_at, adopted, .. } => {
+            Record::Reconciled { account, wallet, taken_at, adopted, covered_until, .. } => {
                 let account = self.account(*account);
                 account.met = true;
                 account.met_at.get_or_insert(entry.at);
@@ -153,6 +157,9 @@ impl DaemonState {
                     positions.adopt_position(position);
                 }
                 positions.adopt_wallet(*wallet, taken_at.unwrap_or(entry.at));
+                if let Some(until) = covered_until {
+                    positions.cover_until(*until);
+                }
             }
             Record::FundsMoved { account, moved } => {
                 let positions = &mut self.account(*account).positions;
@@ -178,13 +185,14 @@ impl DaemonState {
     }
 
     fn changed(&mut self, account: AccountId, id: ClientOrderId, row: &Record) {
-        let Record::OrderChanged { status, filled, venue_order_id, cancel_wanted, .. } = row else { return };
+        let Record::OrderChanged { status, filled, venue_order_id, cancel_wanted, assumed, .. } = row else { return };
         let open = &mut self.account(account).open;
         if status.is_terminal() {
             open.remove(&id);
         } else if let Some(order) = open.get_mut(&id) {
             order.status = *status;
             order.filled = order.filled.max(*filled);
+            order.assumed = *assumed;
             order.venue_order_id = venue_order_id.or(order.venue_order_id);
             order.cancel_wanted |= *cancel_wanted || *status == OrderStatus::PendingCancel;
         }

@@ -17,6 +17,7 @@ use crate::domain::kill_switch;
 use crate::domain::ladder::ModeTable;
 use crate::domain::market_data::{Candle, DepthSnapshot};
 use crate::domain::order::{AccountView, OrderIntent, OrderReport, Refusal, VenueEvent, VenueSnapshot};
+use crate::domain::reconcile::Reconciliation;
 use crate::domain::risk::limits::RiskLimits;
 use crate::domain::risk::overrides::Override;
 use crate::domain::risk::{AccountBook, Approved};
@@ -65,6 +66,8 @@ pub enum StrategyMessage {
     Account(Arc<AccountView>),
     /// The account is told anew: [`crate::strategies::HostInput::Anew`].
     Anew(AccountId),
+    /// The account was held against its venue: [`crate::strategies::HostInput::Reconciled`].
+    Reconciled(Arc<Reconciliation>),
 }
 
 /// To the risk manager.

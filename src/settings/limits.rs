@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::instrument::Instrument;
 use crate::domain::kill_switch::{self, KillPlan};
-use crate::domain::ladder::FaultBudget;
-use crate::domain::mode::FaultClass;
+use crate::domain::ladder::FaultBudgets;
 use crate::domain::risk::limits::{AccountLimits, RiskLimits, StrategyLimits, SymbolLimits};
 
 use super::hard::message_rate;
@@ -71,9 +70,8 @@ impl Settings {
     }
 
     #[must_use]
-    pub fn fault_budgets(&self) -> BTreeMap<FaultClass, FaultBudget> {
-        let budgets = &self.supervision.fault_budgets;
-        budgets.iter().map(|(class, rate)| (*class, FaultBudget { intensity: rate.count, period: rate.period })).collect()
+    pub fn fault_budgets(&self) -> FaultBudgets {
+        self.supervision.fault_budgets.clone()
     }
 
     /// What the kill switch does with each enabled account.

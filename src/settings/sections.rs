@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::ids::{AccountId, OwnerId, StrategyId, Symbol};
-use crate::domain::mode::FaultClass;
+use crate::domain::ladder::{FaultBudget, FaultBudgets};
+use crate::domain::mode::{FaultClass, ScopeKind};
 use crate::domain::money::{Money, Quantity, Ratio};
 use strum::IntoEnumIterator;
 
@@ -14,7 +15,8 @@ use super::layers::{Node, Value};
 use super::origin::Origin;
 use super::reader::{Notes, Section};
 use super::shape::{
-    AccountSpec, Alerts, Backtest, Daemon, Exchange, InstrumentOverride, Journal, Limits, MarketSource, OnKill, Rate, Risk, Supervision,
+    AccountSpec, Alerts, Backtest, Daemon, Exchange, HeldTo, InstrumentOverride, Journal, Limits, MarketSource, OnKill, Rate, Risk,
+    Supervision,
     SymbolSpec, SyntheticOverride, Telemetry,
 };
 use super::value::{Setting, describe};
@@ -375,14 +377,7 @@ fn supervision(mut section: Section<'_>) -> Option<Supervision> {
     let [period, backoff_min, backoff_max, stable_after, heartbeat_deadline, thread_deadline] =
         ["period", "backoff_min", "backoff_max", "stable_after", "heartbeat_deadline", "thread_deadline"]
             .map(|name| section.key(name).that(SOME_TIME, is_some_time).required());
-    let mut budgets = section.section("fault_budgets");
-    let mut fault_budgets = BTreeMap::new();
-    for class in FaultClass::iter().filter(|class| !class.has_no_budget()) {
-        if let Some(budget) = rate(budgets.section(class.into())) {
-            fault_budgets.insert(class, budget);
-        }
-    }
-    budgets.finish();
+    let fault_budgets = fault_budgets(section.section("fault_budgets"));
     section.finish();
     Some(Supervision {
         intensity: intensity?,
@@ -394,6 +389,49 @@ fn supervision(mut section: Section<'_>) -> Option<Supervision> {
         thread_deadline: thread_deadline?,
         fault_budgets,
     })
+}
+
+/// Of every class, and of a kind of scope where it has some of its own.
+fn fault_budgets(mut section: Section<'_>) -> FaultBudgets {
+    let mut budgets = FaultBudgets::default();
+    let classes = || FaultClass::iter().filter(|class| !class.has_no_budget());
+    for class in classes() {
+        if let Some(budget) = fault_budget(section.section(class.into()), class) {
+            budgets.of_class.insert(class, budget);
+        }
+    }
+    for kind in ScopeKind::iter() {
+        let mut own = section.section(kind.into());
+        for class in classes() {
+            let budget = own.section(class.into());
+            if budget.is_present()
+                && let Some(budget) = fault_budget(budget, class)
+            {
+                budgets.of_scope.insert((kind, class), budget);
+            }
+        }
+        own.finish();
+    }
+    section.finish();
+    budgets
+}
+
+fn fault_budget(mut section: Section<'_>, class: FaultClass) -> Option<FaultBudget> {
+    let count = section.key("count").that(COUNT, |count: &u32| *count > 0).required();
+    let period = section.key("period").that(SOME_TIME, is_some_time).required();
+    let then = section.key("then").or(held_to(class));
+    section.finish();
+    Some(FaultBudget { intensity: count?, period: period?, then: then.into() })
+}
+
+/// Where nothing is said: what cannot be reached can still be cancelled, what is refused or cannot be seen can still be closed, and
+/// what panics or wedges time and again is not to be trusted with either.
+const fn held_to(class: FaultClass) -> HeldTo {
+    match class {
+        FaultClass::Transport => HeldTo::CancelOnly,
+        FaultClass::VenueReject | FaultClass::Data => HeldTo::ReduceOnly,
+        FaultClass::Panic | FaultClass::Stall | FaultClass::Invariant | FaultClass::Storage => HeldTo::Halted,
+    }
 }
 
 fn strategy(mut section: Section<'_>) -> RawStrategy {

@@ -10,7 +10,8 @@ use strum::{Display, EnumString, VariantNames};
 
 use crate::domain::ids::{AccountId, OwnerId, StrategyId, Symbol, VenueId};
 use crate::domain::instrument::{Instrument, InstrumentKind};
-use crate::domain::mode::FaultClass;
+use crate::domain::ladder::FaultBudgets;
+use crate::domain::mode::Mode;
 use crate::domain::money::{Money, Price, Quantity, Ratio};
 
 use super::hard::{Hard, HardOnce, StrategyOwn};
@@ -244,6 +245,25 @@ pub struct Rate {
     pub period: Duration,
 }
 
+/// What a scope is held to when its budget of faults is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum HeldTo {
+    ReduceOnly,
+    CancelOnly,
+    Halted,
+}
+
+impl From<HeldTo> for Mode {
+    fn from(held: HeldTo) -> Self {
+        match held {
+            HeldTo::ReduceOnly => Self::ReduceOnly,
+            HeldTo::CancelOnly => Self::CancelOnly,
+            HeldTo::Halted => Self::Halted,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Supervision {
     /// Restarts of one supervisor's children within `period` before it gives up and escalates.
@@ -258,7 +278,7 @@ pub struct Supervision {
     /// A trading thread without a beat for longer is spinning: everything is halted from outside.
     pub thread_deadline: Duration,
     /// Faults of a class within its period before the ladder steps down. Invariant and storage faults have no budget.
-    pub fault_budgets: BTreeMap<FaultClass, Rate>,
+    pub fault_budgets: FaultBudgets,
 }
 
 #[derive(Debug, Clone, PartialEq)]

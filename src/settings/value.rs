@@ -264,7 +264,7 @@ macro_rules! choice {
 }
 choice!(super::shape::OpenOrders, super::shape::LogFormat, super::shape::MarketSource, super::shape::OnKill, super::shape::MarginType);
 choice!(super::hard::DrawdownHalts);
-choice!(super::venues::VenueKind, super::venues::Environment);
+choice!(super::shape::HeldTo, super::venues::VenueKind, super::venues::Environment);
 
 impl Setting for InstrumentKind {
     fn expected() -> String {

@@ -278,7 +278,7 @@ impl Scene {
             Effect::Book(book) => self.on_risk(risk::Input::Book(*book)),
             Effect::Recovering(book) => self.on_risk(risk::Input::Recovering(*book)),
             Effect::Account(view) => self.on_risk(risk::Input::Account(*view)),
-            Effect::Fault { .. } | Effect::Trip { .. } | Effect::Ready => {}
+            Effect::Reconciled(_) | Effect::Found(_) | Effect::Fault { .. } | Effect::Trip { .. } | Effect::Ready => {}
         }
     }
 

@@ -137,6 +137,11 @@ impl Bracket {
         }
     }
 
+    /// The account was held against its venue: what there is of the entry is in the position, and it is protected with the next look.
+    pub const fn recovered(&mut self) {
+        self.filling_since = Some(Timestamp::ZERO);
+    }
+
     #[must_use]
     pub const fn is_closing(&self) -> bool {
         self.closing.is_some()

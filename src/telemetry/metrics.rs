@@ -99,7 +99,10 @@ fn describe() {
     describe_counter!("ringfence_spans_lost_total", "spans that never reached the collector, by reason");
     describe_counter!("ringfence_spans_sent_total", "spans that the collector took");
     describe_counter!("ringfence_log_lines_lost_total", "log lines lost to a slow sink");
-    describe_counter!("ringfence_reconciliation_findings_total", "differences from the venue that reconciliation put right");
+    describe_counter!(
+        "ringfence_reconciliation_findings_total",
+        "differences from the venue that reconciliation found, by what they are and what was done"
+    );
     describe_counter!("ringfence_child_failures_total", "children that ended against their wish, by fault class");
     describe_counter!("ringfence_escalations_total", "faults that a supervisor passed upwards");
     describe_counter!("ringfence_thread_stalls_total", "threads whose heartbeat stopped");

@@ -231,7 +231,7 @@ fn all_evidence_of_the_matrix_is_written_by_somebody() {
         "order_refused" => controls::find(word).is_some(),
         _ => {
             src.contains(&format!("\"{word}\""))
-                || (statuses.clone() + &read("src/domain/kill_switch.rs") + &read("src/domain/alerts/mod.rs")).contains(&camel(word))
+                || (statuses.clone() + &read("src/domain/kill_switch/mod.rs") + &read("src/domain/alerts/mod.rs")).contains(&camel(word))
         }
     };
     each_row(|row| {

@@ -48,6 +48,7 @@ fn entry(number: u64) -> Entry {
             status: OrderStatus::Working,
             filled: quantity,
             venue_order_id: Some(number),
+            assumed: Default::default(),
             detail: None,
         },
         3 => Record::Filled {

@@ -14,6 +14,7 @@ use crate::domain::mode::{Mode, Scope};
 use crate::domain::order::{AccountView, OrderIntent, OrderReport, TraceContext, VenueCommand, VenueEvent};
 use crate::domain::order_manager::{Effect, Input, Order, OrderManager};
 use crate::domain::outbox::{Outbox, Step};
+use crate::domain::reconcile::{Finding, Reconciliation};
 use crate::domain::record::Record;
 use crate::domain::risk::Approved;
 use crate::domain::time::Timestamp;
@@ -42,6 +43,8 @@ pub trait Outside {
     fn heard(&mut self, _now: Timestamp, _account: AccountId, _event: &VenueEvent) {}
     fn reported(&mut self, _report: &OrderReport) {}
     fn viewed(&mut self, _view: &AccountView) {}
+    /// What a comparison with the venue came to.
+    fn found(&mut self, _account: AccountId, _findings: &[Finding]) {}
 }
 
 pub struct Executor {
@@ -96,6 +99,8 @@ impl Executor {
         let now = around.now();
         self.machine.start(now, &mut out);
         self.carry(now, &mut out, around, outside);
+        // What an earlier incarnation published of itself does not hold any more.
+        self.publish(around, outside);
     }
 
     pub fn message(
@@ -129,7 +134,10 @@ impl Executor {
                 Input::RiskManager(incarnation)
             }
             ExecutorMessage::Republish => Input::Republish,
-            ExecutorMessage::Reconnected => Input::Reconnected,
+            ExecutorMessage::Reconnected => {
+                self.step(Input::Reconnected, around, outside);
+                return self.publish(around, outside);
+            }
             ExecutorMessage::Tick => return self.tick(around, outside),
         };
         self.step(input, around, outside);
@@ -234,20 +242,28 @@ impl Executor {
                 }
             }
             Effect::Account(view) => self.account(Arc::new(*view), around, outside),
-            Effect::Fault { class, detail } => {
-                let scope = Scope::Account(self.machine.account());
-                around.kill_switch(KillWord::Fault { scope, class, detail });
-            }
+            Effect::Fault { scope, class, detail } => around.kill_switch(KillWord::Fault { scope, class, detail }),
             Effect::Trip { mode, cause } => {
                 let scope = Scope::Account(self.machine.account());
                 around.kill_switch(KillWord::Trip { scope, mode, cause });
             }
+            Effect::Reconciled(reconciliation) => self.reconciled(Arc::new(*reconciliation), around, outside),
+            Effect::Found(findings) => outside.found(self.machine.account(), &findings),
             Effect::Ready => {
                 around.ready();
                 // Whoever sees it ready finds its mode beside it, not with the next beat.
                 self.unpublished = true;
                 self.publish(around, outside);
             }
+        }
+    }
+
+    /// Strategies keep it until the account's next view, which opens the account to them again.
+    fn reconciled(&mut self, reconciliation: Arc<Reconciliation>, around: &mut impl Journalling, outside: &mut impl Outside) {
+        outside.found(reconciliation.account, &reconciliation.findings);
+        for id in around.roster().strategies_of(reconciliation.account) {
+            // One that is gone finds the account as it is when it is back.
+            drop(around.strategy(id, StrategyMessage::Reconciled(Arc::clone(&reconciliation)), None));
         }
     }
 
@@ -352,6 +368,7 @@ impl Executor {
         around.views().set_account(AccountStanding {
             mode: self.machine.mode(),
             ready: self.machine.is_ready(),
+            reconciled: self.machine.reconciled_at(),
             orders,
             fills,
             view,

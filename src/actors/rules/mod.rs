@@ -50,6 +50,7 @@ pub trait Around {
 
     fn risk_incarnation(&mut self) -> Option<Incarnation>;
     fn strategy_incarnation(&mut self, id: StrategyId) -> Option<Incarnation>;
+    fn is_executor_up(&mut self, account: AccountId) -> bool;
 
     /// This incarnation is ready.
     fn ready(&mut self);

@@ -100,6 +100,8 @@ fn funding_is_part_of_the_days_result_and_money_paid_in_or_out_is_not() {
     assert_eq!(desk.manager.view(at(10)).day_pnl, Some("-7".parse().unwrap()));
     let day = desk.rows.iter().rev().find_map(|row| if let Record::DayOpened { equity, .. } = row { Some(*equity) } else { None });
     assert_eq!(day, Some("600".parse().unwrap()), "a restart counts from there too");
+    assert_eq!(desk.tripped, [Mode::ReduceOnly], "a person has taken money away, and is to say that it was meant so");
+    assert_eq!(desk.replayed().positions.ledger_from(), Some(at(5)), "where a restart begins to read the ledger");
 }
 
 #[test]

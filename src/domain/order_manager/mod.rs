@@ -7,6 +7,7 @@ mod hop;
 mod order;
 mod peaks;
 mod recover;
+mod repair;
 #[cfg(test)]
 pub(crate) mod tests;
 mod venue;
@@ -19,13 +20,13 @@ use std::time::Duration;
 use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, StrategyId, Symbol};
 use super::ladder::ModeTable;
 use super::mode::{FaultClass, Mode, Scope};
-use super::money::{Money, Price};
+use super::money::Price;
 use super::order::{
     AccountView, NewOrder, OrderIntent, OrderReport, OrderStatus, SelfTradePrevention, VenueCommand, VenueEvent, VenueMargin,
 };
 use super::outbox::Outbox;
 use super::position::Positions;
-use super::reconcile::Finding;
+use super::reconcile::{Doubts, Finding, Reconciliation};
 use super::record::Record;
 use super::recovery::{AccountState, DayOpen};
 use super::risk::{AccountBook, Approved, BUILD};
@@ -119,6 +120,7 @@ pub enum Effect {
     /// To strategies, risk and views.
     Account(Box<AccountView>),
     Fault {
+        scope: Scope,
         class: FaultClass,
         detail: String,
     },
@@ -127,6 +129,10 @@ pub enum Effect {
         mode: Mode,
         cause: String,
     },
+    /// A reconciliation is over: what it found. Comes before [`Self::Ready`] and before what is told anew behind it.
+    Reconciled(Box<Reconciliation>),
+    /// The same of a look that was taken while orders pass.
+    Found(Vec<Finding>),
     /// Reconciled; orders may pass.
     Ready,
 }
@@ -174,12 +180,11 @@ pub struct OrderManager {
     leverage: BTreeMap<Symbol, u8>,
     marks: BTreeMap<Symbol, Price>,
     account_told: Timestamp,
-    /// When the venue was last asked for everything, and what it showed then that the books do not have.
+    /// When the venue was last asked for everything, and what it showed then that is not believed yet.
     checked: Timestamp,
-    doubts: Vec<Finding>,
-    doubted: Timestamp,
-    /// What the venue's wallet is more than ours, where that is next to nothing, and since when it is.
-    slight: Option<(Money, Timestamp)>,
+    doubts: Doubts,
+    recovered: repair::Recovered,
+    reconciled: Option<Timestamp>,
     started: Timestamp,
     sent: u64,
     fills: u64,
@@ -215,9 +220,9 @@ impl OrderManager {
             marks: BTreeMap::new(),
             account_told: Timestamp::ZERO,
             checked: Timestamp::ZERO,
-            doubts: Vec::new(),
-            doubted: Timestamp::ZERO,
-            slight: None,
+            doubts: Doubts::default(),
+            recovered: repair::Recovered::default(),
+            reconciled: None,
             started: Timestamp::ZERO,
             sent: state.orders,
             fills: state.fills,
@@ -247,6 +252,12 @@ impl OrderManager {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.phase == Phase::Running
+    }
+
+    /// When the books were last found to agree with the venue's, or were made to; `None` while orders are held back for it.
+    #[must_use]
+    pub fn reconciled_at(&self) -> Option<Timestamp> {
+        self.reconciled.filter(|_| self.is_ready())
     }
 
     #[must_use]
@@ -484,6 +495,7 @@ impl OrderManager {
                 out.persist(vec![order.row(self.account, Some(detail.clone()))], vec![]);
                 out.push(Effect::Report(Arc::new(order.report(now, self.account, None, Some(detail)))));
                 out.push(Effect::Fault {
+                    scope: Scope::Account(self.account),
                     class: FaultClass::Transport,
                     detail: format!("no answer about {}", order.order.client_order_id),
                 });

@@ -97,6 +97,7 @@ struct Desk {
     reports: Vec<OrderReport>,
     faults: Vec<FaultClass>,
     tripped: Vec<Mode>,
+    reconciled: Vec<Reconciliation>,
     /// Effects that wait for their rows.
     held: Vec<Effect>,
     durable: bool,
@@ -105,8 +106,17 @@ struct Desk {
 impl Desk {
     fn recovered(state: AccountState, epoch: u32) -> Self {
         let manager = OrderManager::new(account(), Epoch(epoch), ModeTable::default(), state);
-        let mut desk =
-            Self { manager, rows: vec![], sent: vec![], reports: vec![], faults: vec![], tripped: vec![], held: vec![], durable: true };
+        let mut desk = Self {
+            manager,
+            rows: vec![],
+            sent: vec![],
+            reports: vec![],
+            faults: vec![],
+            tripped: vec![],
+            reconciled: vec![],
+            held: vec![],
+            durable: true,
+        };
         let mut out = Outbox::new();
         desk.manager.start(at(0), &mut out);
         desk.take(&mut out);
@@ -129,7 +139,11 @@ impl Desk {
         self.take(&mut out);
     }
 
-    fn venue(&mut self, millis: i64, event: VenueEvent) {
+    /// The venue dates what it shows, unless the test does.
+    fn venue(&mut self, millis: i64, mut event: VenueEvent) {
+        if let VenueEvent::SnapshotIs(snapshot) = &mut event {
+            snapshot.as_of.get_or_insert(at(millis));
+        }
         self.on(millis, Input::Venue(event));
     }
 
@@ -160,6 +174,7 @@ impl Desk {
             Effect::Report(report) => self.reports.push(Arc::unwrap_or_clone(report)),
             Effect::Fault { class, .. } => self.faults.push(class),
             Effect::Trip { mode, .. } => self.tripped.push(mode),
+            Effect::Reconciled(reconciliation) => self.reconciled.push(*reconciliation),
             _ => {}
         }
     }
@@ -210,7 +225,7 @@ fn trade(id: ClientOrderId, trade_id: u64, quantity: &str) -> Fill {
         fee: Money::ZERO,
         fee_taken: None,
         maker: false,
-        at: at(0),
+        at: at(1),
     }
 }
 
@@ -447,9 +462,17 @@ fn an_order_under_our_name_that_no_journal_knows_is_cancelled_and_a_foreign_one_
     let ours = ClientOrderId::compose(account(), Epoch(1), IntentId(9));
     let foreign = ClientOrderId::new("web_1").unwrap();
     let open_orders = vec![listed(ours, OrderStatus::Working, "0"), listed(foreign, OrderStatus::Working, "0")];
-    desk.venue(0, VenueEvent::SnapshotIs(VenueSnapshot { open_orders, ..VenueSnapshot::default() }));
-    let cancelled: Vec<_> = desk.sent.iter().filter(|command| matches!(command, VenueCommand::Cancel { .. })).collect();
-    assert!(matches!(cancelled[..], [VenueCommand::Cancel { client_order_id, .. }] if *client_order_id == ours));
+    let shown = VenueEvent::SnapshotIs(VenueSnapshot { open_orders, ..VenueSnapshot::default() });
+    let cancelled = |desk: &Desk| {
+        let id =
+            |command: &VenueCommand| if let VenueCommand::Cancel { client_order_id, .. } = command { Some(*client_order_id) } else { None };
+        desk.sent.iter().filter_map(id).collect::<Vec<_>>()
+    };
+    desk.venue(0, shown.clone());
+    assert_eq!((cancelled(&desk), desk.manager.is_ready()), (vec![], false), "one answer may be of before it ended");
+    desk.venue(1_000, shown);
+    assert_eq!(cancelled(&desk), [ours]);
+    assert!(desk.manager.is_ready(), "it is being cancelled; nobody waits for that");
     let Some(Record::Reconciled { findings, .. }) = desk.rows.iter().find(|row| matches!(row, Record::Reconciled { .. })) else { panic!() };
     assert_eq!(findings.len(), 2);
 }
@@ -478,16 +501,16 @@ fn an_ended_order_that_the_venue_lists_after_all_is_cancelled_and_not_forgotten_
     let id = desk.submit(1, "2");
     desk.venue(1, VenueEvent::Rejected { client_order_id: id, code: -1, message: "lost".into(), at: at(0) });
     desk.on(2, Input::Reconnected);
-    desk.venue(
-        3,
-        VenueEvent::SnapshotIs(VenueSnapshot { open_orders: vec![listed(id, OrderStatus::Working, "0")], ..VenueSnapshot::default() }),
-    );
+    for millis in [3, 1_003] {
+        let open_orders = vec![listed(id, OrderStatus::Working, "0")];
+        desk.venue(millis, VenueEvent::SnapshotIs(VenueSnapshot { open_orders, ..VenueSnapshot::default() }));
+    }
     assert!(desk.sent.iter().any(|command| matches!(command, VenueCommand::Cancel { client_order_id, .. } if *client_order_id == id)));
     for number in 2..(TOMBSTONES as u64 + 10) {
         let other = desk.submit(number, "1");
-        desk.venue(4, VenueEvent::Rejected { client_order_id: other, code: -5022, message: "t".into(), at: at(0) });
+        desk.venue(1_004, VenueEvent::Rejected { client_order_id: other, code: -5022, message: "t".into(), at: at(0) });
     }
-    assert_eq!(desk.status(id), OrderStatus::Working, "still tracked until the venue says that it ended");
+    assert_eq!(desk.status(id), OrderStatus::PendingCancel, "still tracked until the venue says that it ended");
 }
 
 /// A fill that is told while nobody is there is lost; the next one must not hide it from the successor of a successor.
@@ -536,7 +559,7 @@ fn the_venue_decides_a_position_that_trades_do_not_explain() {
     assert!(matches!(desk.sent[..], [VenueCommand::Snapshot { .. }]), "asked again, a second later: {:?}", desk.sent);
     desk.venue(1_020, shown);
     assert_eq!(desk.position(), quantity);
-    assert_eq!(desk.faults, [FaultClass::Data]);
+    assert_eq!((&desk.faults[..], &desk.tripped[..]), (&[FaultClass::Data][..], &[Mode::ReduceOnly][..]), "until a person has looked");
     assert_eq!(desk.replayed().positions.net(symbol()), quantity, "the rows alone say so too");
 }
 
@@ -548,6 +571,8 @@ pub(crate) mod funds;
 mod hop;
 #[path = "loss_tests.rs"]
 pub(crate) mod loss;
+#[path = "reconcile_tests.rs"]
+mod reconciled;
 #[path = "spot_tests.rs"]
 mod spot;
 

@@ -44,6 +44,7 @@ impl Exchange {
             funds: Vec::new(),
             on_their_way: 0,
             margin: Some(self.venue_margin(account)),
+            as_of: Some(if beside_holdings { holder.spot.updated_at() } else { holder.margin.updated_at }),
         }
     }
 

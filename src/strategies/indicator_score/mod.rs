@@ -18,7 +18,7 @@ use crate::domain::order::Side;
 
 use super::bracket::{Bracket, Distances};
 use super::patience::Patience;
-use super::{Configured, Desk, Draft, Interest, Problem, Strategy, StrategyInput};
+use super::{Configured, Desk, Draft, Interest, Problem, Recovered, Strategy, StrategyInput};
 
 pub use settings::{OnOpposite, Points, Settings};
 pub use signal::{Inputs, Signal, SignalKind, Study, score};
@@ -73,6 +73,18 @@ impl Strategy for IndicatorScore {
             StrategyInput::Wake => desk.accounts().iter().for_each(|account| self.look_over(*account, desk)),
             StrategyInput::Market(_) => {}
         }
+    }
+
+    /// A position without its stop gets one now, and not when something else happens; a reversal of before is an old one.
+    fn recovered(&mut self, recovered: &Recovered<'_>, desk: &mut Desk<'_>) {
+        self.patience.recovered(recovered.account);
+        for ((_, symbol), trade) in self.trades.iter_mut().filter(|((account, _), _)| *account == recovered.account) {
+            trade.bracket.recovered();
+            if recovered.concerns(*symbol) {
+                trade.next = None;
+            }
+        }
+        self.look_over(recovered.account, desk);
     }
 }
 

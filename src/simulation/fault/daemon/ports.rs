@@ -164,6 +164,11 @@ impl Around for Ports<'_> {
         hub.incarnation(Role::Strategy(place))
     }
 
+    fn is_executor_up(&mut self, account: AccountId) -> bool {
+        let hub = self.hub.borrow();
+        Role::executor_of(account, &hub.scene).is_some_and(|role| hub.incarnation(role).is_some())
+    }
+
     fn ready(&mut self) {
         let (role, incarnation) = (self.role, self.incarnation);
         self.act((), |hub| {

@@ -276,7 +276,7 @@ impl Scene {
             Effect::Recovering(book) => self.on_risk(risk::Input::Recovering(*book)),
             Effect::Account(view) => self.on_risk(risk::Input::Account(*view)),
             Effect::Fault { .. } | Effect::Trip { .. } => self.note(&effect),
-            Effect::Ready => {}
+            Effect::Reconciled(_) | Effect::Found(_) | Effect::Ready => {}
         }
     }
 

@@ -297,6 +297,9 @@ pub struct SpotAccountAnswer<'a> {
     pub can_trade: bool,
     #[serde(borrow)]
     pub balances: Vec<SpotBalanceAnswer<'a>>,
+    /// When the balances last changed.
+    #[serde(default)]
+    pub update_time: Option<i64>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -320,6 +323,9 @@ pub struct BalanceAnswer<'a> {
     /// What new orders may tie up.
     #[serde(default)]
     pub available_balance: MaybeNumber,
+    /// When it last changed.
+    #[serde(default)]
+    pub update_time: Option<i64>,
 }
 
 /// A futures position, of `positionRisk`; the account's own list has no entry price in its third version.
@@ -349,6 +355,9 @@ pub struct PositionAnswer<'a> {
     /// In both versions, spelled so.
     #[serde(default, rename = "unRealizedProfit")]
     pub unrealized: MaybeNumber,
+    /// When it last changed.
+    #[serde(default)]
+    pub update_time: Option<i64>,
 }
 
 /// The margin account, of which the wallet and the positions are used.

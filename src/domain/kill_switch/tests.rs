@@ -16,8 +16,31 @@ fn switch(on_kill: OnKill) -> KillSwitch {
     KillSwitch::new(Ladder::new(BTreeMap::new(), ModeTable::default()), accounts, Epoch(3), Incarnation(1))
 }
 
-/// What the venue shows answers the sweep that runs, unless it says which round asked.
-fn step(switch: &mut KillSwitch, at: i64, mut input: Input) -> Vec<Step<Record, Effect>> {
+/// What the venue shows answers the sweep that runs, unless it says which round asked; rows are durable at once; and whoever is
+/// resumed was found to agree with its venue.
+fn step(switch: &mut KillSwitch, at: i64, input: Input) -> Vec<Step<Record, Effect>> {
+    if let Input::Operator { order: Order { verb: Verb::Resume, .. }, .. } = &input {
+        for name in ["a", "b"] {
+            stands(switch, at, name, Some(at));
+        }
+    }
+    let steps = alone(switch, at, input);
+    for step in &steps {
+        if let Step::Persist { then, .. } = step
+            && let [Effect::Noted { number }] = &then[..]
+        {
+            alone(switch, at, Input::Noted(*number));
+        }
+    }
+    steps
+}
+
+fn stands(switch: &mut KillSwitch, at: i64, name: &str, reconciled: Option<i64>) -> Vec<Step<Record, Effect>> {
+    alone(switch, at, Input::Standing { account: account(name), reconciled: reconciled.map(Timestamp::from_millis) })
+}
+
+/// The input and nothing besides.
+fn alone(switch: &mut KillSwitch, at: i64, mut input: Input) -> Vec<Step<Record, Effect>> {
     let mut out = Outbox::new();
     if let Input::Shows { account, round, .. } = &mut input
         && *round == 0
@@ -91,7 +114,8 @@ fn the_gate_closes_before_anything_else_and_waits_for_no_disk() {
     assert_eq!(modes.account(account("a")), Mode::Halted);
     for step in &steps {
         if let Step::Persist { then, .. } = step {
-            assert!(then.is_empty(), "a halt must not wait for the journal");
+            let waits = then.iter().filter(|effect| !matches!(effect, Effect::Noted { .. })).count();
+            assert_eq!(waits, 0, "a halt must not wait for the journal");
         }
     }
     let cancels = steps.iter().filter(|step| matches!(step, Step::Do(Effect::Send { command: VenueCommand::CancelAll { .. }, .. })));
@@ -341,6 +365,74 @@ fn a_latch_from_an_earlier_life_closes_the_gate_and_sweeps_again() {
     assert!(steps.iter().any(|step| matches!(step, Step::Do(Effect::Send { command: VenueCommand::CancelAll { .. }, .. }))));
 }
 
+#[test]
+fn what_cannot_be_taken_back_waits_for_the_row_of_its_mode_and_for_no_sick_disk() {
+    for noted in [true, false] {
+        let mut switch = switch(OnKill::Flatten);
+        let a = account("a");
+        let steps = alone(&mut switch, 0, order(Verb::Halt, Scope::Account(a)));
+        assert!(matches!(&steps[0], Step::Do(Effect::SetGate(_))), "the gate waits for nothing");
+        let shown = |steps: &[Step<Record, Effect>]| steps.iter().any(|step| matches!(step, Step::Do(Effect::Reported(_))));
+        assert!(!shown(&steps), "a crash would forget it");
+        assert!(!closes_positions(&alone(&mut switch, 5, shows("a", 0, "0.5"))));
+        let limit = i64::try_from(NOTED_WITHIN.as_millis()).unwrap();
+        let before = alone(&mut switch, limit - 1, Input::Tick);
+        assert!(!closes_positions(&before) && !shown(&before));
+        // The sweep has begun again meanwhile.
+        alone(&mut switch, limit - 1, shows("a", 0, "0.5"));
+        let steps = if noted { alone(&mut switch, limit - 1, Input::Noted(1)) } else { alone(&mut switch, limit, Input::Tick) };
+        assert!(closes_positions(&steps) && shown(&steps), "{steps:?}");
+    }
+}
+
+#[test]
+fn a_resume_waits_for_a_reconciliation_of_after_the_halt_and_not_for_ever() {
+    for comes in [true, false] {
+        let mut switch = switch(OnKill::Cancel);
+        let (a, scope) = (account("a"), Scope::Account(account("a")));
+        stands(&mut switch, 0, "a", Some(0));
+        for at in [100, 110] {
+            let input = if at == 100 { order(Verb::Halt, scope) } else { shows("a", 0, "0") };
+            step(&mut switch, at, input);
+        }
+        let steps = alone(&mut switch, 200, order(Verb::Resume, scope));
+        assert!(says(&steps, &Effect::Reconcile { account: a }) && steps.len() == 1, "asked for, and nothing else: {steps:?}");
+        assert!(stands(&mut switch, 210, "a", None).is_empty() && stands(&mut switch, 220, "a", Some(99)).is_empty());
+        let limit = 200 + i64::try_from(raise::RECONCILED_WITHIN.as_millis()).unwrap();
+        assert!(alone(&mut switch, limit - 1, Input::Tick).is_empty());
+        if comes {
+            let raising = raising(&stands(&mut switch, limit - 1, "a", Some(300)));
+            assert!(answered(&step(&mut switch, limit, Input::Raised(raising)), true));
+            assert_eq!(switch.modes().account(a), Mode::Normal);
+        } else {
+            assert!(answered(&alone(&mut switch, limit, Input::Tick), false));
+            assert_eq!(switch.modes().account(a), Mode::Halted);
+            stands(&mut switch, limit + 1, "a", Some(limit));
+            raising(&alone(&mut switch, limit + 2, order(Verb::Resume, scope)));
+        }
+    }
+}
+
+#[test]
+fn resuming_everything_leaves_an_account_that_cannot_be_reconciled_where_it_is() {
+    let mut switch = switch(OnKill::Cancel);
+    let (a, b) = (account("a"), account("b"));
+    step(&mut switch, 0, order(Verb::Halt, Scope::Global));
+    step(&mut switch, 10, shows("b", 0, "0"));
+    alone(&mut switch, 20, order(Verb::Resume, Scope::Global));
+    stands(&mut switch, 30, "b", Some(30));
+    let limit = 20 + i64::try_from(raise::RECONCILED_WITHIN.as_millis()).unwrap();
+    let steps = step(&mut switch, limit, Input::Tick);
+    let then = steps.iter().find_map(|step| {
+        if let Step::Persist { then, .. } = step { then.first() } else { None }.filter(|then| matches!(then, Effect::Raise(_)))
+    });
+    let Some(Effect::Raise(raising)) = then else { panic!("{steps:?}") };
+    let steps = step(&mut switch, limit + 1, Input::Raised(raising.clone()));
+    assert_eq!([switch.modes().account(a), switch.modes().account(b)], [Mode::Halted, Mode::Normal]);
+    let told =
+        |step: &Step<Record, Effect>| matches!(step, Step::Do(Effect::Answer { accepted: true, text, .. }) if text.contains("a held"));
+    assert!(steps.iter().any(told), "{steps:?}");
+}
 mod closing {
     use super::*;
 
