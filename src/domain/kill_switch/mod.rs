@@ -2,6 +2,7 @@
 //! ladder. It never waits: closing the gate comes first in its outbox, rows and files after it. An account is confirmed
 //! halted only when the venue itself shows no open order.
 
+mod clearing;
 mod raise;
 
 use super::mutants::{self, Mutant};
@@ -15,9 +16,6 @@ use super::order::{NewOrder, OrderKind, SelfTradePrevention, Side, TimeInForce, 
 use super::outbox::Outbox;
 use super::record::Record;
 use super::time::Timestamp;
-
-#[path = "kill_switch_clearing.rs"]
-mod clearing;
 
 /// Between two tries to cancel what the venue still shows: long enough for a cancel to land, short enough to be felt.
 pub const RETRY_AFTER: Duration = Duration::from_millis(250);
