@@ -322,6 +322,7 @@ impl Bench {
             views: Arc::new(Views::default()),
             wires: Arc::new(Wires::default()),
             roster: Roster::default(),
+            feeds: Default::default(),
             gate: HaltGate::default(),
             inbox: KillInbox::default(),
             journal: port,
