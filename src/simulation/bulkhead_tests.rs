@@ -159,6 +159,7 @@ impl House {
             // No two alike: risk refuses a duplicate.
             quantity: Quantity(rust_decimal::Decimal::new(i64::try_from(100 + self.next).unwrap(), 3)),
             reduce_only: false,
+            stop: None,
             decided_at: self.now,
             reason: "test".into(),
             trace: None,
@@ -209,6 +210,7 @@ impl House {
                 self.reports.push(report.as_ref().clone());
                 self.on_risk(risk::Input::Report(report));
             }
+            Effect::Recovering(book) => self.on_risk(risk::Input::Recovering(*book)),
             Effect::Book(book) => self.on_risk(risk::Input::Book(*book)),
             Effect::Account(view) => self.on_risk(risk::Input::Account(*view)),
             Effect::Trip { mode, .. } => self.trips.push((account(index), mode)),

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::*;
@@ -165,6 +165,8 @@ impl Scene {
         let through_journal: Vec<u64> = found.iter().copied().filter(|number| !refused(number)).collect();
         assert!(through_journal.is_sorted_by(|a, b| a < b), "in order and once each: {through_journal:?}");
         assert!(found.iter().all(|number| *number < self.next));
+        let once: BTreeSet<&u64> = found.iter().collect();
+        assert_eq!(once.len(), found.len(), "what came through the emergency log came once: {found:?}");
         if let Some(latched) = self.latched {
             let found = Latch::new(&data(&self.device)).load(self.now);
             assert_eq!(!found.halted.is_empty(), latched, "the latch is as it was stored: {found:?}");

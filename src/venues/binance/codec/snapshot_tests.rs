@@ -38,9 +38,10 @@ fn a_spot_account_is_cash_and_holdings_of_the_instruments_that_are_traded() {
     let body = r#"{"canTrade":true,"updateTime":7,"balances":[{"asset":"USDT","free":"900.10000000","locked":"99.90000000"},
         {"asset":"BTC","free":"0.99825000","locked":"1.00000000"},{"asset":"ETH","free":"0.00050000","locked":"0"},{"asset":"DOGE","free":"7","locked":"0"}]}"#;
     let usdt = Asset::new("USDT").unwrap();
-    let Held { wallet, positions, beside_holdings, as_of } = holdings(usdt, &instruments, |_| None, answer(body)).unwrap();
+    let Held { wallet, positions, beside_holdings, as_of, margin } = holdings(usdt, &instruments, |_| None, answer(body)).unwrap();
     assert_eq!((beside_holdings, as_of), (true, Some(Timestamp::from_millis(7))));
     assert_eq!(wallet, "1000".parse().unwrap());
+    assert_eq!(margin.map(|margin| margin.available), Some("900.10".parse().unwrap()), "the rest is in orders");
     let shown: Vec<_> = positions.iter().map(|position| (position.symbol.as_str(), position.quantity, position.to_close())).collect();
     let quantity = |text: &str| text.parse::<Quantity>().unwrap();
     assert_eq!(shown, [("BTCUSDT", quantity("1.99825"), quantity("1.998")), ("ETHUSDT", quantity("0.0005"), Quantity::ZERO)]);
