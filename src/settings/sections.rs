@@ -16,8 +16,7 @@ use super::origin::Origin;
 use super::reader::{Notes, Section};
 use super::shape::{
     AccountSpec, Alerts, Backtest, Daemon, Exchange, HeldTo, InstrumentOverride, Journal, Limits, MarketSource, OnKill, Rate, Risk,
-    Supervision,
-    SymbolSpec, SyntheticOverride, Telemetry,
+    Supervision, SymbolSpec, SyntheticOverride, Telemetry,
 };
 use super::value::{Setting, describe};
 use super::venues::{self, EMBEDDED, EMBEDDED_SPOT, VenueSpec};

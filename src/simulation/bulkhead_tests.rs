@@ -47,7 +47,6 @@ fn limits() -> risk::limits::RiskLimits {
 struct House {
     now: Timestamp,
     exchange: Exchange,
-    place: usize,
     risk: Option<RiskMachine>,
     incarnation: u64,
     managers: Vec<OrderManager>,
@@ -74,7 +73,6 @@ impl House {
         let mut house = Self {
             now: Timestamp::from_millis(1_700_000_000_000),
             exchange,
-            place,
             risk: None,
             incarnation: 0,
             managers: (0..3).map(manager).collect(),

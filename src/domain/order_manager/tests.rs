@@ -529,21 +529,6 @@ fn a_fill_heard_before_the_snapshot_does_not_hide_the_ones_before_it_from_the_ne
 }
 
 #[test]
-fn trades_that_the_venue_says_and_does_not_list_are_not_asked_for_in_a_circle() {
-    let mut before = Desk::ready();
-    let id = before.submit(1, "4");
-    let mut desk = Desk::recovered(before.replayed(), 2);
-    let mut snapshot = VenueSnapshot { open_orders: vec![listed(id, OrderStatus::Working, "1")], ..VenueSnapshot::default() };
-    snapshot.trades.clear();
-    for _ in 0..50 {
-        desk.venue(5, VenueEvent::SnapshotIs(snapshot.clone()));
-        desk.venue(5, VenueEvent::OrderIs { client_order_id: id, order: Some(listed(id, OrderStatus::Working, "1")) });
-    }
-    let snapshots = desk.sent.iter().filter(|command| matches!(command, VenueCommand::Snapshot { .. })).count();
-    assert!(snapshots <= 2, "{snapshots} snapshots asked for in one instant");
-}
-
-#[test]
 fn the_venue_decides_a_position_that_trades_do_not_explain() {
     let mut desk = Desk::ready();
     desk.on(0, Input::Reconnected);
