@@ -1,6 +1,7 @@
 //! The application: where machines, actors, the exchange, the stores and the interfaces are put together. Whatever decides
 //! is elsewhere; here is who knows whom.
 
+mod alerts;
 pub mod backtest;
 mod control;
 mod dead_man;
@@ -19,6 +20,7 @@ mod safety;
 mod services;
 mod shutdown;
 mod sink;
+mod threads;
 mod tree;
 
 use std::process::ExitCode;

@@ -1,9 +1,11 @@
 //! Types and pure machines: no tokio, clock, random numbers or I/O. Everything that decides lives here.
 
+pub mod alerts;
 pub mod bars;
 pub mod book;
 pub mod clock;
 pub mod dead_man;
+pub mod equity;
 pub mod ids;
 pub mod indicators;
 pub mod instrument;

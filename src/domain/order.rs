@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use strum::Display;
 
+pub use super::equity::{EquityPeaks, Liquidation, VenueMargin};
 use super::ids::{AccountId, Asset, ClientOrderId, IntentId, StrategyId, Symbol};
 use super::money::{Money, Price, Quantity};
 use super::time::Timestamp;
@@ -414,55 +415,6 @@ pub struct FundsMoved {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub symbol: Option<Symbol>,
     pub at: Timestamp,
-}
-
-/// A position and where the venue would liquidate it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Liquidation {
-    pub symbol: Symbol,
-    #[serde(default)]
-    pub position_side: PositionSide,
-    /// Signed.
-    pub quantity: Quantity,
-    pub price: Price,
-}
-
-/// What a venue says of an account's margin. On spot `available` is what is not locked, and nothing is liquidated.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct VenueMargin {
-    /// When it was heard, by our clock.
-    pub at: Timestamp,
-    /// Wallet plus open profit.
-    pub equity: Money,
-    /// What new orders may tie up.
-    pub available: Money,
-    pub maintenance: Money,
-    /// Of the positions that a price would liquidate.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub liquidations: Vec<Liquidation>,
-    /// Of the symbols whose leverage the venue told.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub leverage: Vec<(Symbol, u8)>,
-}
-
-impl VenueMargin {
-    /// Where the venue would liquidate what an order of that side would add to; the nearer one of two.
-    #[must_use]
-    pub fn liquidation_price(&self, symbol: Symbol, side: Side) -> Option<Price> {
-        let held = self.liquidations.iter().filter(|held| held.symbol == symbol && held.price.is_positive());
-        match side {
-            Side::Buy => held.filter(|held| held.quantity.is_positive()).map(|held| held.price).max(),
-            Side::Sell => held.filter(|held| held.quantity.is_negative()).map(|held| held.price).min(),
-        }
-    }
-}
-
-/// The highest that an account's equity was: in this UTC day, and ever. What is paid in or out moves both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EquityPeaks {
-    pub utc_day: i64,
-    pub day: Money,
-    pub ever: Money,
 }
 
 /// One account at one moment, as the venue shows it.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::alerts::AlertBook;
 use super::ids::{AccountId, ClientOrderId, Epoch, StrategyId, Symbol};
 use super::ladder::ModeTable;
 use super::mode::{Mode, Scope};
@@ -97,6 +98,9 @@ pub struct DaemonState {
     /// Overrides that were granted and not used; those that ended are dropped with the next one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<Override>,
+    /// Unacknowledged ones outlive the process.
+    #[serde(default)]
+    pub alerts: AlertBook,
 }
 
 impl DaemonState {
@@ -168,6 +172,7 @@ impl DaemonState {
                 self.overrides.push(granted.clone());
             }
             Record::OverrideUsed { id, .. } => self.overrides.retain(|known| known.id != *id),
+            Record::Alert { .. } => self.alerts.apply(entry.at, &entry.record),
             _ => {}
         }
     }

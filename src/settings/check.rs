@@ -65,6 +65,7 @@ pub fn resolve(mut raw: Raw, mut rows: Vec<Row>, validator: &StrategyValidator<'
     Some(Settings {
         daemon: raw.daemon?,
         telemetry: raw.telemetry?,
+        alerts: raw.alerts?,
         exchange: raw.exchange?,
         venues,
         accounts: raw.accounts.into_iter().filter_map(|placed| placed.value).collect(),

@@ -148,7 +148,7 @@ impl Scene {
             account: account(),
             symbol: symbol(),
             // Mostly one side a scene: what rests there is in the way of the other.
-            side: if (self.draw(8) == 0) == self.buys { Side::Sell } else { Side::Buy },
+            side: if (self.draw(24) == 0) == self.buys { Side::Sell } else { Side::Buy },
             position_side: PositionSide::Both,
             kind,
             time_in_force: TimeInForce::GoodTilCanceled,

@@ -3,6 +3,7 @@
 //! the account is reconciled with its venue. It holds the last gate's checks; it sends nothing itself.
 
 mod funds;
+mod hop;
 mod order;
 mod peaks;
 mod recover;
@@ -27,7 +28,7 @@ use super::position::Positions;
 use super::reconcile::Finding;
 use super::record::Record;
 use super::recovery::{AccountState, DayOpen};
-use super::risk::{AccountBook, Approved, BUILD, controls};
+use super::risk::{AccountBook, Approved, BUILD};
 use super::time::Timestamp;
 pub use order::Order;
 use peaks::Peaks;
@@ -356,55 +357,6 @@ impl OrderManager {
         out.push(Effect::Report(Arc::new(order.report(now, self.account, None, Some(why)))));
     }
 
-    fn last_hop(&self, intent: &OrderIntent, incarnation: Incarnation, build: &str) -> Result<(), String> {
-        if intent.account != self.account {
-            return Err(format!("approved for account {}, found executor of {}", intent.account, self.account));
-        }
-        if build != BUILD {
-            return Err(format!("approved by a risk manager built from {build}, expected {BUILD}: one daemon, one build"));
-        }
-        if incarnation != self.risk && !mutants::on(Mutant::OldApprovalTaken) {
-            return Err(format!("approved by risk manager {incarnation}, expected {}: approvals of a dead one are void", self.risk));
-        }
-        if !self.is_ready() && !mutants::on(Mutant::SentUnreconciled) {
-            return Err(format!("the account is {}: it is being reconciled", self.mode()));
-        }
-        self.admits(intent)
-    }
-
-    fn admits(&self, intent: &OrderIntent) -> Result<(), String> {
-        let (mode, scope) = self.modes.effective(self.account, Some(intent.strategy), intent.symbol);
-        let stopped = mode > Mode::ReduceOnly || (mode == Mode::ReduceOnly && !intent.reduce_only);
-        if stopped && !mutants::on(Mutant::LastHopSkipped) {
-            return Err(format!("{scope} is {mode}"));
-        }
-        let rests = intent.kind.may_rest(intent.time_in_force);
-        if rests && self.modes.is_barred(self.account, intent.symbol, intent.side) {
-            let OrderIntent { side, symbol, .. } = intent;
-            return Err(format!("{}: a position of the same owner is being closed against a {side} on {symbol}", controls::OWN_CROSS));
-        }
-        Ok(())
-    }
-
-    /// Asked by the driver right before an order's bytes leave, which is a journal's commit after it was submitted: modes may
-    /// have changed meanwhile, and somebody may want it cancelled already.
-    ///
-    /// # Errors
-    /// Why it must not leave.
-    pub fn may_leave(&self, id: ClientOrderId) -> Result<(), String> {
-        let order = self.orders.get(&id).filter(|order| order.status == OrderStatus::Persisting);
-        let order = order.ok_or_else(|| "it is not waiting to be sent".to_owned())?;
-        if order.cancel_wanted {
-            return Err("cancelled before it left".to_owned());
-        }
-        if !self.is_ready() && !mutants::on(Mutant::SentUnreconciled) {
-            return Err(format!("the account is {}: it is being reconciled", self.mode()));
-        }
-        let Some(intent) = &order.intent else { return Ok(()) };
-        is_what_was_approved(&order.order, intent)?;
-        self.admits(intent)
-    }
-
     /// Orders of a strategy or on a symbol that is stopped are cancelled here, because only here is known whose is whose; those
     /// of a whole account are the kill switch's.
     fn obey(&mut self, now: Timestamp, modes: ModeTable, out: &mut Out) {
@@ -593,20 +545,6 @@ impl OrderManager {
             at: now,
         }
     }
-}
-
-/// The child never exceeds its approval, whatever happened to it between the approval and here (C22).
-fn is_what_was_approved(order: &NewOrder, intent: &OrderIntent) -> Result<(), String> {
-    let same = order.symbol == intent.symbol && order.side == intent.side && order.kind == intent.kind;
-    let reduces = order.reduce_only || !intent.reduce_only;
-    if same && reduces && order.quantity.is_positive() && order.quantity <= intent.quantity {
-        return Ok(());
-    }
-    let NewOrder { side, quantity, symbol, .. } = order;
-    Err(format!(
-        "expected at most what was approved, {} {} {}, found {side} {quantity} {symbol}",
-        intent.side, intent.quantity, intent.symbol
-    ))
 }
 
 fn new_order(client_order_id: ClientOrderId, intent: &OrderIntent) -> NewOrder {

@@ -282,8 +282,9 @@ fn nothing_rests_against_a_close_of_the_kill_switch() {
     modes.set_barred([(account(), symbol(), Side::Buy)].into());
     machine.on(at(0), Input::Modes(modes), &mut Outbox::new());
     assert_eq!(refusals(&proposed(&mut machine, 1, limit(1, Side::Buy, "1", "60"))), [(1, "own_cross")]);
-    assert_eq!(submitted(&proposed(&mut machine, 2, intent(2, Side::Buy, "1"))), [2], "what never rests is met by nobody");
-    assert_eq!(submitted(&proposed(&mut machine, 3, of(b(), limit(3, Side::Sell, "1", "120")))), [3]);
+    assert_eq!(submitted(&proposed(&mut machine, 2, of(b(), limit(2, Side::Sell, "1", "120")))), [2]);
+    let fleeting = OrderIntent { time_in_force: TimeInForce::ImmediateOrCancel, ..limit(3, Side::Buy, "1", "100") };
+    assert_eq!(submitted(&proposed(&mut machine, 3, fleeting)), [3], "what never rests is met by no close");
 }
 
 /// A venue that matches like any other and prevents nothing.

@@ -18,6 +18,9 @@ fn tight(change: impl Fn(&mut AccountLimits, &mut SymbolLimits)) -> RiskLimits {
     let mut limits = limits();
     limits.max_capital = Some(money("1000000000"));
     let account_limits = limits.accounts.get_mut(&account()).unwrap();
+    let much = Some(ratio("1000"));
+    (account_limits.hard.max_risk_per_trade, account_limits.hard.max_risk_total) = (much, much);
+    account_limits.leverage = Some(100);
     account_limits.max_messages = Some(MessageRate { count: 1_000, period: Duration::from_secs(1) });
     let mut symbol_limits = account_limits.symbols[&symbol()];
     symbol_limits.max_order_value = Some(money("1000000"));
@@ -59,7 +62,7 @@ fn the_margin_floor_counts_leverage_working_orders_and_the_venues_own_figure() {
         assert_eq!(propose(&mut machine, 0, intent(1, side, "80")), None, "800 tied up of 1000, 200 free");
         assert_eq!(propose(&mut machine, 1, intent(2, side, "0.1")).as_deref(), Some("margin_floor"), "{side}");
     }
-    let unlevered = tight(|account, _| account.hard.margin_floor = Some(ratio("0.2")));
+    let unlevered = tight(|account, _| (account.hard.margin_floor, account.leverage) = (Some(ratio("0.2")), None));
     refused(&mut machine_of(unlevered, with_equity("1000", "0")), intent(1, Side::Buy, "8.001"), "margin_floor");
     for equity in ["0", "-1"] {
         let nothing = tight(|account, _| account.hard.margin_floor = Some(ratio("0")));
@@ -88,7 +91,7 @@ fn the_margin_floor_counts_leverage_working_orders_and_the_venues_own_figure() {
 
 #[test]
 fn a_reducing_order_passes_whatever_is_free() {
-    let limits = tight(|account, _| account.hard.margin_floor = Some(ratio("0.9")));
+    let limits = tight(|account, _| (account.hard.margin_floor, account.leverage) = (Some(ratio("0.9")), None));
     let mut machine = machine_of(limits, with_equity("100", "5"));
     refused(&mut machine, intent(1, Side::Buy, "0.1"), "margin_floor");
     assert_eq!(propose(&mut machine, 1, intent(2, Side::Sell, "5")), None, "it makes the position smaller");
@@ -290,7 +293,9 @@ fn an_abnormal_market_opens_nothing_and_halts_its_symbol_when_it_comes_once_too_
         machine.on(at(0), Input::Market(view), &mut Outbox::new());
         assert_eq!(propose(&mut machine, 0, intent(number, Side::Buy, "1")).as_deref(), expected, "{view:?}");
         let closes = OrderIntent { reduce_only: true, ..intent(number + 100, Side::Sell, "5") };
-        assert_eq!(propose(&mut machine, 0, closes), None, "what reduces passes");
+        // A bid of nothing is a price that no order goes out at.
+        let has_bid = view.bid.is_none_or(|(price, _)| price.is_positive());
+        assert_eq!(propose(&mut machine, 0, closes).as_deref(), (!has_bid).then_some("price_collar"), "what reduces passes");
     }
     let (wide, calm) = (spread("98", "102"), view("100"));
     for round in 0..2 {
