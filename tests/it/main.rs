@@ -22,6 +22,7 @@ mod data_features;
 mod exchange_recording;
 mod fuzz_adapters;
 mod fuzz_wire;
+mod io_boundaries;
 mod journal;
 mod live_market;
 mod live_proofs;
