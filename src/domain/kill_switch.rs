@@ -526,4 +526,4 @@ fn first_order(incarnation: Incarnation) -> u32 {
 
 #[cfg(test)]
 #[path = "kill_switch_tests.rs"]
-mod tests;
+pub(crate) mod tests;
