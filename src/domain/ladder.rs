@@ -312,7 +312,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_budget_halts_its_scope_one_past_the_limit_and_no_other() {
+    pub(crate) fn a_budget_halts_its_scope_one_past_the_limit_and_no_other() {
         let mut ladder = ladder();
         let a = Scope::Account(account("a"));
         assert_eq!(ladder.fault(at(0), a, FaultClass::Panic, "x"), None);

@@ -1,7 +1,6 @@
 //! An executor's rules around its order manager: what waits for which row, who hears of what, and the last look at the halt gate
 //! before an order's bytes leave.
 
-use crate::domain::mutants::{self, Mutant};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -293,13 +292,10 @@ impl Executor {
         };
         let id = order.client_order_id;
         let (reduce_only, rests) = (order.reduce_only, order.rests());
-        if let Err(why) = self.machine.may_leave(id)
-            && !mutants::on(Mutant::GateUnread)
-        {
+        if let Err(why) = self.machine.may_leave(id) {
             return self.step(Input::NotSent { client_order_id: id, why }, around, outside);
         }
-        let leaving = self.passage.enter(reduce_only, rests);
-        if leaving.is_some() || mutants::on(Mutant::GateUnread) {
+        if let Some(_leaving) = self.passage.enter(reduce_only, rests) {
             self.hand_over(command, Some(id), around, outside);
         } else {
             self.step(Input::NotSent { client_order_id: id, why: "the halt gate is closed".to_owned() }, around, outside);

@@ -566,4 +566,4 @@ fn first_order(incarnation: Incarnation) -> u32 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -123,7 +123,7 @@ fn the_gate_closes_before_anything_else_and_waits_for_no_disk() {
 }
 
 #[test]
-fn an_order_that_left_before_the_halt_and_may_still_arrive_is_waited_for() {
+pub(crate) fn an_order_that_left_before_the_halt_and_may_still_arrive_is_waited_for() {
     let mut switch = switch(OnKill::Cancel);
     step(&mut switch, 0, order(Verb::Halt, Scope::Account(account("a"))));
     let showing = |on_their_way| {
@@ -139,7 +139,7 @@ fn an_order_that_left_before_the_halt_and_may_still_arrive_is_waited_for() {
 }
 
 #[test]
-fn an_account_is_confirmed_only_by_a_venue_that_shows_no_open_order() {
+pub(crate) fn an_account_is_confirmed_only_by_a_venue_that_shows_no_open_order() {
     let mut switch = switch(OnKill::Cancel);
     step(&mut switch, 0, order(Verb::Halt, Scope::Account(account("a"))));
     step(&mut switch, 10, shows("a", 1, "0"));
@@ -152,7 +152,7 @@ fn an_account_is_confirmed_only_by_a_venue_that_shows_no_open_order() {
 }
 
 #[test]
-fn a_venue_that_never_answers_is_reported_and_tried_on() {
+pub(crate) fn a_venue_that_never_answers_is_reported_and_tried_on() {
     let mut switch = switch(OnKill::Cancel);
     step(&mut switch, 0, order(Verb::Halt, Scope::Account(account("a"))));
     let mut alarms = 0;
@@ -353,7 +353,7 @@ fn a_successor_goes_on_with_what_was_being_emptied() {
 }
 
 #[test]
-fn a_latch_from_an_earlier_life_closes_the_gate_and_sweeps_again() {
+pub(crate) fn a_latch_from_an_earlier_life_closes_the_gate_and_sweeps_again() {
     let mut before = switch(OnKill::Cancel);
     step(&mut before, 0, order(Verb::Halt, Scope::Global));
     let ladder = Ladder::new(BTreeMap::new(), before.modes().clone());

@@ -27,7 +27,7 @@ fn with_a_thousand() -> Desk {
 }
 
 #[test]
-fn a_ledger_entry_is_booked_once_however_often_it_is_listed() {
+pub(crate) fn a_ledger_entry_is_booked_once_however_often_it_is_listed() {
     let mut desk = with_a_thousand();
     let listed =
         vec![before(entry(FundsKind::Funding, 1, "-3")), entry(FundsKind::Funding, 2, "-0.12345678"), entry(FundsKind::Other, 2, "1")];
@@ -72,7 +72,7 @@ fn what_was_paid_in_before_the_first_contact_is_in_the_wallet_that_was_taken_ove
 }
 
 #[test]
-fn what_the_ledger_tells_later_than_the_wallet_is_not_counted_twice() {
+pub(crate) fn what_the_ledger_tells_later_than_the_wallet_is_not_counted_twice() {
     let mut desk = with_a_thousand();
     // The wallet says it first: twice the same, it is believed.
     for millis in [10, 1_100] {

@@ -306,7 +306,7 @@ pub(crate) fn a_mode_that_came_after_the_approval_still_counts() {
 }
 
 #[test]
-fn a_fill_before_the_acknowledgement_counts_and_the_late_acknowledgement_changes_nothing() {
+pub(crate) fn a_fill_before_the_acknowledgement_counts_and_the_late_acknowledgement_changes_nothing() {
     let mut desk = Desk::ready();
     let id = desk.submit(1, "2");
     desk.venue(1, fill(id, 1, "2"));
@@ -327,7 +327,7 @@ fn a_trade_told_twice_is_booked_once() {
 }
 
 #[test]
-fn a_late_fill_after_the_cancel_is_booked_and_the_order_stays_ended() {
+pub(crate) fn a_late_fill_after_the_cancel_is_booked_and_the_order_stays_ended() {
     let mut desk = Desk::ready();
     let id = desk.submit(1, "2");
     desk.venue(1, accepted(id));
@@ -351,7 +351,7 @@ fn a_cancel_that_comes_before_the_acknowledgement_leaves_after_it() {
 }
 
 #[test]
-fn unknown_is_not_failed_until_absent_twice_and_long_enough() {
+pub(crate) fn unknown_is_not_failed_until_absent_twice_and_long_enough() {
     let mut desk = Desk::ready();
     let id = desk.submit(1, "2");
     desk.venue(1, VenueEvent::OutcomeUnknown { client_order_id: id, why: "time-out".into() });
@@ -384,7 +384,7 @@ fn an_order_without_an_answer_becomes_unknown_and_is_asked_for() {
 }
 
 #[test]
-fn a_refused_cancel_asks_for_the_order() {
+pub(crate) fn a_refused_cancel_asks_for_the_order() {
     let mut desk = Desk::ready();
     let id = desk.submit(1, "2");
     desk.venue(1, accepted(id));
@@ -408,7 +408,7 @@ pub(crate) fn more_filled_than_ordered_is_an_invariant_fault() {
 }
 
 #[test]
-fn a_fill_that_no_order_of_ours_explains_moves_the_position_and_is_told() {
+pub(crate) fn a_fill_that_no_order_of_ours_explains_moves_the_position_and_is_told() {
     let mut desk = Desk::ready();
     desk.venue(1, fill(ClientOrderId::new("by-hand").unwrap(), 1, "0.5"));
     assert_eq!(desk.position(), "0.5".parse().unwrap());

@@ -27,7 +27,7 @@ pub mod margin;
 mod market_watch;
 pub mod overrides;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 #[cfg(test)]
 pub(crate) use tests::support as tests_support;
 mod traffic;

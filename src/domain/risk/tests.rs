@@ -15,7 +15,7 @@ mod crossing;
 mod hard_limits;
 mod scoped;
 pub(crate) mod support;
-mod unknown;
+pub(crate) mod unknown;
 
 fn account() -> AccountId {
     AccountId::new("a").unwrap()
@@ -350,7 +350,7 @@ fn the_collar_holds_on_both_sides_and_needs_a_reference() {
 }
 
 #[test]
-fn in_flight_orders_count_towards_the_position_at_once_and_unknown_ones_for_as_long_as_it_takes() {
+pub(crate) fn in_flight_orders_count_towards_the_position_at_once_and_unknown_ones_for_as_long_as_it_takes() {
     let mut machine = machine();
     let first = intent(1, Side::Buy, "8");
     assert_eq!(propose(&mut machine, 0, first.clone()), None);

@@ -23,7 +23,7 @@ fn journalled(position: &str, open: Option<OrderIntent>) -> AccountBook {
 }
 
 #[test]
-fn an_account_that_has_not_been_heard_of_counts_with_what_the_journal_says_and_holds_nobody_up() {
+pub(crate) fn an_account_that_has_not_been_heard_of_counts_with_what_the_journal_says_and_holds_nobody_up() {
     let mut machine = machine_with(limits_of_two());
     assert!(!machine.has_heard_of(other()));
     machine.on(at(0), Input::Journalled(journalled("15", Some(intent(90, Side::Buy, "3")))), &mut Outbox::new());
