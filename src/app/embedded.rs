@@ -282,7 +282,7 @@ impl Embedded {
     }
 }
 
-const fn name(kind: VenueKind) -> &'static str {
+pub(super) const fn name(kind: VenueKind) -> &'static str {
     match kind {
         VenueKind::BinanceUsdm => "usdm",
         VenueKind::BinanceSpot => "spot",

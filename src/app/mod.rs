@@ -8,6 +8,7 @@ mod embedded;
 mod embedded_market;
 mod hub;
 mod keys;
+mod kill;
 mod last_resort;
 mod listing;
 pub mod memory;
@@ -32,6 +33,7 @@ pub fn main_with(registry: Registry) -> ExitCode {
     let parts = Parts {
         run: &|options| run::run(options, &registry),
         backtest: &|options| backtest::run(&options, &registry),
+        kill: &kill::run,
         validator: &validator,
     };
     cli::main(std::env::args_os(), &parts)

@@ -20,6 +20,7 @@ mod exchange_recording;
 mod fuzz_adapters;
 mod fuzz_wire;
 mod journal;
+mod kill_command;
 mod live_market;
 mod market_stream;
 mod recorded_market;

@@ -8,16 +8,15 @@
 
 mod books;
 mod deaths;
-mod stage;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use books::Books;
 use deaths::{Death, Deaths, Life};
-use stage::Stage;
 
 use crate::support::daemon::{Daemon, READY_WITHIN};
+use crate::support::stage::Stage;
 
 /// What every run of all tests can afford: some two seconds a kill.
 const KILLS: u32 = 25;

@@ -5,6 +5,7 @@ pub mod exchange;
 pub mod ledger;
 pub mod otlp;
 pub mod skip;
+pub mod stage;
 
 /// Five mistakes of five kinds: an unknown key, a float for money, a value out of range, an unknown account, a time without
 /// a unit.

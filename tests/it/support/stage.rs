@@ -1,5 +1,5 @@
-//! Where the campaign plays: the exchange in a process of its own that outlives every daemon, and a home whose daemons trade there
-//! with several accounts. It starts, configures and reads doors; it judges nothing.
+//! The exchange in a process of its own, which outlives every daemon, and a home whose daemons trade there with four accounts. It
+//! starts, configures, asks signed questions; it judges nothing.
 
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::support::daemon::Home;
+use super::daemon::{Home, request};
+use super::exchange::hmac;
 
 /// Four accounts of one owner, so that a fault of one could show in three others.
 pub const ACCOUNTS: [&str; 4] = ["alpha", "beta", "gamma", "delta"];
@@ -107,8 +108,24 @@ impl Stage {
         stage
     }
 
-    fn key_file(&self, account: &str) -> PathBuf {
+    pub fn key_file(&self, account: &str) -> PathBuf {
         self.home.path().join(format!("{account}.key"))
+    }
+
+    /// A signed request in an account's name, as any client's: status and answer.
+    pub fn ask(&self, account: &str, verb: &str, path: &str, parameters: &str) -> (u16, Value) {
+        let address = self.doors["usdm"]["rest"].as_str().unwrap().trim_start_matches("http://");
+        let accounts = self.doors["accounts"].as_array().unwrap();
+        let text = |name: &str| accounts.iter().find(|one| one["name"] == account).unwrap()[name].as_str().unwrap();
+        let (_, time) = request(address, "GET", "/fapi/v1/time", "", None).unwrap();
+        let time = serde_json::from_str::<Value>(&time).unwrap()["serverTime"].as_i64().unwrap();
+        let and = if parameters.is_empty() { "" } else { "&" };
+        let query = format!("{parameters}{and}recvWindow=60000&timestamp={time}");
+        let signature = hmac(text("api_secret"), &query);
+        // The helper's bearer token ends its line: the key follows in one of its own.
+        let token = format!("none\r\nX-MBX-APIKEY: {}", text("api_key"));
+        let (code, answer) = request(address, verb, &format!("{path}?{query}&signature={signature}"), &token, None).unwrap();
+        (code, serde_json::from_str(&answer).unwrap_or(Value::String(answer)))
     }
 
     /// The exchange's own record.
