@@ -1,6 +1,7 @@
 //! The application: where machines, actors, the exchange, the stores and the interfaces are put together. Whatever decides
 //! is elsewhere; here is who knows whom.
 
+mod alive;
 pub mod backtest;
 mod control;
 mod dead_man;

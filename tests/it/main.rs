@@ -25,6 +25,7 @@ mod live_market;
 mod market_stream;
 mod recorded_market;
 mod replayed_market;
+mod service_manager;
 mod settings;
 mod supervision;
 mod support;

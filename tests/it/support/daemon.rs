@@ -123,7 +123,12 @@ impl Home {
 
     /// Starts a daemon and waits for nothing.
     pub fn launch(self: &Arc<Self>) -> Daemon {
-        Daemon::spawn(Arc::clone(self), self.run_command().stdout(self.log_end()))
+        self.launch_with(self.run_command())
+    }
+
+    /// The same with a command line of one's own, from `binary`.
+    pub fn launch_with(self: &Arc<Self>, mut command: Command) -> Daemon {
+        Daemon::spawn(Arc::clone(self), command.stdout(self.log_end()))
     }
 
     /// Starts a daemon and waits until it answers; whether it is ready by then is not asked.
