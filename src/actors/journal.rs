@@ -9,27 +9,15 @@ use crate::domain::record::{Entry, Record};
 use crate::domain::recovery::{AccountState, DaemonState};
 use crate::messages::Clock;
 use crate::store::emergency::EmergencyStanding;
-use crate::store::{Ack, AckResult, AppendRefused, Emergency, JournalFault, JournalHandle};
+use crate::store::{Ack, AckResult, AppendRefused, CHECKPOINT_EVERY, Emergency, FoldedJournal, JournalHandle};
 use crate::telemetry::metrics;
-
-/// Rows between two checkpoints: a restart replays at most so many, in some 20 ms, and a checkpoint of a hundred accounts
-/// is written once in a few minutes of busy trading.
-const CHECKPOINT_EVERY: u64 = 20_000;
-
-/// What is folded, and how far a checkpoint lies back.
-#[derive(Debug)]
-struct Folded {
-    state: DaemonState,
-    /// Rows queued since the last checkpoint was queued: the disk may be behind both.
-    rows_since_checkpoint: u64,
-}
 
 /// `observer` hears of every entry right after it was queued, on the thread that queued it: it must be short.
 #[derive(Clone)]
 pub struct JournalPort {
     handle: JournalHandle,
     emergency: Emergency,
-    folded: Arc<Mutex<Folded>>,
+    folded: Arc<Mutex<FoldedJournal>>,
     clock: Clock,
     observer: Arc<dyn Fn(&Entry) + Send + Sync>,
 }
@@ -43,7 +31,7 @@ impl JournalPort {
         clock: Clock,
         observer: Arc<dyn Fn(&Entry) + Send + Sync>,
     ) -> Self {
-        let folded = Folded { state, rows_since_checkpoint: handle.rows_since_checkpoint() };
+        let folded = FoldedJournal::new(handle.clone(), state, CHECKPOINT_EVERY);
         Self { handle, emergency, folded: Arc::new(Mutex::new(folded)), clock, observer }
     }
 
@@ -75,41 +63,21 @@ impl JournalPort {
         }
     }
 
-    /// To the disk first, because an order may wait for it; what only follows from the rows is done while the disk works.
     fn queue(&self, rows: Vec<Record>, ack: Ack) {
         let at = self.clock.now();
         let entries: Arc<[Entry]> = rows.into_iter().map(|record| Entry { at, record }).collect();
         metrics::journal_rows(entries.len());
-        let mut folded = self.lock();
-        let refused = self.handle.append(Arc::clone(&entries), ack).err();
-        entries.iter().for_each(|entry| folded.state.apply(entry));
-        folded.rows_since_checkpoint += entries.len() as u64;
-        if refused.is_none() && folded.rows_since_checkpoint >= CHECKPOINT_EVERY {
-            folded.rows_since_checkpoint = 0;
-            self.checkpoint(&folded.state);
-        }
-        drop(folded);
-        entries.iter().for_each(|entry| (self.observer)(entry));
-        if let Some(refused) = refused {
+        // Under the lock, so that the rows are folded in the order in which they are queued.
+        let queued = self.lock().append(at, entries, ack);
+        queued.entries.iter().for_each(|entry| (self.observer)(entry));
+        if let Some(refused) = queued.refused {
             self.not_taken(refused);
         }
     }
 
     fn not_taken(&self, refused: AppendRefused) {
-        for entry in refused.entries.iter() {
-            self.emergency.record(entry);
-        }
-        let because = refused.because.to_string();
-        tracing::error!(target: "ringfence::daemon", because, "rows not taken by the journal");
-        if let Ack::Callback(told) = refused.ack {
-            told(Err(JournalFault::refused(because)));
-        }
-    }
-
-    /// Under the lock, so that the state is exactly what the rows queued before it add up to. A copy is a tenth of the work;
-    /// the rest is the journal's thread's. One that is refused is made up for by the next.
-    fn checkpoint(&self, state: &DaemonState) {
-        drop(self.handle.append_checkpoint(self.clock.now(), state.clone(), Ack::None));
+        tracing::error!(target: "ringfence::daemon", because = refused.because.to_string(), "rows not taken by the journal");
+        refused.settle(&self.emergency);
     }
 
     /// Straight into the preallocated file: for what must not wait for a sick disk.
@@ -126,12 +94,12 @@ impl JournalPort {
     /// What the rows so far say of one account.
     #[must_use]
     pub fn account(&self, account: AccountId) -> AccountState {
-        self.lock().state.accounts.get(&account).cloned().unwrap_or_else(|| AccountState::new(account))
+        self.lock().state().accounts.get(&account).cloned().unwrap_or_else(|| AccountState::new(account))
     }
 
     #[must_use]
     pub fn state(&self) -> DaemonState {
-        self.lock().state.clone()
+        self.lock().state().clone()
     }
 
     #[must_use]
@@ -139,7 +107,7 @@ impl JournalPort {
         &self.handle
     }
 
-    fn lock(&self) -> MutexGuard<'_, Folded> {
+    fn lock(&self) -> MutexGuard<'_, FoldedJournal> {
         // Folding is total: it has no step that could panic half way.
         self.folded.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -11,9 +11,10 @@ pub mod market;
 pub mod metronome;
 pub mod names;
 mod order_traces;
+mod ports;
 pub mod risk_manager;
+pub mod rules;
 pub mod strategy;
-mod tickets;
 
 use std::sync::Arc;
 use std::time::Duration;

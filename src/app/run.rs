@@ -29,11 +29,10 @@ use crate::api::{ApiConfig, ApiServer, EventKind};
 use crate::cli::screen::{self, Screen};
 use crate::cli::{Failure, RunOptions};
 use crate::domain::ids::Epoch;
-use crate::domain::mode::Mode;
 use crate::domain::recovery::DaemonState;
 use crate::messages::{Board, Clock, KillInbox, ModeBoard, Views, Wires, boards::Roster};
 use crate::settings::{LogFormat, Settings};
-use crate::store::{Journal, JournalOptions, Latch, Recovery};
+use crate::store::{Journal, JournalOptions, Latch};
 use crate::strategies::Registry;
 use crate::supervision::signals::{self, Signal, Signals};
 use crate::supervision::{Directory, Environment, MonotonicClock, Runtimes, ServiceManager, Supervisor, SupervisorHandle, Word};
@@ -95,8 +94,8 @@ fn with_journal(
     // Whatever is wrong with it (in use, not writable, broken chain), nothing may trade: exit 2 with the way out.
     let (journal, recovery) = Journal::open(data_dir, &journal_options).map_err(Failure::usage)?;
     let epoch = recovery.epoch;
-    let mut state = replay(recovery)?;
-    adopt_latch(&mut state, data_dir);
+    let mut state = recovery.into_state().map_err(Failure::failed)?;
+    Latch::new(data_dir).adopt_into(&mut state, crate::store::wall_clock());
     let clock = Clock::start();
     let exchange = Arc::new(embedded::start(&mut options.settings, data_dir, &clock)?);
     let runtimes = Runtimes::start().map_err(Failure::failed)?;
@@ -119,32 +118,6 @@ fn with_journal(
     journal.close("stopped in order").map_err(Failure::failed)?;
     DaemonStopped.emit();
     Ok(())
-}
-
-/// Folds the journal's rows into the state that they add up to.
-fn replay(recovery: Recovery) -> Result<DaemonState, Failure> {
-    let checkpoint = recovery.checkpoint.as_ref().map(|checkpoint| serde_json::from_str::<DaemonState>(&checkpoint.state));
-    let unreadable = |error: serde_json::Error| {
-        Failure::failed(format!(
-            "the journal's checkpoint expected a state of this version, found: {error}; start the version that wrote it"
-        ))
-    };
-    let mut state = checkpoint.transpose().map_err(unreadable)?.unwrap_or_default();
-    for entry in recovery.tail {
-        state.apply(&entry.map_err(Failure::failed)?.entry);
-    }
-    state.epoch = recovery.epoch;
-    Ok(state)
-}
-
-/// The latch file is the journal's twin for the case that the journal could not be written: what either says is halted.
-fn adopt_latch(state: &mut DaemonState, data_dir: &Path) {
-    let now = crate::store::wall_clock();
-    for halted in Latch::new(data_dir).load(now).halted {
-        if state.modes.of(halted.scope) < Mode::Halted {
-            state.modes.latch(halted.scope, &halted.cause, halted.since);
-        }
-    }
 }
 
 struct Started<'a> {

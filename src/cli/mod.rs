@@ -23,6 +23,7 @@ mod restart;
 mod resume;
 mod run;
 pub mod screen;
+mod simulate;
 mod status;
 
 use std::ffi::OsString;
@@ -70,6 +71,7 @@ enum Command {
     Restart(restart::Arguments),
     Inject(inject::Arguments),
     Backtest(backtest::Arguments),
+    Simulate(simulate::Arguments),
     Audit(audit::Arguments),
     Data(data::Arguments),
     Exchange(exchange::Arguments),
@@ -114,6 +116,7 @@ fn execute(command: Command, parts: &Parts<'_>) -> Result<(), Failure> {
         Command::Restart(arguments) => restart::execute(arguments),
         Command::Inject(arguments) => inject::execute(arguments),
         Command::Backtest(arguments) => backtest::execute(arguments, parts),
+        Command::Simulate(arguments) => simulate::execute(&arguments),
         Command::Audit(arguments) => audit::execute(arguments),
         Command::Data(arguments) => data::execute(arguments),
         Command::Exchange(arguments) => exchange::execute(&arguments),

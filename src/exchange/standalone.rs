@@ -163,6 +163,25 @@ pub fn server_of(wishes: ServerWishes) -> Result<WireServer, OpenError> {
     Ok(WireServer { venue, market, users, encode: spot::encode, faults })
 }
 
+/// USD-M's private side without its market on the wire, for whoever carries requests and frames himself.
+#[must_use]
+pub fn private_usdm(
+    exchange: ExchangeHandle,
+    instruments: &[Instrument],
+    keys: Keys,
+    clock: Clock,
+    seed: &[u8; 32],
+) -> (Arc<Venue>, Arc<UserSockets>) {
+    let product = Product::USDM;
+    let usdm = Arc::new(Usdm::new(product.dialect, names_from(seed, clock())));
+    let users = Arc::new(UserSockets::new(Arc::clone(&usdm), instruments));
+    let rows = market::routes(product, &axum::Router::new()).into_iter().chain(usdm::routes(&usdm));
+    let limits = product.limits();
+    let venue = Arc::new(Venue::new(VenueConfig { product, exchange, clock, keys, limits, routes: Routes::new(rows) }));
+    users.attach(&venue);
+    (venue, users)
+}
+
 /// How much of the past the engine keeps itself. Without a record there is nobody else to ask: then as many trades as a record has, some
 /// 30 MB an account, and ten pages of ended orders.
 fn memory(has_record: bool) -> ExchangeConfig {

@@ -133,3 +133,22 @@ pub enum KillMessage {
     Accounts(std::collections::BTreeMap<AccountId, kill_switch::OnKill>),
     Tick,
 }
+
+/// What an incarnation that appended rows hears of them.
+#[derive(Debug)]
+pub struct Journalled {
+    pub ticket: u64,
+    pub failure: Option<String>,
+}
+
+impl From<Journalled> for ExecutorMessage {
+    fn from(Journalled { ticket, failure }: Journalled) -> Self {
+        Self::Journalled { ticket, failure }
+    }
+}
+
+impl From<Journalled> for KillMessage {
+    fn from(Journalled { ticket, failure }: Journalled) -> Self {
+        Self::Journalled { ticket, failure }
+    }
+}

@@ -2,8 +2,8 @@
 //! and whether the rows are what was written. It opens the files for reading, beside a running daemon or without one.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 
+use super::disk::Folder;
 use super::error::JournalError;
 use super::journal::{self, CHECKPOINT, COLUMNS, Head, HeadMark, RawRow, Segment, Walked};
 use crate::domain::ids::{AccountId, ClientOrderId, Epoch};
@@ -50,14 +50,14 @@ pub struct AuditRow {
 /// A journal to ask.
 #[derive(Debug, Clone)]
 pub struct Audit {
-    directory: PathBuf,
+    directory: Folder,
 }
 
 impl Audit {
     /// # Errors
     /// When there is no journal in the data directory.
-    pub fn open(data: &Path) -> Result<Self, JournalError> {
-        let directory = existing(data)?;
+    pub fn open(data: impl Into<Folder>) -> Result<Self, JournalError> {
+        let directory = existing(&data.into())?;
         Ok(Self { directory })
     }
 
@@ -103,12 +103,13 @@ impl Audit {
     }
 }
 
-fn existing(data: &Path) -> Result<PathBuf, JournalError> {
+fn existing(data: &Folder) -> Result<Folder, JournalError> {
     let directory = journal::directory_of(data);
-    match std::fs::metadata(&directory) {
-        Ok(_) => Ok(directory),
-        Err(source) => Err(JournalError::Io { doing: "find a journal in", path: directory, source }),
+    if directory.exists() {
+        return Ok(directory);
     }
+    let source = std::io::ErrorKind::NotFound.into();
+    Err(JournalError::Io { doing: "find a journal in", path: directory.path().to_owned(), source })
 }
 
 /// The matching rows of one segment, newest first.
@@ -182,8 +183,8 @@ pub enum VerifyOutcome {
 ///
 /// # Errors
 /// When there is no journal, or its directory cannot be listed. Damage is not an error here; it is the report.
-pub fn verify(data: &Path, progress: impl FnMut(u64)) -> Result<VerifyReport, JournalError> {
-    let directory = existing(data)?;
+pub fn verify(data: impl Into<Folder>, progress: impl FnMut(u64)) -> Result<VerifyReport, JournalError> {
+    let directory = existing(&data.into())?;
     // The head first: a daemon that goes on writing is then ahead of it and never behind.
     let head = Head::read(&directory)?;
     let mut at_mark = None;

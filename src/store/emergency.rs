@@ -3,21 +3,19 @@
 //! that the journal does not take. The next start takes the records into the journal. Nothing here is a proof, and nothing here may hold up its caller. The first part of the file is the latch's
 //! second home.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::disk::{DiskFile, Folder, Open};
 use super::error::JournalError;
 use crate::domain::record::Entry;
 
 const FILE: &str = "emergency.log";
 /// 1 MiB: a record is about 300 bytes, so it holds a reducing order for each of a thousand positions, and two thousand rows
 /// of a journal that has failed: the halt itself, the ends of a thousand orders that it cancels.
-const FILE_BYTES: u64 = 1 << 20;
+pub(super) const FILE_BYTES: u64 = 1 << 20;
 /// The latch's part: hundreds of halted scopes.
 pub(super) const LATCH_BYTES: u64 = 64 << 10;
 /// As many as the file holds; a bound that is met means the file is full too.
@@ -39,8 +37,10 @@ struct Job {
     offset: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Progress {
+    /// Nothing is written behind it.
+    file_bytes: u64,
     next_offset: AtomicU64,
     failed: AtomicBool,
     /// Records taken and records on the disk.
@@ -62,18 +62,29 @@ impl Emergency {
     ///
     /// # Errors
     /// When the file cannot be made at its full size.
-    pub fn open(data: &Path) -> Result<Self, JournalError> {
-        let path = prepare(data)?;
-        let file = OpenOptions::new().read(true).write(true).open(&path);
-        let file = file.map_err(|source| JournalError::Io { doing: "open", path: path.clone(), source })?;
-        let end = read_file(&file).map_err(|source| JournalError::Io { doing: "read", path: path.clone(), source })?.end;
-        let shared = Arc::new(Progress { next_offset: AtomicU64::new(end), ..Progress::default() });
+    pub fn open(data: impl Into<Folder>) -> Result<Self, JournalError> {
+        let (emergency, writer) = Self::parts(&data.into(), FILE_BYTES)?;
+        start(writer)?;
+        Ok(emergency)
+    }
+
+    /// The two ends of the queue, for whoever gives the writer its turns.
+    pub(super) fn parts(data: &Folder, file_bytes: u64) -> Result<(Self, EmergencyWriter), JournalError> {
+        prepare(data, file_bytes)?;
+        let io = |doing| move |source| JournalError::Io { doing, path: data.file(FILE), source };
+        let file = data.open(FILE, Open::Writing).map_err(io("open"))?;
+        let found = read_file(&*file).map_err(io("read"))?;
+        let file_bytes = file.length().map_err(io("read"))?;
         let (queue, jobs) = sync_channel(QUEUE);
-        let progress = Arc::clone(&shared);
-        // A thread of its own, because even a write into the page cache can hang on a sick disk.
-        let thread = std::thread::Builder::new().name("emergency-log".to_owned()).spawn(move || write_jobs(&file, &jobs, &progress));
-        thread.map_err(|source| JournalError::Thread { name: "emergency-log", source })?;
-        Ok(Self { queue, shared })
+        let shared = Arc::new(Progress {
+            file_bytes,
+            next_offset: AtomicU64::new(found.end),
+            failed: AtomicBool::new(false),
+            counts: Mutex::default(),
+            settled: Condvar::new(),
+        });
+        let writer = EmergencyWriter { file, jobs, progress: Arc::clone(&shared) };
+        Ok((Self { queue, shared }, writer))
     }
 
     /// Hands the entry over. `false` when it will not be stored: no room, or the file failed too. Either way whoever asks
@@ -82,7 +93,7 @@ impl Emergency {
         let Ok(payload) = serde_json::to_vec(entry) else { return false };
         let frame = frame(&payload);
         let length = frame.len() as u64;
-        let fits = |offset: u64| (offset + length <= FILE_BYTES).then_some(offset + length);
+        let fits = |offset: u64| (offset + length <= self.shared.file_bytes).then_some(offset + length);
         let place = self.shared.next_offset.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
         let Ok(offset) = place else { return false };
         if self.shared.failed.load(Ordering::Acquire) {
@@ -112,21 +123,55 @@ impl Progress {
     }
 }
 
-/// The thread: until the last handle is gone, or the file fails.
-fn write_jobs(file: &File, jobs: &Receiver<Job>, progress: &Progress) {
-    while let Ok(first) = jobs.recv() {
-        let mut written = 0;
-        let all = std::iter::once(first).chain(jobs.try_iter()).try_for_each(|job| {
-            written += 1;
-            file.write_all_at(&job.frame, job.offset)
-        });
-        if all.and_then(|()| file.sync_data()).is_err() {
-            progress.failed.store(true, Ordering::Release);
-            progress.settled.notify_all();
+/// A thread of its own, because even a write into the page cache can hang on a sick disk.
+pub(super) fn start(writer: EmergencyWriter) -> Result<(), JournalError> {
+    let thread = std::thread::Builder::new().name("emergency-log".to_owned()).spawn(move || writer.run());
+    thread.map(drop).map_err(|source| JournalError::Thread { name: "emergency-log", source })
+}
+
+/// The end of the queue that writes.
+#[derive(Debug)]
+pub(super) struct EmergencyWriter {
+    file: Box<dyn DiskFile>,
+    jobs: Receiver<Job>,
+    progress: Arc<Progress>,
+}
+
+impl EmergencyWriter {
+    /// The thread: until the last handle is gone, or the file fails.
+    fn run(self) {
+        while let Ok(first) = self.jobs.recv() {
+            if !self.write(first) {
+                return;
+            }
+        }
+    }
+
+    /// Writes what is there now. Nothing more is written once the file has failed.
+    pub(super) fn turn(&self) {
+        if self.progress.failed.load(Ordering::Acquire) {
             return;
         }
-        progress.counts().1 += written;
-        progress.settled.notify_all();
+        if let Ok(first) = self.jobs.try_recv() {
+            self.write(first);
+        }
+    }
+
+    /// This record and all that wait behind it, with one sync.
+    fn write(&self, first: Job) -> bool {
+        let mut written = 0;
+        let all = std::iter::once(first).chain(self.jobs.try_iter()).try_for_each(|job| {
+            written += 1;
+            self.file.write_all_at(&job.frame, job.offset)
+        });
+        let durable = all.and_then(|()| self.file.sync()).is_ok();
+        if durable {
+            self.progress.counts().1 += written;
+        } else {
+            self.progress.failed.store(true, Ordering::Release);
+        }
+        self.progress.settled.notify_all();
+        durable
     }
 }
 
@@ -150,19 +195,19 @@ pub(super) struct Found {
 }
 
 /// Reads the records of a data directory; none where there is no file.
-pub(super) fn read(data: &Path) -> Result<Found, JournalError> {
-    let path = data.join(FILE);
-    match File::open(&path) {
-        Ok(file) => read_file(&file).map_err(|source| JournalError::Io { doing: "read", path, source }),
+pub(super) fn read(data: &Folder) -> Result<Found, JournalError> {
+    let found = match data.open(FILE, Open::Reading) {
+        Ok(file) => read_file(&*file),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Found::default()),
-        Err(source) => Err(JournalError::Io { doing: "open", path, source }),
-    }
+        Err(error) => Err(error),
+    };
+    found.map_err(|source| JournalError::Io { doing: "read", path: data.file(FILE), source })
 }
 
-fn read_file(file: &File) -> std::io::Result<Found> {
-    let length = file.metadata()?.len().saturating_sub(LATCH_BYTES);
+fn read_file(file: &dyn DiskFile) -> std::io::Result<Found> {
+    let length = file.length()?.saturating_sub(LATCH_BYTES);
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
-    file.read_exact_at(&mut bytes, LATCH_BYTES)?;
+    file.read_exact_at(&mut bytes, LATCH_BYTES.min(file.length()?))?;
     Ok(parse(&bytes))
 }
 
@@ -210,13 +255,13 @@ pub(super) enum Slot {
     Damaged,
 }
 
-pub(super) fn read_latch(data: &Path) -> std::io::Result<Slot> {
-    let file = match File::open(data.join(FILE)) {
+pub(super) fn read_latch(data: &Folder) -> std::io::Result<Slot> {
+    let file = match data.open(FILE, Open::Reading) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Slot::Empty),
         Err(error) => return Err(error),
     };
-    let length = file.metadata()?.len().min(LATCH_BYTES);
+    let length = file.length()?.min(LATCH_BYTES);
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
     file.read_exact_at(&mut bytes, 0)?;
     Ok(match unframe(&bytes) {
@@ -227,47 +272,44 @@ pub(super) fn read_latch(data: &Path) -> std::io::Result<Slot> {
 }
 
 /// Overwrites the latch's part in place. A write that is torn by a power cut reads as damaged, which counts as halted.
-pub(super) fn write_latch(data: &Path, payload: &[u8]) -> std::io::Result<()> {
+pub(super) fn write_latch(data: &Folder, payload: &[u8]) -> std::io::Result<()> {
     let mut bytes = frame(payload);
     if bytes.len() as u64 > LATCH_BYTES {
         return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, "the latch does not fit into its part of the emergency log"));
     }
     bytes.resize(usize::try_from(LATCH_BYTES).unwrap_or(0), 0);
-    let file = OpenOptions::new().write(true).open(data.join(FILE))?;
+    let file = data.open(FILE, Open::Writing)?;
     file.write_all_at(&bytes, 0)?;
-    file.sync_data()
+    file.sync()
 }
 
 /// Forgets the records: they are in the journal now. The latch's part stays.
-pub(super) fn clear_records(data: &Path) -> Result<(), JournalError> {
-    let path = prepare(data)?;
+pub(super) fn clear_records(data: &Folder) -> Result<(), JournalError> {
     let clear = || -> std::io::Result<()> {
-        let file = OpenOptions::new().read(true).write(true).open(&path)?;
-        let found = read_file(&file)?;
+        let file = data.open(FILE, Open::Writing)?;
+        let found = read_file(&*file)?;
         if found.end > LATCH_BYTES {
-            file.write_all_at(&vec![0; usize::try_from(FILE_BYTES - LATCH_BYTES).unwrap_or(0)], LATCH_BYTES)?;
-            file.sync_all()?;
+            file.write_all_at(&vec![0; usize::try_from(file.length()? - LATCH_BYTES).unwrap_or(0)], LATCH_BYTES)?;
+            file.sync()?;
         }
         Ok(())
     };
-    clear().map_err(|source| JournalError::Io { doing: "clear", path: path.clone(), source })
+    clear().map_err(|source| JournalError::Io { doing: "clear", path: data.file(FILE), source })
 }
 
 /// Makes the file at its full size, with zeros that are really written: space that is only promised can be refused later.
-pub(super) fn prepare(data: &Path) -> Result<PathBuf, JournalError> {
-    let path = data.join(FILE);
+pub(super) fn prepare(data: &Folder, file_bytes: u64) -> Result<(), JournalError> {
     let make = || -> std::io::Result<()> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
-        let length = file.metadata()?.len();
-        if length < FILE_BYTES {
-            file.write_all_at(&vec![0; usize::try_from(FILE_BYTES - length).unwrap_or(0)], length)?;
-            file.sync_all()?;
-            super::sync_directory(data)?;
+        let file = data.open(FILE, Open::Making)?;
+        let length = file.length()?;
+        if length < file_bytes {
+            file.write_all_at(&vec![0; usize::try_from(file_bytes - length).unwrap_or(0)], length)?;
+            file.sync()?;
+            data.sync()?;
         }
         Ok(())
     };
-    make().map_err(|source| JournalError::Io { doing: "make", path: path.clone(), source })?;
-    Ok(path)
+    make().map_err(|source| JournalError::Io { doing: "make", path: data.file(FILE), source })
 }
 
 #[cfg(test)]
@@ -290,10 +332,10 @@ mod tests {
         assert!(entries.iter().all(|entry| emergency.record(entry)));
         assert_eq!(emergency.settle(Duration::from_secs(10)), EmergencyStanding { taken: 500, durable: 500, failed: false });
         assert_eq!(std::fs::metadata(data.path().join(FILE)).unwrap().len(), FILE_BYTES);
-        let found = read(data.path()).unwrap();
+        let found = read(&data.path().into()).unwrap();
         assert_eq!((found.entries, found.damaged), (entries, 0));
-        clear_records(data.path()).unwrap();
-        assert!(read(data.path()).unwrap().entries.is_empty());
+        clear_records(&data.path().into()).unwrap();
+        assert!(read(&data.path().into()).unwrap().entries.is_empty());
     }
 
     #[test]
@@ -304,7 +346,7 @@ mod tests {
             assert!(emergency.record(&entry(number)));
             assert_eq!(emergency.settle(Duration::from_secs(10)).durable, 1);
         }
-        assert_eq!(read(data.path()).unwrap().entries, (0..3).map(entry).collect::<Vec<_>>());
+        assert_eq!(read(&data.path().into()).unwrap().entries, (0..3).map(entry).collect::<Vec<_>>());
     }
 
     #[test]
@@ -325,9 +367,9 @@ mod tests {
         assert!((0..3).all(|number| emergency.record(&entry(number))));
         assert_eq!(emergency.settle(Duration::from_secs(10)).durable, 3);
         let length = frame(&serde_json::to_vec(&entry(0)).unwrap()).len() as u64;
-        let file = OpenOptions::new().write(true).open(data.path().join(FILE)).unwrap();
-        file.write_all_at(b"????", LATCH_BYTES + length + 40).unwrap();
-        let found = read(data.path()).unwrap();
+        let file = std::fs::OpenOptions::new().write(true).open(data.path().join(FILE)).unwrap();
+        DiskFile::write_all_at(&file, b"????", LATCH_BYTES + length + 40).unwrap();
+        let found = read(&data.path().into()).unwrap();
         assert_eq!((found.entries, found.damaged), (vec![entry(0), entry(2)], 1));
     }
 }

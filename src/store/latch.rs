@@ -2,16 +2,18 @@
 //! where the disk has no room for it, the part of the emergency log that was taken beforehand. It fails closed: a latch
 //! that cannot be read is a latch that is set. It decides nothing; the ladder does.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::disk::{Folder, Open};
 use super::emergency::{self, Slot};
 use crate::domain::mode::Scope;
 use crate::domain::time::Timestamp;
 
 const FILE: &str = "latch.json";
+/// What replaces it.
+const NEXT: &str = "latch.json.next";
 
 /// One thing that is halted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +55,7 @@ pub struct LatchError {
 /// halt itself.
 #[derive(Debug, Clone)]
 pub struct Latch {
-    data: PathBuf,
+    data: Folder,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,8 +68,8 @@ struct Stored {
 
 impl Latch {
     #[must_use]
-    pub fn new(data: &Path) -> Self {
-        Self { data: data.to_owned() }
+    pub fn new(data: impl Into<Folder>) -> Self {
+        Self { data: data.into() }
     }
 
     /// What is halted, as of `now`. Where a home is damaged it may have been the newer one, so everything is halted, with
@@ -97,7 +99,7 @@ impl Latch {
         match (file, slot) {
             (Ok(()), _) => Ok(LatchHome::File),
             (Err(file), Ok(())) => Ok(LatchHome::EmergencyLog(file.kind())),
-            (Err(file), Err(emergency)) => Err(LatchError { path: self.data.join(FILE), file, emergency }),
+            (Err(file), Err(emergency)) => Err(LatchError { path: self.data.file(FILE), file, emergency }),
         }
     }
 
@@ -110,19 +112,18 @@ impl Latch {
     }
 
     fn replace_file(&self, bytes: &[u8]) -> std::io::Result<()> {
-        let next = self.data.join("latch.json.next");
-        let mut file = std::fs::File::create(&next)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&next, self.data.join(FILE))?;
-        super::sync_directory(&self.data)
+        let file = self.data.open(NEXT, Open::Fresh)?;
+        file.write_all_at(bytes, 0)?;
+        file.sync()?;
+        self.data.rename(NEXT, &self.data, FILE)?;
+        self.data.sync()
     }
 
     /// The newer of the two homes, and what is wrong with one that cannot be read.
     fn newest(&self) -> (Stored, Option<String>) {
-        let file = match std::fs::read(self.data.join(FILE)) {
-            Ok(bytes) => parse(&bytes).map_err(|error| format!("{FILE} cannot be read: {error}")),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Stored::default()),
+        let file = match self.data.read(FILE) {
+            Ok(Some(bytes)) => parse(&bytes).map_err(|error| format!("{FILE} cannot be read: {error}")),
+            Ok(None) => Ok(Stored::default()),
             Err(error) => Err(format!("{FILE} cannot be read: {error}")),
         };
         let slot = match emergency::read_latch(&self.data) {
@@ -167,7 +168,7 @@ mod tests {
     #[test]
     fn without_room_for_the_file_the_emergency_log_has_it_and_the_newest_home_wins() {
         let data = tempfile::tempdir().unwrap();
-        emergency::prepare(data.path()).unwrap();
+        emergency::prepare(&data.path().into(), 1 << 20).unwrap();
         let latch = Latch::new(data.path());
         latch.store(&halted("old")).unwrap();
         // A directory in the way refuses the file to root as well.
@@ -190,7 +191,7 @@ mod tests {
     #[test]
     fn a_latch_that_cannot_be_read_is_set() {
         let data = tempfile::tempdir().unwrap();
-        emergency::prepare(data.path()).unwrap();
+        emergency::prepare(&data.path().into(), 1 << 20).unwrap();
         let latch = Latch::new(data.path());
         for damage in ["", "{\"generation\":9", "[]"] {
             std::fs::write(data.path().join(FILE), damage).unwrap();

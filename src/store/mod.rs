@@ -4,22 +4,25 @@
 //! it stores, proves and hands back.
 
 pub mod audit;
+mod disk;
 pub mod emergency;
 mod error;
+mod folded;
 pub mod journal;
 pub mod latch;
 mod lock;
 
 pub use audit::{Audit, AuditFilter, AuditRow, VerifyOutcome, VerifyReport, verify};
+pub use disk::{Disk, DiskFile, Folder, Open, OsDisk};
 pub use emergency::Emergency;
 pub use error::{AppendRefused, JournalError, JournalFault, RefusedBecause};
+pub use folded::{CHECKPOINT_EVERY, FoldedJournal, Queued, ReplayError};
 pub use journal::{
     Ack, AckResult, Checkpoint, Durable, FaultPlan, InjectedFault, Journal, JournalHandle, JournalOptions, Recovery, Repair, RepairReport,
-    Replay, StoredEntry, repair,
+    Replay, Room, SteppedJournal, StoredEntry, repair,
 };
 pub use latch::{HaltedScope, Latch, LatchError, LatchHome, LatchState};
 
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::domain::time::Timestamp;
@@ -31,9 +34,4 @@ pub fn wall_clock() -> Timestamp {
     // Invariant: a clock before 1970 is a clock that is wrong; zero is the honest answer to it.
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
-}
-
-/// Makes a created, renamed or removed name in `directory` durable: a file's own sync does not cover its name.
-fn sync_directory(directory: &Path) -> std::io::Result<()> {
-    std::fs::File::open(directory)?.sync_all()
 }

@@ -26,7 +26,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("api", &["domain", "net", "telemetry"]),
     ("simulation", &["domain", "strategies", "exchange", "venues", "settings"]),
     // It drives the daemon's own rules, boards and rows.
-    ("simulation/fault", &["domain", "strategies", "exchange", "venues", "settings", "messages", "store", "actors::rules"]),
+    (
+        "simulation/fault",
+        &["domain", "strategies", "exchange", "venues", "settings", "messages", "store", "actors::rules", "actors::names"],
+    ),
     ("actors", &["domain", "strategies", "messages", "supervision", "store", "venues", "telemetry", "simulation::assemble"]),
     (
         "cli",

@@ -2,9 +2,10 @@
 //! on. A stream that is replaced ends, as a venue's stream does when the same key connects again; what happened while nobody
 //! listened is not told again.
 
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -13,7 +14,7 @@ use super::super::core::margin::ForcedOrder;
 use super::super::core::report::{TradeView, UserReport};
 use super::super::core::{Exchange, ExchangeOutput};
 use super::super::record::{ExchangeRecord, RecordError, TradePage};
-use super::AccountSetup;
+use super::{AccountSetup, Shell};
 use crate::domain::ids::{AccountId, Symbol};
 use crate::domain::market_data::{Candle, DepthSnapshot, MarketFrame};
 use crate::domain::order::{TradesFrom, TradesWanted, VenueCommand, VenueEvent};
@@ -190,10 +191,48 @@ impl EventStream {
 #[error("the embedded exchange has stopped; restart the daemon, its log says why it stopped")]
 pub struct ExchangeStopped;
 
-/// Speaks to the exchange's thread. Cloning it is cheap.
-#[derive(Debug, Clone)]
+/// Where a handle's requests go.
+#[derive(Clone)]
+pub(super) enum Way {
+    /// To the exchange's thread.
+    Thread(Sender<Request>),
+    /// Nowhere: who asks carries it out, and has the answer when the call returns.
+    Inline(Arc<Mutex<Shell>>),
+}
+
+/// Speaks to the exchange. Cloning it is cheap.
+#[derive(Clone)]
 pub struct ExchangeHandle {
-    pub(super) requests: Sender<Request>,
+    pub(super) way: Way,
+}
+
+impl fmt::Debug for ExchangeHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inline = matches!(self.way, Way::Inline(_));
+        f.debug_struct("ExchangeHandle").field("inline", &inline).finish_non_exhaustive()
+    }
+}
+
+/// Users' events, for whoever listens beside the wire.
+#[derive(Debug)]
+pub struct UserReports(mpsc::Receiver<Arc<UserReport>>);
+
+impl UserReports {
+    /// The next one that is there already.
+    pub fn take(&mut self) -> Option<Arc<UserReport>> {
+        self.0.try_recv().ok()
+    }
+}
+
+/// The market's frames, for whoever looks at them without waiting.
+#[derive(Debug)]
+pub struct MarketFrames(mpsc::Receiver<Arc<MarketFrame>>);
+
+impl MarketFrames {
+    /// The next one that is there already.
+    pub fn take(&mut self) -> Option<Arc<MarketFrame>> {
+        self.0.try_recv().ok()
+    }
 }
 
 impl ExchangeHandle {
@@ -321,7 +360,42 @@ impl ExchangeHandle {
         self.post(Request::Open { account, setup })
     }
 
-    fn post(&self, request: Request) -> Result<(), ExchangeStopped> {
-        self.requests.send(request).map_err(|_| ExchangeStopped)
+    /// Listens to all accounts' user events without waiting for them.
+    ///
+    /// # Errors
+    /// When the exchange has stopped.
+    pub fn user_reports(&self) -> Result<UserReports, ExchangeStopped> {
+        self.subscribe_users(Vec::new()).map(UserReports)
     }
+
+    /// Listens to the market of these symbols without waiting for it.
+    ///
+    /// # Errors
+    /// When the exchange has stopped.
+    pub fn market_frames(&self, symbols: &[Symbol]) -> Result<MarketFrames, ExchangeStopped> {
+        self.subscribe_market(symbols).map(MarketFrames)
+    }
+
+    /// Moves an exchange without a thread on to what its clock says; one with a thread moves by itself.
+    ///
+    /// # Errors
+    /// When the exchange has stopped.
+    pub fn turn(&self) -> Result<(), ExchangeStopped> {
+        match &self.way {
+            Way::Thread(_) => Ok(()),
+            Way::Inline(shell) => lock(shell).turn(None).map_err(|_| ExchangeStopped),
+        }
+    }
+
+    fn post(&self, request: Request) -> Result<(), ExchangeStopped> {
+        match &self.way {
+            Way::Thread(requests) => requests.send(request).map_err(|_| ExchangeStopped),
+            Way::Inline(shell) => lock(shell).turn(Some(request)).map_err(|_| ExchangeStopped),
+        }
+    }
+}
+
+/// Held for one request; a panic while it was held ends the program that steps it.
+fn lock(shell: &Mutex<Shell>) -> MutexGuard<'_, Shell> {
+    shell.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,8 +8,8 @@ mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -29,8 +29,10 @@ use super::sources::MarketSource;
 use super::state::RestoreError;
 
 use guess::Guesses;
-use handle::{Answer, Listener, Request};
-pub use handle::{Desk, EventStream, ExchangeHandle, ExchangeStopped, Fault, MARKET_BACKLOG_MAX, TradesAsked, USER_BACKLOG_MAX};
+use handle::{Answer, Listener, Request, Way};
+pub use handle::{
+    Desk, EventStream, ExchangeHandle, ExchangeStopped, Fault, MARKET_BACKLOG_MAX, MarketFrames, TradesAsked, USER_BACKLOG_MAX, UserReports,
+};
 
 /// How often the market moves on. A hundred wake-ups a second are a few thousandths of a core.
 const TICK: Duration = Duration::from_millis(10);
@@ -87,7 +89,7 @@ impl RunningExchange {
         // A thread of its own, so that the venue stays alive and honest while the trader's runtimes stall.
         let thread =
             std::thread::Builder::new().name("exchange".to_owned()).spawn(move || shell.run(&inbox)).map_err(ShellError::Thread)?;
-        Ok(Self { handle: ExchangeHandle { requests }, thread })
+        Ok(Self { handle: ExchangeHandle { way: Way::Thread(requests) }, thread })
     }
 
     #[must_use]
@@ -106,9 +108,21 @@ impl RunningExchange {
     /// What made the thread stop by itself, if anything did.
     pub fn stop(self) -> Result<(), ShellError> {
         // A thread that has ended already does not hear it; its result below says why.
-        let _ = self.handle.requests.send(Request::Stop);
+        if let Way::Thread(requests) = &self.handle.way {
+            let _ = requests.send(Request::Stop);
+        }
         self.thread.join().unwrap_or(Err(ShellError::Panicked))
     }
+}
+
+/// The exchange without a thread of its own: each call of the handle moves the market on to what the clock says, does what it asks and
+/// has the answer when it returns. For whoever steps it in virtual time.
+///
+/// # Errors
+/// When the record cannot be read or does not fit the market.
+pub fn inline(config: ShellConfig, open_market: OpenMarket) -> Result<ExchangeHandle, ShellError> {
+    let shell = Shell::open(config, open_market)?;
+    Ok(ExchangeHandle { way: Way::Inline(Arc::new(Mutex::new(shell))) })
 }
 
 /// What still goes wrong on purpose.
@@ -253,6 +267,17 @@ impl Shell {
             }
             self.settle(now)?;
         }
+    }
+
+    /// One round without a thread.
+    fn turn(&mut self, request: Option<Request>) -> Result<(), ShellError> {
+        let now = (self.clock)();
+        self.thaw(now);
+        self.move_market(now);
+        if let Some(request) = request {
+            self.serve_one(now, request);
+        }
+        self.settle(now)
     }
 
     fn serve_one(&mut self, now: Timestamp, request: Request) {

@@ -87,8 +87,19 @@ pub(super) struct Hub {
 /// A way to send one client frames of a stream that is nobody else's, such as an account's events.
 #[derive(Debug, Clone)]
 pub struct Outlet {
-    client: Client,
+    client: Arc<dyn Taker>,
     name: String,
+}
+
+/// Whoever takes the frames of an outlet: a client of the hub's, or of whoever carries frames himself.
+pub trait Taker: std::fmt::Debug + Send + Sync {
+    /// Takes a text without waiting. Says whether it is still there.
+    fn take(&self, text: &Utf8Bytes) -> bool;
+
+    fn wrapping(&self) -> Wrapping;
+
+    /// Ends the connection.
+    fn cut(&self);
 }
 
 /// The account that a stream's name stands for, where it stands for one: what serves listen keys on a market's socket.
@@ -271,12 +282,32 @@ impl Link {
     }
 }
 
+impl Taker for Client {
+    fn take(&self, text: &Utf8Bytes) -> bool {
+        self.offer(text)
+    }
+
+    fn wrapping(&self) -> Wrapping {
+        if self.link.combined.load(Ordering::Relaxed) { Wrapping::Combined } else { Wrapping::Raw }
+    }
+
+    fn cut(&self) {
+        self.link.cut(CutReason::OnPurpose);
+    }
+}
+
 impl Outlet {
+    /// The way to a client under the stream's name.
+    #[must_use]
+    pub fn to(client: Arc<dyn Taker>, name: String) -> Self {
+        Self { client, name }
+    }
+
     /// Sends the data of one event, in the client's own wrapping. Says whether the client is still one; its queue has the bound
     /// that all have.
     #[must_use]
     pub fn send(&self, data: &str) -> bool {
-        self.client.offer(&match self.wrapping() {
+        self.client.take(&match self.wrapping() {
             Wrapping::Combined => wrapped(&self.name, data),
             Wrapping::Raw => Utf8Bytes::from(data),
         })
@@ -285,12 +316,12 @@ impl Outlet {
     /// How the client wants its frames now.
     #[must_use]
     pub fn wrapping(&self) -> Wrapping {
-        if self.client.link.combined.load(Ordering::Relaxed) { Wrapping::Combined } else { Wrapping::Raw }
+        self.client.wrapping()
     }
 
     /// Ends the client's connection.
     pub fn cut(&self) {
-        self.client.link.cut(CutReason::OnPurpose);
+        self.client.cut();
     }
 }
 
@@ -324,7 +355,7 @@ impl Subscription {
                 Heard::Stream(topic)
             }
             None => {
-                let outlet = Outlet { client: self.client.clone(), name: name.to_owned() };
+                let outlet = Outlet { client: Arc::new(self.client.clone()), name: name.to_owned() };
                 match self.shared.private.as_ref().and_then(|private| private.join(name, events, outlet)) {
                     Some(joined) => {
                         self.client.link.private.store(true, Ordering::Relaxed);

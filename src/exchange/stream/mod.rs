@@ -41,9 +41,10 @@ use crate::domain::market_data::{Candle, DepthSnapshot, MarketEvent, MarketFrame
 use crate::domain::time::Timestamp;
 use crate::venues::grid::StepError;
 
+pub use axum::extract::ws::Utf8Bytes as Text;
 pub use floor::ExchangeFloor;
 use hub::{CutReason, Hub, Owed, Subscription};
-pub use hub::{Outlet, PrivateStreams, Wrapping};
+pub use hub::{Outlet, PrivateStreams, Taker, Wrapping};
 pub use names::{Naming, Route, StreamKind, Topic};
 use problem::Problem;
 use session::Session;

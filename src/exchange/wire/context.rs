@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::domain::ids::AccountId;
@@ -70,7 +71,12 @@ impl Context {
         if let Some(freshness) = &self.freshness {
             freshness.check(self.venue.now())?;
         }
-        match tokio::time::timeout(ENGINE_MAX, self.venue.exchange().call(work)).await {
+        let mut asked = std::pin::pin!(self.venue.exchange().call(work));
+        // An exchange without a thread has answered already, and there may be no timer to wait by.
+        if let Poll::Ready(answer) = futures_util::poll!(asked.as_mut()) {
+            return answer.map_err(|_| Problem::DISCONNECTED);
+        }
+        match tokio::time::timeout(ENGINE_MAX, asked).await {
             Ok(answer) => answer.map_err(|_| Problem::DISCONNECTED),
             Err(_) => Err(Problem::TIMEOUT),
         }

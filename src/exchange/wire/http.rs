@@ -16,7 +16,6 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use crate::domain::time::Timestamp;
 use crate::net::Peer;
 
 use super::context::Transport;
@@ -87,9 +86,9 @@ async fn open_ws_api(door: Door, peer: Peer, request: Request) -> Response {
     let microseconds = parts.uri.query().is_some_and(|query| query.to_ascii_lowercase().contains("timeunit=microsecond"));
     let rate_limits = !parts.uri.query().is_some_and(|query| query.contains("returnRateLimits=false"));
     let weight = if door.venue.product().is_spot() { 2 } else { 5 };
-    let now = door.venue.now();
+    let now = door.venue.true_now();
     if let Err(refused) = door.venue.limits().request(now, peer.address, weight) {
-        return problem(&door.venue, &refused);
+        return problem(&door.venue, &door.venue.on_the_wire(refused));
     }
     if door.venue.faults().in_maintenance(door.venue.true_now()) {
         return page(503);
@@ -217,16 +216,10 @@ fn json_response(status: StatusCode, body: String) -> Response {
 pub fn problem(venue: &Venue, problem: &Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json_response(status, problem.body());
-    if let Some(at) = problem.retry_at {
-        response.headers_mut().insert(RETRY_AFTER, seconds_until(venue.now(), at).into());
+    if let Some(seconds) = problem.retry_after(venue.now()) {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
     response
-}
-
-/// Whole seconds, never too few.
-fn seconds_until(now: Timestamp, at: Timestamp) -> u64 {
-    let left = at.since(now);
-    left.as_secs() + u64::from(left.subsec_nanos() > 0)
 }
 
 /// What a gateway says when nothing is behind it.

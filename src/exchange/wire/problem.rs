@@ -151,6 +151,13 @@ impl Problem {
         Self::said(-1034, format!("Too many concurrent connections; current limit is '{max}'."))
     }
 
+    /// In how many whole seconds a client may ask again, never too few.
+    #[must_use]
+    pub fn retry_after(&self, now: Timestamp) -> Option<u64> {
+        let left = self.retry_at?.since(now);
+        Some(left.as_secs() + u64::from(left.subsec_nanos() > 0))
+    }
+
     /// A limit on weight was reached.
     #[must_use]
     pub fn too_much_weight(spot: bool, peer: IpAddr, limit: u32, retry_at: Timestamp) -> Self {

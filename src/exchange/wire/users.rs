@@ -85,6 +85,11 @@ impl UserHub {
         all.into_values().flatten().for_each(|(_, ear)| ear.deafen());
     }
 
+    /// Carries one event as it is, for whoever steps the exchange by hand.
+    pub fn report(&self, report: &Arc<UserReport>) {
+        self.tell(report.account, &Heard::Report(Arc::clone(report)));
+    }
+
     /// Carries events until the engine is gone.
     pub(super) async fn run(venue: &Arc<Venue>) -> ExchangeStopped {
         let hub = venue.users();
@@ -110,7 +115,7 @@ impl UserHub {
     fn carry(&self, venue: &Venue, held: &mut Held, report: Arc<UserReport>) {
         let account = report.account;
         if venue.product().is_spot() && begins_to_fill(&report) {
-            venue.limits().give_back(venue.now(), account, 1);
+            venue.limits().give_back(venue.true_now(), account, 1);
         }
         // USD-M's user streams share their sockets with the market's, which go on.
         if !venue.product().is_spot() && venue.faults().is_zombie(venue.true_now(), Sockets::User, Some(account)) {

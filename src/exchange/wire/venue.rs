@@ -1,7 +1,7 @@
 //! One product on the wire: what its requests share (keys, limits, clock, engine), and the one way that every request takes,
 //! whichever door it came through: counted, admitted, answered.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -94,6 +94,22 @@ pub struct Ask {
     pub peer: IpAddr,
     pub transport: Transport,
     pub microseconds: bool,
+}
+
+impl Ask {
+    /// One that was carried here without HTTP, as if from this machine: what stands in its query is all that it has.
+    #[must_use]
+    pub fn carried(route: Arc<Route>, parameters: Parameters, api_key: Option<&str>, query: &str) -> Self {
+        Self {
+            route,
+            parameters,
+            api_key: api_key.map(str::to_owned),
+            proof: Proof::Http { query: query.as_bytes().to_vec(), body: Vec::new() },
+            peer: Ipv4Addr::LOCALHOST.into(),
+            transport: Transport::Http,
+            microseconds: false,
+        }
+    }
 }
 
 /// What goes back to the client.
@@ -207,7 +223,7 @@ impl Venue {
     pub async fn serve(self: &Arc<Self>, ask: Ask) -> Served {
         let now = self.now();
         let (route, peer) = (Arc::clone(&ask.route), ask.peer);
-        let counted = self.limits().request(now, peer, route.weight.of(&ask.parameters));
+        let counted = self.limits().request(self.true_now(), peer, route.weight.of(&ask.parameters));
         if let Err(problem) = counted {
             return self.served(&route, peer, None, Reply::Answer(Err(problem)));
         }
@@ -239,9 +255,20 @@ impl Venue {
         self.faults.request(self.true_now(), &scope)
     }
 
+    /// A problem as the wire's clock tells it: limits and faults go by the engine's.
+    #[must_use]
+    pub fn on_the_wire(&self, problem: Problem) -> Problem {
+        Problem { retry_at: problem.retry_at.map(|at| self.faults.skewed(at)), ..problem }
+    }
+
     /// At the time that it is by now: a request may have taken minutes.
     fn served(&self, route: &Route, peer: IpAddr, account: Option<AccountId>, reply: Reply) -> Served {
-        let (now, mut limits) = (self.now(), self.limits());
+        let reply = match reply {
+            Reply::Answer(answer) => Reply::Answer(answer.map_err(|problem| self.on_the_wire(problem))),
+            Reply::Spoilt(Spoilt::Problem(problem), answer) => Reply::Spoilt(Spoilt::Problem(self.on_the_wire(problem)), answer),
+            other => other,
+        };
+        let (now, mut limits) = (self.true_now(), self.limits());
         let failed = matches!(reply, Reply::Answer(Err(_)) | Reply::Spoilt(..));
         let used_weight = limits.add(now, peer, if failed { route.weight_of_failure } else { 0 });
         let orders = account.filter(|_| route.counts_orders()).map(|account| limits.orders(now, account));
@@ -310,7 +337,7 @@ impl Venue {
         if orders > 0 {
             self.check_listing(&ask.parameters)?;
         }
-        let (account, counted_at) = (admitted.key.as_ref().map(|key| key.account), self.now());
+        let (account, counted_at) = (admitted.key.as_ref().map(|key| key.account), self.true_now());
         if let Some(account) = account.filter(|_| orders > 0) {
             self.limits().reserve(counted_at, account, orders)?;
         }

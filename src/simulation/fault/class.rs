@@ -74,6 +74,12 @@ pub enum Class {
     F19Lost,
     #[strum(serialize = "F19_reordered_write")]
     F19Reordered,
+    /// A read that returns one wrong bit, once.
+    #[strum(serialize = "F19_flipped_read")]
+    F19FlippedRead,
+    /// A bit on the medium that turned over for good: the journal is broken until a person repairs it.
+    #[strum(serialize = "F19_bit_rot")]
+    F19BitRot,
     /// kill -9 of the whole daemon.
     #[strum(serialize = "F20_kill_daemon")]
     F20Kill,
@@ -141,7 +147,9 @@ impl Class {
             | Self::F19Stall
             | Self::F19Torn
             | Self::F19Lost
-            | Self::F19Reordered => Place::Disk,
+            | Self::F19Reordered
+            | Self::F19FlippedRead
+            | Self::F19BitRot => Place::Disk,
             Self::F20Kill
             | Self::F20KillBeforeSend
             | Self::F21Redelivered

@@ -9,9 +9,21 @@
 
 pub mod checker;
 pub mod class;
+pub mod clock;
+pub mod daemon;
 pub mod disk;
+mod faults;
+pub mod log;
+mod operator;
+pub mod plan;
 pub mod random;
+pub mod report;
+pub mod restless;
+pub mod scene;
+mod settle;
+pub mod tree;
 pub mod venue;
+pub mod world;
 
 pub use class::{Class, Place};
 pub use random::Random;

@@ -2,11 +2,11 @@
 //! by `audit verify` (from the first row) and by repair. It reads and reports; it changes nothing.
 
 use std::ops::ControlFlow;
-use std::path::Path;
 
 use super::row::{Encoder, Hash};
 use super::segment::{self, RawRow, Segment};
 use crate::domain::ids::Epoch;
+use crate::store::disk::Folder;
 use crate::store::error::JournalError;
 
 /// A row by its number and hash.
@@ -33,9 +33,9 @@ pub(crate) struct Break {
 }
 
 impl Break {
-    pub(crate) fn into_error(self, directory: &Path) -> JournalError {
+    pub(crate) fn into_error(self, directory: &Folder) -> JournalError {
         let Self { row, last_good, why, expected, found } = self;
-        JournalError::Broken { directory: directory.to_owned(), row, last_good, why, expected, found }
+        JournalError::Broken { directory: directory.path().to_owned(), row, last_good, why, expected, found }
     }
 }
 
@@ -99,7 +99,7 @@ pub(crate) fn broken(last: Link, why: &str, expected: impl std::fmt::Display, fo
 /// Walks every segment in `directory` from the first row on and shows each proven row to `see`. `progress` is told the rows
 /// so far, once a segment and every 65,536 rows, which is about every 50 ms.
 pub(crate) fn walk_all(
-    directory: &Path,
+    directory: &Folder,
     mut see: impl FnMut(Link),
     mut progress: impl FnMut(u64),
 ) -> Result<(usize, Walked), JournalError> {
@@ -136,7 +136,7 @@ pub(crate) fn walk_all(
 }
 
 /// Opens the segment that has to continue `last`.
-pub(crate) fn open_after(directory: &Path, number: u32, last: Link) -> Result<Segment, Break> {
+pub(crate) fn open_after(directory: &Folder, number: u32, last: Link) -> Result<Segment, Break> {
     let unreadable = |error: JournalError| broken(last, "a segment cannot be read", format_args!("segment {number}"), error);
     let segment = Segment::open_for_reading(directory, number).map_err(unreadable)?;
     let header = segment.header().map_err(unreadable)?;

@@ -2,20 +2,19 @@
 //! end is missing; the head can. It is rewritten in place after each commit without a sync of its own: after a kill the page
 //! cache has it, after a power cut it may be older than the journal, and it is never newer than what was durable.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::chain::Link;
 use super::row::Hash;
 use crate::domain::ids::Epoch;
+use crate::store::disk::{DiskFile, Folder, Open};
 use crate::store::error::JournalError;
 
 const FILE: &str = "head";
 
 #[derive(Debug)]
 pub(crate) struct Head {
-    file: File,
+    file: Box<dyn DiskFile>,
     path: PathBuf,
 }
 
@@ -28,32 +27,38 @@ pub(crate) enum HeadMark {
 }
 
 impl Head {
-    pub(crate) fn open(directory: &Path) -> Result<Self, JournalError> {
-        let path = directory.join(FILE);
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        match file {
-            Ok(file) => Ok(Self { file, path }),
-            Err(source) => Err(JournalError::Io { doing: "open", path, source }),
+    /// Opens the head, or makes one that stands at `last`, durable before the next row can be: rows without a head would be
+    /// a journal whose end nobody can vouch for.
+    pub(crate) fn open(directory: &Folder, last: Link, epoch: Epoch) -> Result<Self, JournalError> {
+        let is_missing = Self::read(directory)? == HeadMark::Missing;
+        let path = directory.file(FILE);
+        let io = |doing| move |source| JournalError::Io { doing, path: directory.file(FILE), source };
+        let file = directory.open(FILE, Open::Making).map_err(io("open"))?;
+        let mut head = Self { file, path };
+        if is_missing {
+            head.write(last, epoch).map_err(io("write"))?;
         }
+        head.sync()?;
+        directory.sync().map_err(io("name"))?;
+        Ok(head)
     }
 
-    pub(crate) fn read(directory: &Path) -> Result<HeadMark, JournalError> {
-        let path = directory.join(FILE);
-        let mut text = Vec::new();
-        match File::open(&path).and_then(|file| file.take(256).read_to_end(&mut text)) {
-            Ok(_) => Ok(parse(&text).unwrap_or(HeadMark::Unreadable)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(HeadMark::Missing),
-            Err(source) => Err(JournalError::Io { doing: "read", path, source }),
+    pub(crate) fn read(directory: &Folder) -> Result<HeadMark, JournalError> {
+        match directory.read(FILE) {
+            // Made, and the power went before the first line was written.
+            Ok(Some(text)) if text.iter().all(|byte| *byte == 0) => Ok(HeadMark::Missing),
+            Ok(Some(text)) => Ok(parse(&text).unwrap_or(HeadMark::Unreadable)),
+            Ok(None) => Ok(HeadMark::Missing),
+            Err(source) => Err(JournalError::Io { doing: "read", path: directory.file(FILE), source }),
         }
     }
 
     pub(crate) fn write(&mut self, link: Link, epoch: Epoch) -> std::io::Result<()> {
-        self.file.seek(SeekFrom::Start(0))?;
-        self.file.write_all(line(link, epoch).as_bytes())
+        self.file.write_all_at(line(link, epoch).as_bytes(), 0)
     }
 
     pub(crate) fn sync(&self) -> Result<(), JournalError> {
-        self.file.sync_all().map_err(|source| JournalError::Io { doing: "sync", path: self.path.clone(), source })
+        self.file.sync().map_err(|source| JournalError::Io { doing: "sync", path: self.path.clone(), source })
     }
 }
 
@@ -80,15 +85,17 @@ mod tests {
     #[test]
     fn the_head_comes_back_and_a_flipped_digit_makes_it_unreadable() {
         let directory = tempfile::tempdir().unwrap();
-        assert_eq!(Head::read(directory.path()).unwrap(), HeadMark::Missing);
-        let mut head = Head::open(directory.path()).unwrap();
+        let folder = Folder::from(directory.path());
+        assert_eq!(Head::read(&folder).unwrap(), HeadMark::Missing);
+        let mut head = Head::open(&folder, Link::genesis(), Epoch(1)).unwrap();
+        assert_eq!(Head::read(&folder).unwrap(), HeadMark::At(Link::genesis(), Epoch(1)));
         let link = Link { seq: 41, hash: Hash::genesis() };
         head.write(Link { seq: u64::MAX, hash: Hash::genesis() }, Epoch(u32::MAX)).unwrap();
         head.write(link, Epoch(3)).unwrap();
-        assert_eq!(Head::read(directory.path()).unwrap(), HeadMark::At(link, Epoch(3)));
+        assert_eq!(Head::read(&folder).unwrap(), HeadMark::At(link, Epoch(3)));
         let path = directory.path().join(FILE);
         let text = std::fs::read_to_string(&path).unwrap().replace("41 ", "40 ");
         std::fs::write(&path, text).unwrap();
-        assert_eq!(Head::read(directory.path()).unwrap(), HeadMark::Unreadable);
+        assert_eq!(Head::read(&folder).unwrap(), HeadMark::Unreadable);
     }
 }

@@ -1,14 +1,13 @@
 //! What a start finds: where the chain stands, proven from the last checkpoint on and held against the head, and the
 //! entries to replay. It reads only; what to make of the entries is the machines' business.
 
-use std::path::Path;
-
 use super::chain::{self, Link, Walked, broken};
 use super::head::{Head, HeadMark};
 use super::replay::Replay;
 use super::row::{CHECKPOINT, Checkpoint, Hash};
 use super::segment::{self, RawRow, Segment};
 use crate::domain::ids::Epoch;
+use crate::store::disk::Folder;
 use crate::store::error::JournalError;
 
 /// What was found, and what to replay.
@@ -45,13 +44,13 @@ impl Standing {
         Epoch(self.last_epoch.0 + 1)
     }
 
-    pub(super) fn tail(&self, directory: &Path, until: u64) -> Replay {
+    pub(super) fn tail(&self, directory: &Folder, until: u64) -> Replay {
         Replay::new(directory, self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.seq), until)
     }
 }
 
 /// Proves the chain from the last checkpoint on.
-pub(super) fn prove(directory: &Path) -> Result<Standing, JournalError> {
+pub(super) fn prove(directory: &Folder) -> Result<Standing, JournalError> {
     let head = Head::read(directory)?;
     let numbers = segment::list(directory)?;
     // From the newest segment back to one that has a checkpoint; without any, from the first row.
@@ -96,7 +95,7 @@ struct Proof {
 
 impl Proof {
     /// The row that the checkpoint continues: in the segment, or the one before it.
-    fn before_checkpoint(&self, directory: &Path, number: u32, seq: u64) -> Result<Link, JournalError> {
+    fn before_checkpoint(&self, directory: &Folder, number: u32, seq: u64) -> Result<Link, JournalError> {
         let segment = Segment::open_for_reading(directory, number)?;
         let header = segment.header()?;
         if seq == header.seq + 1 {
@@ -111,7 +110,7 @@ impl Proof {
         }
     }
 
-    fn segment(&mut self, directory: &Path, number: u32, from_inside: bool, link: Link) -> Result<Link, JournalError> {
+    fn segment(&mut self, directory: &Folder, number: u32, from_inside: bool, link: Link) -> Result<Link, JournalError> {
         let segment = if from_inside {
             Segment::open_for_reading(directory, number)?
         } else {
@@ -138,7 +137,7 @@ impl Proof {
     }
 
     /// The head knows of rows that the chain cannot miss: those at its end.
-    fn against_head(&self, directory: &Path, numbers: &[u32], last: Link, head: HeadMark) -> Result<(), JournalError> {
+    fn against_head(&self, directory: &Folder, numbers: &[u32], last: Link, head: HeadMark) -> Result<(), JournalError> {
         let segment = match numbers.last() {
             Some(&number) => Some(Segment::open_for_reading(directory, number)?),
             None => None,

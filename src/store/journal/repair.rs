@@ -3,7 +3,7 @@
 //! that no daemon holds.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rusqlite::params;
 
@@ -16,6 +16,7 @@ use super::{JournalOptions, directory_of, recovery};
 use crate::domain::ids::Epoch;
 use crate::domain::mode::Scope;
 use crate::domain::record::{Entry, Record};
+use crate::store::disk::Folder;
 use crate::store::error::JournalError;
 use crate::store::lock::DirectoryLock;
 
@@ -46,18 +47,19 @@ pub struct RepairReport {
 /// # Errors
 /// When a daemon holds the directory, the chain is not broken, the row is not the last good one, the name or the reason is
 /// empty, or the disk refuses.
-pub fn repair(data: &Path, wanted: &Repair, options: &JournalOptions) -> Result<RepairReport, JournalError> {
-    let _lock = DirectoryLock::take(data)?;
-    let directory = directory_of(data);
+pub fn repair(data: impl Into<Folder>, wanted: &Repair, options: &JournalOptions) -> Result<RepairReport, JournalError> {
+    let data = data.into();
+    let _lock = DirectoryLock::take(&data)?;
+    let directory = directory_of(&data);
     let (broken, epoch) = find_break(&directory)?;
     check(wanted, &broken)?;
     let kept = wanted.accept_loss_after;
     let cut = Cut::plan(&directory, kept)?;
     let epoch = Epoch(epoch.0.max(cut.newest_epoch(&directory, epoch)) + 1);
-    let moved_to = cut.carry_out(&directory, kept)?;
+    let moved_to = cut.carry_out(&directory, kept, options.room.log_ahead)?;
     let segment = match cut.append_to {
-        Some(number) => Segment::open_for_append(&directory, number)?,
-        None => Segment::create(&directory, cut.next, cut.last)?,
+        Some(number) => Segment::open_for_append(&directory, number, options.room.log_ahead)?,
+        None => Segment::create(&directory, cut.next, cut.last, options.room.log_ahead)?,
     };
     let was = format!("row {}: {}; expected {}, found {}", broken.row, broken.why, broken.expected, broken.found);
     let moved = moved_to.as_ref().map_or_else(|| "nothing was left to move".to_owned(), |path| format!("moved to {}", path.display()));
@@ -68,13 +70,13 @@ pub fn repair(data: &Path, wanted: &Repair, options: &JournalOptions) -> Result<
         reason: wanted.reason.clone(),
         outcome: format!("rows after {kept} were given up ({moved}); {was}"),
     };
-    let mut writer = Writer::new(directory.clone(), segment, Head::open(&directory)?, cut.last, epoch, options);
+    let mut writer = Writer::new(directory.clone(), segment, Head::open(&directory, cut.last, epoch)?, cut.last, epoch, options);
     writer.write_now(vec![Entry { at: (options.clock)(), record }])?;
     writer.head.sync()?;
     Ok(RepairReport { kept_through: kept, was, moved_to })
 }
 
-fn find_break(directory: &Path) -> Result<(Break, Epoch), JournalError> {
+fn find_break(directory: &Folder) -> Result<(Break, Epoch), JournalError> {
     let head = Head::read(directory)?;
     let (mark, head_epoch) = match head {
         HeadMark::At(mark, epoch) => (mark.seq, epoch),
@@ -123,7 +125,7 @@ struct Cut {
 }
 
 impl Cut {
-    fn plan(directory: &Path, kept: u64) -> Result<Self, JournalError> {
+    fn plan(directory: &Folder, kept: u64) -> Result<Self, JournalError> {
         let mut cut = Self { last: Link::genesis(), shorten: None, remove: Vec::new(), append_to: None, next: 1 };
         for number in segment::list(directory)? {
             let continues = number == cut.next && cut.shorten.is_none();
@@ -144,7 +146,7 @@ impl Cut {
     }
 
     /// The newest epoch that the rows to be moved claim, as far as it is plausible.
-    fn newest_epoch(&self, directory: &Path, good: Epoch) -> u32 {
+    fn newest_epoch(&self, directory: &Folder, good: Epoch) -> u32 {
         let newest = |number: &u32| {
             let segment = Segment::open_for_reading(directory, *number).ok()?;
             segment.connection.query_row("SELECT max(epoch) FROM rows", [], |row| row.get::<_, Option<u32>>(0)).ok()?
@@ -154,15 +156,15 @@ impl Cut {
     }
 
     /// Copies first, then moves, then puts the copy in place: at each moment every row is in some file.
-    fn carry_out(&self, directory: &Path, kept: u64) -> Result<Option<PathBuf>, JournalError> {
+    fn carry_out(&self, directory: &Folder, kept: u64, log_ahead: usize) -> Result<Option<PathBuf>, JournalError> {
         if self.shorten.is_none() && self.remove.is_empty() {
             return Ok(None);
         }
         let aside = fresh_directory(directory, kept)?;
-        let copies = aside.join("kept");
+        let copies = aside.inside("kept");
         if let Some(number) = self.shorten {
             make_directory(&copies)?;
-            copy_rows(directory, &copies, number, kept)?;
+            copy_rows(directory, &copies, number, kept, log_ahead)?;
         }
         for &number in self.shorten.iter().chain(&self.remove) {
             move_files(directory, &aside, number)?;
@@ -170,12 +172,12 @@ impl Cut {
         if let Some(number) = self.shorten {
             move_files(&copies, directory, number)?;
             // Only an empty folder goes; what else lies in it is not ours.
-            let _ = std::fs::remove_dir(&copies);
+            let _ = copies.remove_empty();
         }
-        for path in [directory, &aside] {
-            crate::store::sync_directory(path).map_err(|source| JournalError::Io { doing: "sync", path: path.to_owned(), source })?;
+        for folder in [directory, &aside] {
+            folder.sync().map_err(|source| JournalError::Io { doing: "sync", path: folder.path().to_owned(), source })?;
         }
-        Ok(Some(aside))
+        Ok(Some(aside.path().to_owned()))
     }
 }
 
@@ -190,10 +192,10 @@ fn walk_until(segment: &Segment, from: Link, kept: u64) -> (Link, bool) {
     (at_kept, walked.broken.is_some() || walked.last.seq > kept)
 }
 
-fn copy_rows(from: &Path, to: &Path, number: u32, kept: u64) -> Result<(), JournalError> {
+fn copy_rows(from: &Folder, to: &Folder, number: u32, kept: u64, log_ahead: usize) -> Result<(), JournalError> {
     let source = Segment::open_for_reading(from, number)?;
     let header = source.header()?;
-    let copy = Segment::create(to, number, header)?;
+    let copy = Segment::create(to, number, header, log_ahead)?;
     let copied = || -> rusqlite::Result<()> {
         let transaction = copy.connection.unchecked_transaction()?;
         source.rows_after::<rusqlite::Error>(header.seq, |row| {
@@ -222,25 +224,24 @@ fn copy_rows(from: &Path, to: &Path, number: u32, kept: u64) -> Result<(), Journ
     copied().and_then(|()| copy.retire()).map_err(segment::database("copy the good rows of", &source.path))
 }
 
-fn fresh_directory(directory: &Path, kept: u64) -> Result<PathBuf, JournalError> {
+fn fresh_directory(directory: &Folder, kept: u64) -> Result<Folder, JournalError> {
     // A second repair at the same row is possible; a thousandth is a loop somewhere.
-    let names = (1..1000).map(|count| directory.join(format!("broken-after-row-{kept}-{count}")));
-    let path = names.into_iter().find(|path| !path.exists()).unwrap_or_else(|| directory.join("broken"));
-    make_directory(&path)?;
-    Ok(path)
+    let folders = (1..1000).map(|count| directory.inside(&format!("broken-after-row-{kept}-{count}")));
+    let folder = folders.into_iter().find(|folder| !folder.exists()).unwrap_or_else(|| directory.inside("broken"));
+    make_directory(&folder)?;
+    Ok(folder)
 }
 
-fn make_directory(path: &Path) -> Result<(), JournalError> {
-    std::fs::create_dir(path).map_err(|source| JournalError::Io { doing: "create", path: path.to_owned(), source })
+fn make_directory(folder: &Folder) -> Result<(), JournalError> {
+    folder.make_new().map_err(|source| JournalError::Io { doing: "create", path: folder.path().to_owned(), source })
 }
 
 /// Moves a segment with what SQLite keeps beside it.
-fn move_files(from: &Path, to: &Path, number: u32) -> Result<(), JournalError> {
+fn move_files(from: &Folder, to: &Folder, number: u32) -> Result<(), JournalError> {
     for suffix in ["", "-wal", "-shm"] {
-        let name = format!("{}{suffix}", segment::path_of(Path::new(""), number).display());
-        let (old, new) = (from.join(&name), to.join(&name));
-        if old.exists() {
-            std::fs::rename(&old, &new).map_err(|source| JournalError::Io { doing: "move", path: old.clone(), source })?;
+        let name = format!("{}{suffix}", segment::name_of(number));
+        if from.has(&name) {
+            from.rename(&name, to, &name).map_err(|source| JournalError::Io { doing: "move", path: from.file(&name), source })?;
         }
     }
     Ok(())

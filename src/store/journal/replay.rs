@@ -2,7 +2,6 @@
 //! large chunk is read by every processor; the order of the entries is the rows' all the same. The rows were proven before.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 
 use super::chain::{Link, broken};
 use super::row::{CHECKPOINT, Hash, StoredEntry};
@@ -10,6 +9,7 @@ use super::segment::{self, Segment};
 use crate::domain::ids::Epoch;
 use crate::domain::record::Entry;
 use crate::domain::time::Timestamp;
+use crate::store::disk::Folder;
 use crate::store::error::JournalError;
 
 /// Rows read at a time: a few megabytes of them in memory, and enough work for a thread to be worth starting.
@@ -22,7 +22,7 @@ const THREADS_MAX: usize = 4;
 /// Iterates over the entries; checkpoints are left out.
 #[derive(Debug)]
 pub struct Replay {
-    directory: PathBuf,
+    directory: Folder,
     from: u64,
     until: u64,
     after: u64,
@@ -34,8 +34,8 @@ pub struct Replay {
 
 impl Replay {
     /// The rows after `from`, up to and including `until`.
-    pub(super) fn new(directory: &Path, from: u64, until: u64) -> Self {
-        let directory = directory.to_owned();
+    pub(super) fn new(directory: &Folder, from: u64, until: u64) -> Self {
+        let directory = directory.clone();
         Self { directory, from, until, after: from, segments: None, open: None, ready: Vec::new().into_iter() }
     }
 
@@ -123,7 +123,7 @@ struct Unknown {
 }
 
 impl Unknown {
-    fn into_error(self, directory: &Path) -> JournalError {
+    fn into_error(self, directory: &Folder) -> JournalError {
         let last = Link { seq: self.seq - 1, hash: Hash::genesis() };
         let why = "the row is as it was written, and this version of ringfence cannot read it: use the version that wrote it";
         broken(last, why, "a record that this version knows", self.found).into_error(directory)

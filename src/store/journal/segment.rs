@@ -2,8 +2,6 @@
 //! file speaks SQL for writing. It knows rows and no records, and it decides nothing about durability beyond the settings
 //! it opens a database with.
 
-use std::fs::OpenOptions;
-use std::io::{Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,17 +14,15 @@ use super::chain::Link;
 use super::row::{Columns, Hash};
 use crate::domain::ids::Epoch;
 use crate::domain::time::Timestamp;
+use crate::store::disk::{Folder, Open};
 use crate::store::error::JournalError;
 
 /// The layout below. A change of it is a new number.
 const FORMAT: i64 = 1;
 /// 8 KiB: measured against 4 and 16 KiB, one durable row costs the same as with 4 and bulk is a fifth faster; 16 loses on both.
-const PAGE_BYTES: u64 = 8192;
+pub(super) const PAGE_BYTES: u64 = 8192;
 /// 8 MiB of cache: a commit touches the last page of the table and little else.
 const CACHE_KIB: u32 = 8192;
-/// Written ahead, so that a commit overwrites and never grows the log: growing costs the file system's own journal
-/// (138 against 95 µs when it was measured).
-const LOG_AHEAD_BYTES: usize = 8 << 20;
 /// How long a person's `sqlite3` may hold the write lock before it counts as a storage fault.
 const BUSY: Duration = Duration::from_secs(2);
 
@@ -57,20 +53,16 @@ pub(crate) struct RawRow<'a> {
     pub payload: &'a str,
 }
 
-pub(crate) fn path_of(directory: &Path, number: u32) -> PathBuf {
-    directory.join(format!("journal-{number:06}.db"))
+pub(crate) fn name_of(number: u32) -> String {
+    format!("journal-{number:06}.db")
 }
 
 /// The numbers of the segments in the directory, ascending. A newest file without tables was being made when the process
 /// died: it holds nothing, and it will be made again.
-pub(crate) fn list(directory: &Path) -> Result<Vec<u32>, JournalError> {
-    let io = |source| JournalError::Io { doing: "list", path: directory.to_owned(), source };
-    let mut numbers = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(io)? {
-        let name = entry.map_err(io)?.file_name();
-        let number: Option<u32> = name.to_str().and_then(|name| name.strip_prefix("journal-")?.strip_suffix(".db")?.parse().ok());
-        numbers.extend(number);
-    }
+pub(crate) fn list(directory: &Folder) -> Result<Vec<u32>, JournalError> {
+    let names = directory.names().map_err(|source| JournalError::Io { doing: "list", path: directory.path().to_owned(), source })?;
+    let number = |name: &String| name.strip_prefix("journal-")?.strip_suffix(".db")?.parse().ok();
+    let mut numbers: Vec<u32> = names.iter().filter_map(number).collect();
     numbers.sort_unstable();
     if numbers.last().is_some_and(|&newest| is_blank(directory, newest)) {
         numbers.pop();
@@ -79,7 +71,7 @@ pub(crate) fn list(directory: &Path) -> Result<Vec<u32>, JournalError> {
 }
 
 /// A file that cannot be read is not blank: whoever opens it says what is wrong with it.
-fn is_blank(directory: &Path, number: u32) -> bool {
+fn is_blank(directory: &Folder, number: u32) -> bool {
     let tables = Segment::open_for_reading(directory, number).ok().and_then(|segment| {
         let sql = "SELECT count(*) FROM sqlite_schema";
         segment.connection.query_row(sql, [], |row| row.get::<_, i64>(0)).ok()
@@ -89,10 +81,10 @@ fn is_blank(directory: &Path, number: u32) -> bool {
 
 impl Segment {
     /// Makes the file, its tables and its header durable.
-    pub(crate) fn create(directory: &Path, number: u32, previous: Link) -> Result<Self, JournalError> {
-        let path = path_of(directory, number);
+    pub(crate) fn create(directory: &Folder, number: u32, previous: Link, log_ahead: usize) -> Result<Self, JournalError> {
+        let path = directory.file(&name_of(number));
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&path, flags).map_err(database("create", &path))?;
+        let connection = directory.connect(&name_of(number), flags).map_err(database("create", &path))?;
         let segment = Self { number, path, connection };
         segment.configure()?;
         let header = || -> rusqlite::Result<()> {
@@ -105,31 +97,31 @@ impl Segment {
             transaction.commit()
         };
         header().map_err(database("write the header of", &segment.path))?;
-        let named = crate::store::sync_directory(directory);
-        named.map_err(|source| JournalError::Io { doing: "sync", path: directory.to_owned(), source })?;
-        segment.write_log_ahead()?;
+        directory.sync().map_err(|source| JournalError::Io { doing: "sync", path: directory.path().to_owned(), source })?;
+        segment.write_log_ahead(directory, log_ahead)?;
         Ok(segment)
     }
 
     /// Opens the segment that rows are appended to.
-    pub(crate) fn open_for_append(directory: &Path, number: u32) -> Result<Self, JournalError> {
-        let path = path_of(directory, number);
+    pub(crate) fn open_for_append(directory: &Folder, number: u32, log_ahead: usize) -> Result<Self, JournalError> {
+        let path = directory.file(&name_of(number));
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&path, flags).map_err(database("open", &path))?;
+        let connection = directory.connect(&name_of(number), flags).map_err(database("open", &path))?;
         let segment = Self { number, path, connection };
         segment.configure()?;
         segment.header()?;
         // What a crash left in the log goes into the database, so that the log begins anew where it was written ahead.
         segment.empty_log(false).map_err(database("copy the log of", &segment.path))?;
-        segment.write_log_ahead()?;
+        segment.write_log_ahead(directory, log_ahead)?;
         Ok(segment)
     }
 
     /// Opens a segment beside a daemon that may be writing it.
-    pub(crate) fn open_for_reading(directory: &Path, number: u32) -> Result<Self, JournalError> {
-        let path = path_of(directory, number);
+    pub(crate) fn open_for_reading(directory: &Folder, number: u32) -> Result<Self, JournalError> {
+        let path = directory.file(&name_of(number));
+        roll_back(directory, number);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&path, flags).map_err(database("open", &path))?;
+        let connection = directory.connect(&name_of(number), flags).map_err(database("open", &path))?;
         connection.busy_timeout(BUSY).map_err(database("configure", &path))?;
         Ok(Self { number, path, connection })
     }
@@ -148,19 +140,18 @@ impl Segment {
     }
 
     /// Zeros behind the log's last frame: SQLite stops at the first frame whose checksum is wrong, and overwrites them.
-    fn write_log_ahead(&self) -> Result<(), JournalError> {
-        let mut name = self.path.clone().into_os_string();
-        name.push("-wal");
-        let path = PathBuf::from(name);
+    fn write_log_ahead(&self, directory: &Folder, bytes: usize) -> Result<(), JournalError> {
+        let name = format!("{}-wal", name_of(self.number));
         let ahead = || -> std::io::Result<()> {
-            let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(&path)?;
-            let length = usize::try_from(file.seek(SeekFrom::End(0))?).unwrap_or(usize::MAX);
-            if length < LOG_AHEAD_BYTES {
-                file.write_all(&vec![0; LOG_AHEAD_BYTES - length])?;
+            let file = directory.open(&name, Open::Making)?;
+            let length = file.length()?;
+            let missing = bytes.saturating_sub(usize::try_from(length).unwrap_or(usize::MAX));
+            if missing > 0 {
+                file.write_all_at(&vec![0; missing], length)?;
             }
-            file.sync_all()
+            file.sync()
         };
-        ahead().map_err(|source| JournalError::Io { doing: "prepare", path: path.clone(), source })
+        ahead().map_err(|source| JournalError::Io { doing: "prepare", path: directory.file(&name), source })
     }
 
     /// The row that the first row of this segment continues.
@@ -244,6 +235,23 @@ impl Segment {
     pub(crate) const fn log_pages(bytes: u64) -> u64 {
         bytes / PAGE_BYTES + 2
     }
+}
+
+/// A power cut while a segment was made or retired leaves a rollback journal beside it, which who only reads may not play
+/// back, and then SQLite lets him read nothing. Beside a daemon that is just doing that, this waits for it.
+fn roll_back(directory: &Folder, number: u32) {
+    let name = name_of(number);
+    if !directory.has(&format!("{name}-journal")) {
+        return;
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let rolled_back = directory.connect(&name, flags).and_then(|connection| {
+        connection.busy_timeout(BUSY)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
+    });
+    // What is wrong then is told by whoever reads.
+    drop(rolled_back);
 }
 
 fn raw_row<'a>(row: &'a rusqlite::Row<'_>) -> Result<RawRow<'a>, String> {

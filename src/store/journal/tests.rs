@@ -1,7 +1,6 @@
 //! The journal from its own crate: what only an insider can arrange.
 
 use super::*;
-use crate::domain::ids::Epoch;
 
 #[test]
 fn a_writer_that_panics_answers_every_append_and_fails_for_good() {

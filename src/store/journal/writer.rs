@@ -2,7 +2,6 @@
 //! writer of the database. After any error it writes nothing more: what a failed write or sync left behind is unknown, so
 //! it is never retried as if it had worked; each later append is told the fault.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -13,17 +12,16 @@ use super::chain::Link;
 use super::handle::{Command, Content, Durable, InjectedFault, Pending, Shared};
 use super::head::Head;
 use super::row::{CHECKPOINT, Columns, Encoder, Hash};
-use super::segment::{Segment, signed};
+use super::segment::{PAGE_BYTES, Segment, signed};
 use super::{FaultPlan, JournalOptions};
 use crate::domain::ids::Epoch;
 use crate::domain::record::{Entry, Record};
 use crate::domain::time::Timestamp;
+use crate::store::disk::Folder;
 use crate::store::error::{JournalError, JournalFault};
 
 /// Rows of one commit: at 500 k rows/s it is 8 ms, so a single append behind a flood waits no longer than that.
 const ROWS_PER_COMMIT_MAX: usize = 4096;
-/// When the queue is empty, the log is copied into the database from this size on: before it outgrows what was written ahead.
-const LOG_PAGES_IDLE: u64 = 900;
 /// 64 MiB: a flood that never lets the queue run empty copies the log now and then all the same, or it would fill the disk.
 const LOG_PAGES_MAX: u64 = 8192;
 
@@ -31,18 +29,32 @@ const INSERT: &str = "INSERT INTO rows VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
 /// Writes rows and knows where the chain stands.
 pub(super) struct Writer {
-    pub directory: PathBuf,
+    pub directory: Folder,
     pub segment: Segment,
     pub head: Head,
     pub last: Link,
     pub epoch: Epoch,
     pub rows_in_segment: u64,
     pub rows_per_segment: u64,
-    pub clock: fn() -> Timestamp,
+    pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    log_ahead: usize,
+    /// When the queue is empty, the log is copied into the database from this size on: before it outgrows what was written
+    /// ahead.
+    log_pages_idle: u64,
     log_pages: u64,
     commits: u64,
     plan: FaultPlan,
     encoder: Encoder,
+    deferred: Option<Request>,
+}
+
+/// What the queue said.
+pub(super) enum Turn {
+    /// There may be more to commit.
+    More,
+    Idle,
+    /// To end, with a last row when there is a reason to write one.
+    Stop(Option<String>),
 }
 
 /// One append on its way through a commit.
@@ -59,7 +71,7 @@ struct Batch {
 }
 
 impl Writer {
-    pub(super) fn new(directory: PathBuf, segment: Segment, head: Head, last: Link, epoch: Epoch, options: &JournalOptions) -> Self {
+    pub(super) fn new(directory: Folder, segment: Segment, head: Head, last: Link, epoch: Epoch, options: &JournalOptions) -> Self {
         let first = segment.header().map_or(last.seq, |header| header.seq);
         Self {
             directory,
@@ -69,45 +81,56 @@ impl Writer {
             last,
             epoch,
             rows_per_segment: options.rows_per_segment,
-            clock: options.clock,
+            clock: Arc::clone(&options.clock),
+            log_ahead: options.room.log_ahead,
+            // An eighth is left for the commit that crosses the mark.
+            log_pages_idle: options.room.log_ahead as u64 / PAGE_BYTES * 7 / 8,
             log_pages: 0,
             commits: 0,
             plan: options.faults.clone(),
             encoder: Encoder::default(),
+            deferred: None,
         }
     }
 
     /// The thread's whole life: until `Stop`, or until every handle is gone.
     pub(super) fn run(mut self, queue: &Receiver<Command>, shared: &Arc<Shared>) -> Result<(), JournalFault> {
         let _exit = Exit(Arc::clone(shared));
-        let mut deferred = None;
         loop {
-            let batch = self.collect(queue, &mut deferred);
-            if !batch.requests.is_empty() {
-                self.commit_and_answer(batch.requests, shared);
-            }
-            if let Some(reason) = batch.stop {
+            if let Turn::Stop(reason) = self.turn(queue, shared, true) {
                 return self.finish(reason, shared);
-            }
-            if shared.failure().is_none() && self.log_is_due(batch.queue_is_empty) {
-                self.empty_log(false).unwrap_or_else(|fault| shared.fail(fault));
             }
         }
     }
 
-    /// Waits for one command, then takes what else is there. A checkpoint that opens a new segment waits for a commit of
-    /// its own.
-    fn collect(&mut self, queue: &Receiver<Command>, deferred: &mut Option<Request>) -> Batch {
-        let mut batch = Batch { requests: deferred.take().into_iter().collect(), stop: None, queue_is_empty: false };
+    /// One commit, with its answers and what is due behind it. With `wait`, it waits for something to commit.
+    pub(super) fn turn(&mut self, queue: &Receiver<Command>, shared: &Shared, wait: bool) -> Turn {
+        let batch = self.collect(queue, wait);
+        if !batch.requests.is_empty() {
+            self.commit_and_answer(batch.requests, shared);
+        }
+        if let Some(reason) = batch.stop {
+            return Turn::Stop(reason);
+        }
+        if shared.failure().is_none() && self.log_is_due(batch.queue_is_empty) {
+            self.empty_log(false).unwrap_or_else(|fault| shared.fail(fault));
+        }
+        if batch.queue_is_empty && self.deferred.is_none() { Turn::Idle } else { Turn::More }
+    }
+
+    /// Takes what is there. A checkpoint that opens a new segment waits for a commit of its own.
+    fn collect(&mut self, queue: &Receiver<Command>, wait: bool) -> Batch {
+        let mut batch = Batch { requests: self.deferred.take().into_iter().collect(), stop: None, queue_is_empty: false };
         let mut rows = 0;
         while rows < ROWS_PER_COMMIT_MAX {
-            let command = if batch.requests.is_empty() { queue.recv().map_err(|_| TryRecvError::Disconnected) } else { queue.try_recv() };
+            let blocks = wait && batch.requests.is_empty();
+            let command = if blocks { queue.recv().map_err(|_| TryRecvError::Disconnected) } else { queue.try_recv() };
             match command {
                 Ok(Command::Append { content, pending }) => {
                     rows += content.rows();
                     let request = Request { content, pending };
                     if self.rotates(&request, rows) && !batch.requests.is_empty() {
-                        *deferred = Some(request);
+                        self.deferred = Some(request);
                         return batch;
                     }
                     batch.requests.push(request);
@@ -207,7 +230,7 @@ impl Writer {
 
     /// Ends this segment and begins the next one, which a checkpoint opens: a restart then reads the last file only.
     fn rotate(&mut self) -> Result<(), JournalFault> {
-        let next = Segment::create(&self.directory, self.segment.number + 1, self.last).map_err(cause("a new segment"))?;
+        let next = Segment::create(&self.directory, self.segment.number + 1, self.last, self.log_ahead).map_err(cause("a new segment"))?;
         self.plan.limit_pages(&next).map_err(fault("limit"))?;
         std::mem::replace(&mut self.segment, next).retire().map_err(fault("copy the log of"))?;
         self.rows_in_segment = 0;
@@ -216,18 +239,18 @@ impl Writer {
     }
 
     fn log_is_due(&self, queue_is_empty: bool) -> bool {
-        self.log_pages >= if queue_is_empty { LOG_PAGES_IDLE } else { LOG_PAGES_MAX }
+        self.log_pages >= if queue_is_empty { self.log_pages_idle } else { LOG_PAGES_MAX }
     }
 
     fn empty_log(&mut self, truncate: bool) -> Result<(), JournalFault> {
         let left = self.segment.empty_log(truncate).map_err(fault("copy the log of"))?;
         // What a reader holds back is tried again a whole measure later, not after every commit.
-        self.log_pages = left.min(LOG_PAGES_IDLE / 2);
+        self.log_pages = left.min(self.log_pages_idle / 2);
         Ok(())
     }
 
     /// The orderly end: a last row, the log copied, the head synced.
-    fn finish(&mut self, reason: Option<String>, shared: &Shared) -> Result<(), JournalFault> {
+    pub(super) fn finish(&mut self, reason: Option<String>, shared: &Shared) -> Result<(), JournalFault> {
         if let Some(fault) = shared.failure() {
             return Err(fault);
         }

@@ -16,7 +16,7 @@ use super::{Action, FaultError, Kind};
 pub(super) async fn carry_out(venue: &Arc<Venue>, action: Action) -> Result<(), FaultError> {
     match action.kind {
         Kind::Ban418 { seconds } => {
-            let until = venue.now() + Duration::from_secs(u64::from(seconds));
+            let until = venue.true_now() + Duration::from_secs(u64::from(seconds));
             venue.limits().ban_all(until);
             Ok(())
         }

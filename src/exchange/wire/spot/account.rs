@@ -132,7 +132,7 @@ async fn listed(context: &Context, symbol: Symbol) -> Result<Instrument, Problem
 async fn order_counts(context: Context, parameters: Parameters) -> Answer {
     parameters.finish()?;
     let rules = context.product().limits();
-    let counts = context.venue.limits().orders(context.now, context.account()?);
+    let counts = context.venue.limits().orders(context.venue.true_now(), context.account()?);
     let rows: Vec<Value> = rules
         .orders
         .iter()

@@ -114,6 +114,12 @@ impl UserSockets {
         }
     }
 
+    /// Whose listen key it is, while it is good.
+    #[must_use]
+    pub fn owner(&self, key: &str) -> Option<AccountId> {
+        self.usdm.listen_keys().owner(self.venue()?.true_now(), key)
+    }
+
     /// A fault: the account's listen key is over, and its sockets are told, or hear nothing more.
     pub fn expire_early(&self, account: AccountId, told: bool) {
         if told {
@@ -140,7 +146,7 @@ impl UserSockets {
     }
 
     /// Tells the sockets of keys that have run out, which stay open and hear no more.
-    fn expire(&self, now: Timestamp) {
+    pub fn expire(&self, now: Timestamp) {
         let over = self.usdm.listen_keys().expire(now);
         let mut listeners = self.usdm.listeners();
         for expired in over {

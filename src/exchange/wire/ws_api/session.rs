@@ -178,7 +178,7 @@ impl Session {
 
     fn refuse(&self, id: &str, problem: Problem) -> String {
         let (now, rules) = (self.venue.now(), self.venue.product().limits());
-        let used_weight = self.venue.limits().used(now, self.peer);
+        let used_weight = self.venue.limits().used(self.venue.true_now(), self.peer);
         let limits = self.rate_limits.then_some((&rules, Counts { used_weight, orders: None }));
         frame::answer(id, &Err(problem), now, limits)
     }

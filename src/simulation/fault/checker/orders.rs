@@ -257,7 +257,7 @@ impl Orders {
                 }
             }
             VenueFact::Traded(fill) => self.traded(look, fill),
-            VenueFact::Funds { .. } | VenueFact::FromOutside { .. } => {}
+            VenueFact::Left { .. } | VenueFact::Funds { .. } | VenueFact::FromOutside { .. } => {}
         }
     }
 

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::clock_offset::{ClockDoubt, ClockOffset};
-use super::lane::{Lane, LaneError, Origin, Reply};
+use super::lane::{LaneError, Origin, Reply};
+use super::network::{Line, Machine, Network, exchange, within};
 use super::weight::{Exhausted, Purpose, WeightBudget};
 use crate::domain::time::Timestamp;
 use crate::venues::binance::codec::answers::ServerTimeAnswer;
@@ -60,6 +61,7 @@ pub struct Host {
     pub origin: Origin,
     pub product: Product,
     pub times: Times,
+    pub network: Arc<dyn Network>,
     budget: Mutex<WeightBudget>,
     clock: Mutex<ClockOffset>,
     /// An order was refused for a rule: what is known of the rules may be old.
@@ -75,9 +77,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Host {
     #[must_use]
     pub fn new(origin: Origin, product: Product, times: Times, reserved_permille: u32) -> Arc<Self> {
+        Self::over(Machine::shared(), origin, product, times, reserved_permille)
+    }
+
+    /// A host that is reached over another network than this machine's.
+    #[must_use]
+    pub fn over(network: Arc<dyn Network>, origin: Origin, product: Product, times: Times, reserved_permille: u32) -> Arc<Self> {
         let budget = WeightBudget::new(product.capabilities().weight_per_minute, reserved_permille);
         let (budget, clock) = (Mutex::new(budget), Mutex::default());
-        Arc::new(Self { origin, product, times, budget, clock, doubt: AtomicBool::default(), weight_is_fixed: AtomicBool::default() })
+        let (doubt, weight_is_fixed) = (AtomicBool::default(), AtomicBool::default());
+        Arc::new(Self { origin, product, times, network, budget, clock, doubt, weight_is_fixed })
     }
 
     /// Until when the venue listens to nobody here.
@@ -166,7 +175,7 @@ pub struct Caller {
     pub host: Arc<Host>,
     credentials: Arc<Credentials>,
     recv_window: Duration,
-    lanes: Mutex<Vec<Lane>>,
+    lanes: Mutex<Vec<Box<dyn Line>>>,
 }
 
 impl Caller {
@@ -251,9 +260,9 @@ impl Caller {
         let weight = Weight { host: &self.host, weight: request.weight, settled: false };
         let mut lane = match pass {
             None => self.lane().await.map_err(|error| not_sent(&error.to_string()))?,
-            Some(_) => tokio::time::timeout(LANE_WAIT_MAX, self.lane())
+            Some(_) => within(&*self.host.network, LANE_WAIT_MAX, self.lane())
                 .await
-                .map_err(|_| not_sent(&format!("no connection within {LANE_WAIT_MAX:?}")))?
+                .ok_or_else(|| not_sent(&format!("no connection within {LANE_WAIT_MAX:?}")))?
                 .map_err(|error| not_sent(&error.to_string()))?,
         };
         // Signed last: time has passed while it waited.
@@ -285,22 +294,22 @@ impl Caller {
                 // Nothing left; an order that would leave a minute late is another order.
                 return Err(Failure::RateLimited { code: NOT_SENT, message: wait.to_string(), retry_after, banned: false });
             }
-            tokio::time::sleep(wait.until.since(now).max(Duration::from_millis(1))).await;
+            self.host.network.sleep(wait.until.since(now).max(Duration::from_millis(1))).await;
         }
         Ok(())
     }
 
-    async fn lane(&self) -> Result<Lane, LaneError> {
+    async fn lane(&self) -> Result<Box<dyn Line>, LaneError> {
         loop {
             let kept = lock(&self.lanes).pop();
-            let Some(mut lane) = kept else { return Lane::open(&self.host.origin).await };
+            let Some(mut lane) = kept else { return self.host.network.line(&self.host.origin).await };
             if lane.is_usable() {
                 return Ok(lane);
             }
         }
     }
 
-    fn keep(&self, lane: Lane) {
+    fn keep(&self, lane: Box<dyn Line>) {
         let mut lanes = lock(&self.lanes);
         if lanes.len() < LANES_KEPT {
             lanes.push(lane);
@@ -331,7 +340,7 @@ impl Caller {
         // The connection is there before the time is taken: a handshake is no part of the trip.
         let mut lane = self.lane().await.map_err(|error| not_sent(&error.to_string()))?;
         let began = self.host.times.steady();
-        let reply = lane.exchange(self.bytes(&request).as_bytes()).await;
+        let reply = exchange(&mut *lane, self.bytes(&request).as_bytes()).await;
         let ended = self.host.times.steady();
         if lane.is_alive() {
             self.keep(lane);
@@ -347,12 +356,12 @@ impl Caller {
     pub async fn keep_warm(&self, wanted: usize) {
         let missing = {
             let mut lanes = lock(&self.lanes);
-            lanes.retain_mut(Lane::is_usable);
+            lanes.retain_mut(|lane| lane.is_usable());
             wanted.saturating_sub(lanes.len())
         };
         for _ in 0..missing {
             // Whoever needs one opens it otherwise, and says why it could not.
-            let Ok(lane) = Lane::open(&self.host.origin).await else { return };
+            let Ok(lane) = self.host.network.line(&self.host.origin).await else { return };
             self.keep(lane);
         }
     }

@@ -5,12 +5,15 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::network::Line;
 use crate::venues::binance::codec::outcome::Used;
 
 /// A venue that cannot accept by then is not there.
@@ -109,6 +112,24 @@ impl std::fmt::Debug for Lane {
     }
 }
 
+impl Line for Lane {
+    fn is_usable(&mut self) -> bool {
+        self.can_be_asked()
+    }
+
+    fn is_alive(&self) -> bool {
+        self.alive
+    }
+
+    fn send<'a>(&'a mut self, request: &'a [u8]) -> BoxFuture<'a, Result<(), LaneError>> {
+        self.write(request).boxed()
+    }
+
+    fn receive(&mut self) -> BoxFuture<'_, Result<Reply, LaneError>> {
+        self.answer().boxed()
+    }
+}
+
 impl Lane {
     /// # Errors
     /// When nobody is there.
@@ -132,7 +153,7 @@ impl Lane {
 
     /// Whether it can be asked again from here. Looks for the end that a server has put to an idle connection: an order that were
     /// written behind it would be one of unknown outcome.
-    pub fn is_usable(&mut self) -> bool {
+    fn can_be_asked(&mut self) -> bool {
         if !self.alive || self.home != tokio::runtime::Handle::current().id() {
             return false;
         }
@@ -143,25 +164,8 @@ impl Lane {
         std::pin::Pin::new(&mut self.wire).poll_read(&mut context, &mut read).is_pending()
     }
 
-    #[must_use]
-    pub const fn is_alive(&self) -> bool {
-        self.alive
-    }
-
-    /// Sends a whole request and waits for the answer.
-    ///
-    /// # Errors
-    /// When no whole answer came.
-    pub async fn exchange(&mut self, request: &[u8]) -> Result<Reply, LaneError> {
-        self.send(request).await?;
-        self.receive().await
-    }
-
-    /// Sends a whole request.
-    ///
-    /// # Errors
-    /// When some of it may have left, and perhaps not all.
-    pub async fn send(&mut self, request: &[u8]) -> Result<(), LaneError> {
+    /// Sends a whole request: some of it may have left, and perhaps not all.
+    async fn write(&mut self, request: &[u8]) -> Result<(), LaneError> {
         // Until the whole answer has been read the connection is of no use to the next one; also when this is given up half way.
         self.alive = false;
         let written = async {
@@ -173,11 +177,7 @@ impl Lane {
         written.map_err(|error| lost(error.to_string()))
     }
 
-    /// Waits for the answer to what was sent.
-    ///
-    /// # Errors
-    /// When no whole answer came.
-    pub async fn receive(&mut self) -> Result<Reply, LaneError> {
+    async fn answer(&mut self) -> Result<Reply, LaneError> {
         let silence = || LaneError::Lost(format!("no answer within {ANSWER_MAX:?}"));
         let read = timeout(ANSWER_MAX, self.read()).await.map_err(|_| silence())?;
         let (reply, keep) = read.map_err(LaneError::Lost)?;

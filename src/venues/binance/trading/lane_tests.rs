@@ -4,6 +4,7 @@
 
 use tokio::net::TcpListener;
 
+use super::super::network::exchange;
 use super::*;
 
 /// Answers each request that ends with an empty line with the next of `answers`, then closes.
@@ -41,12 +42,12 @@ async fn answers_of_every_shape_are_read_and_the_connection_is_kept() {
     ])
     .await;
     let mut lane = Lane::open(&origin).await.unwrap();
-    let reply = lane.exchange(ASK).await.unwrap();
+    let reply = exchange(&mut lane, ASK).await.unwrap();
     assert_eq!((reply.status, reply.used.weight_1m, reply.body.as_slice()), (200, Some(17), &b"{}"[..]));
     assert!(lane.is_usable());
-    let reply = lane.exchange(ASK).await.unwrap();
+    let reply = exchange(&mut lane, ASK).await.unwrap();
     assert_eq!((reply.status, reply.used.retry_after, reply.body.as_slice()), (429, Some(7), &b"{\"a\":1}"[..]));
-    assert_eq!(lane.exchange(ASK).await.unwrap().body, b"1");
+    assert_eq!(exchange(&mut lane, ASK).await.unwrap().body, b"1");
     assert!(!lane.is_usable(), "the venue said that it closes");
 }
 
@@ -54,7 +55,7 @@ async fn answers_of_every_shape_are_read_and_the_connection_is_kept() {
 async fn an_answer_that_breaks_off_is_lost_and_no_server_is_not_sent() {
     let origin = served(&["HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{}"]).await;
     let mut lane = Lane::open(&origin).await.unwrap();
-    assert!(matches!(lane.exchange(ASK).await, Err(LaneError::Lost(_))));
+    assert!(matches!(exchange(&mut lane, ASK).await, Err(LaneError::Lost(_))));
     assert!(!lane.is_usable());
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = Origin::parse(&format!("http://{}", nobody.local_addr().unwrap())).unwrap();
@@ -66,7 +67,7 @@ async fn an_answer_that_breaks_off_is_lost_and_no_server_is_not_sent() {
 async fn a_kept_connection_that_the_server_has_closed_is_not_used_for_an_order() {
     let origin = served(&["HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"]).await;
     let mut lane = Lane::open(&origin).await.unwrap();
-    lane.exchange(ASK).await.unwrap();
+    exchange(&mut lane, ASK).await.unwrap();
     while lane.is_usable() {
         tokio::task::yield_now().await;
     }

@@ -14,7 +14,6 @@ use std::time::Duration;
 use futures_util::future::{AbortHandle, BoxFuture, abortable};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::account::Account;
@@ -98,7 +97,7 @@ pub struct Link {
     prepare_due: Option<Timestamp>,
     /// The stream is open, and the account is still being looked at.
     opened: bool,
-    beat: Interval,
+    beat: BoxFuture<'static, ()>,
     effects: Vec<Effect>,
 }
 
@@ -107,8 +106,7 @@ impl Link {
     pub fn new(account: Arc<Account>, commands: mpsc::UnboundedReceiver<VenueCommand>) -> Self {
         let able = account.host().product.capabilities();
         let keeps_key = matches!(able.user_stream, product::UserStream::ListenKey { .. });
-        let mut beat = interval(BEAT);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let beat = account.host().network.sleep(Duration::ZERO);
         let mut link = Self {
             machine: UserStream::new(keeps_key),
             sockets: Vec::new(),
@@ -155,7 +153,7 @@ impl Link {
                 command = self.commands.recv() => self.begin(command?),
                 Some(finished) = running.next(), if !running.is_empty() => self.finished(finished),
                 (id, text) = next_frame(sockets), if !sockets.is_empty() => self.frame(id, text),
-                _ = self.beat.tick() => self.tick(),
+                () = &mut self.beat => self.tick(),
             }
         }
     }
@@ -377,6 +375,7 @@ impl Link {
     }
 
     fn tick(&mut self) {
+        self.beat = self.account.host().network.sleep(BEAT);
         let now = self.account.now();
         self.input(Input::Tick);
         if self.holding.as_ref().is_some_and(|holding| now >= holding.until) {

@@ -6,6 +6,7 @@ pub mod caller;
 pub mod clock_offset;
 pub mod lane;
 pub mod link;
+pub mod network;
 pub mod orders;
 pub mod rate;
 pub mod setup;

@@ -65,7 +65,7 @@ async fn try_take(account: &Account, caller: &Caller, purpose: Purpose, wanted: 
             looks += 1;
             if after != before && looks < LOOKS_MAX {
                 before = after;
-                tokio::time::sleep(LOOK_AGAIN).await;
+                caller.host.network.sleep(LOOK_AGAIN).await;
                 continue;
             }
             snapshot = after;

@@ -2,9 +2,11 @@
 //! subscription over the WebSocket API. It hands out frames as they come; when to open one and what to do when it ends, the user
 //! stream's machine says.
 
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -12,6 +14,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use super::caller::{Caller, read};
+use super::network::{Frames, within};
 use super::weight::Purpose;
 use crate::venues::binance::codec::answers::ListenKeyAnswer;
 use crate::venues::binance::codec::events::{Frame, read_frame};
@@ -26,9 +29,8 @@ const FRAME_BYTES_MAX: usize = 1 << 20;
 const SUBSCRIPTION: u64 = 1;
 
 /// An open socket that will tell the account's events.
-#[derive(Debug)]
 pub struct UserSocket {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: Box<dyn Frames>,
 }
 
 /// Where an account's events are heard.
@@ -42,14 +44,16 @@ impl UserSocket {
     /// # Errors
     /// In words, when the venue cannot be reached or refuses.
     pub async fn open(caller: &Caller, bases: &StreamBases) -> Result<Self, String> {
+        let network = &caller.host.network;
         match caller.product().capabilities().user_stream {
             UserStream::ListenKey { routed } => {
                 let key = listen_key(caller).await.map_err(|failure| format!("no listen key: {failure}"))?;
                 let route = if routed { "private/ws" } else { "ws" };
-                connect(&format!("{}/{route}/{key}", bases.ws.trim_end_matches('/'))).await
+                let socket = network.socket(&format!("{}/{route}/{key}", bases.ws.trim_end_matches('/'))).await?;
+                Ok(Self { socket })
             }
             UserStream::Subscription => {
-                let mut socket = connect(&bases.ws_api).await?;
+                let mut socket = Self { socket: network.socket(&bases.ws_api).await? };
                 socket.subscribe(caller).await?;
                 Ok(socket)
             }
@@ -58,7 +62,7 @@ impl UserSocket {
 
     async fn subscribe(&mut self, caller: &Caller) -> Result<(), String> {
         let request = subscribe_frame(SUBSCRIPTION, caller.credentials(), caller.timing());
-        self.socket.send(Message::text(request)).await.map_err(|error| format!("the subscription broke off: {error}"))?;
+        self.socket.send(request).await.map_err(|error| format!("the subscription broke off: {error}"))?;
         let answered = async {
             while let Some(text) = self.next().await {
                 let text = text?;
@@ -73,30 +77,50 @@ impl UserSocket {
             }
             Err("the venue closed the connection instead of an answer".to_owned())
         };
-        timeout(HANDSHAKE_MAX, answered).await.map_err(|_| format!("no answer to the subscription within {HANDSHAKE_MAX:?}"))?
+        let late = || Err(format!("no answer to the subscription within {HANDSHAKE_MAX:?}"));
+        within(&*caller.host.network, HANDSHAKE_MAX, answered).await.unwrap_or_else(late)
     }
 
-    /// The next text. `None` when it was closed. Pings are answered here.
+    /// The next text. `None` when it was closed.
     pub async fn next(&mut self) -> Option<Result<Utf8Bytes, String>> {
-        loop {
-            return match self.socket.next().await? {
-                Ok(Message::Text(text)) => Some(Ok(text)),
-                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => continue,
-                Ok(Message::Binary(bytes)) => Some(Err(format!("expected text frames, found {} binary bytes", bytes.len()))),
-                Ok(Message::Close(frame)) => {
-                    let words = frame.map(|frame| format!(" (code {}: {})", frame.code, frame.reason)).unwrap_or_default();
-                    Some(Err(format!("the venue closed the user stream{words}")))
-                }
-                Err(error) => Some(Err(format!("the user stream broke off: {error}"))),
-            };
-        }
+        std::future::poll_fn(|context| self.socket.poll_text(context)).await
     }
 }
 
-async fn connect(url: &str) -> Result<UserSocket, String> {
+/// A socket of this machine's. Pings are answered here.
+struct WebSocket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Frames for WebSocket {
+    fn poll_text(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Utf8Bytes, String>>> {
+        loop {
+            let message = ready!(self.0.poll_next_unpin(context));
+            return Poll::Ready(match message {
+                None => None,
+                Some(Ok(Message::Text(text))) => Some(Ok(text)),
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+                Some(Ok(Message::Binary(bytes))) => Some(Err(format!("expected text frames, found {} binary bytes", bytes.len()))),
+                Some(Ok(Message::Close(frame))) => {
+                    let words = frame.map(|frame| format!(" (code {}: {})", frame.code, frame.reason)).unwrap_or_default();
+                    Some(Err(format!("the venue closed the user stream{words}")))
+                }
+                Some(Err(error)) => Some(Err(format!("the user stream broke off: {error}"))),
+            });
+        }
+    }
+
+    fn send(&mut self, text: String) -> BoxFuture<'_, Result<(), String>> {
+        async move { self.0.send(Message::text(text)).await.map_err(|error| error.to_string()) }.boxed()
+    }
+}
+
+/// Opens one from here.
+///
+/// # Errors
+/// In words, when the venue cannot be reached or refuses.
+pub async fn connect(url: &str) -> Result<Box<dyn Frames>, String> {
     let config = WebSocketConfig::default().max_message_size(Some(FRAME_BYTES_MAX)).max_frame_size(Some(FRAME_BYTES_MAX));
     match timeout(HANDSHAKE_MAX, connect_async_with_config(url, Some(config), true)).await {
-        Ok(Ok((socket, _))) => Ok(UserSocket { socket }),
+        Ok(Ok((socket, _))) => Ok(Box::new(WebSocket(socket))),
         // The address has the listen key in it, which is a secret while it lives.
         Ok(Err(error)) => Err(format!("the user stream cannot be opened: {error}")),
         Err(_) => Err(format!("the user stream expected to open within {HANDSHAKE_MAX:?}, found silence")),

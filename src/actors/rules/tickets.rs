@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 #[derive(Debug)]
-pub(super) struct Tickets<E> {
+pub struct Tickets<E> {
     next: u64,
     waiting: BTreeMap<u64, Vec<E>>,
 }
@@ -15,14 +15,14 @@ impl<E> Default for Tickets<E> {
 }
 
 impl<E> Tickets<E> {
-    pub(super) fn issue(&mut self, effects: Vec<E>) -> u64 {
+    pub fn issue(&mut self, effects: Vec<E>) -> u64 {
         self.next += 1;
         self.waiting.insert(self.next, effects);
         self.next
     }
 
     /// What waited for that ticket; nothing for one that was redeemed or belongs to an earlier incarnation.
-    pub(super) fn redeem(&mut self, ticket: u64) -> Vec<E> {
+    pub fn redeem(&mut self, ticket: u64) -> Vec<E> {
         self.waiting.remove(&ticket).unwrap_or_default()
     }
 }
