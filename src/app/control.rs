@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{broadcast, watch};
 
 use super::embedded::Embedded;
+use super::gauges;
 use super::hub::Hub;
 use super::places::Places;
 use super::tree::{self, Plan};
@@ -75,7 +76,7 @@ impl DaemonControl {
     }
 
     pub fn upkeep(&self) {
-        self.places.measure();
+        gauges::measure(&self.plan, &self.places, &self.hub);
         self.metrics.upkeep();
     }
 
@@ -493,7 +494,7 @@ impl Control for DaemonControl {
     }
 
     fn metrics(&self) -> String {
-        self.places.measure();
+        gauges::measure(&self.plan, &self.places, &self.hub);
         self.metrics.render()
     }
 

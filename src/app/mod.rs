@@ -7,6 +7,7 @@ mod control;
 mod dead_man;
 mod embedded;
 mod embedded_market;
+mod gauges;
 mod hub;
 mod keys;
 mod kill;

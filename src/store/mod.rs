@@ -35,3 +35,13 @@ pub fn wall_clock() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
+
+/// How many files of a data directory's journal have rows, and what all of its files take on the disk.
+#[must_use]
+pub fn journal_files(data: &std::path::Path) -> Option<(usize, u64)> {
+    let files = std::fs::read_dir(data.join("journal")).ok()?.flatten();
+    Some(files.fold((0, 0), |(segments, bytes), file| {
+        let has_rows = file.path().extension().is_some_and(|extension| extension == "db");
+        (segments + usize::from(has_rows), bytes + file.metadata().map_or(0, |about| about.len()))
+    }))
+}

@@ -27,6 +27,7 @@ mod recorded_market;
 mod replayed_market;
 mod service_manager;
 mod settings;
+mod soak;
 mod supervision;
 mod support;
 mod tidy;
