@@ -183,7 +183,9 @@ fn allowance(name: &str, course: &Course, time: Duration) -> Option<f64> {
 }
 
 /// Tables with a bound of their own, each of an account: at most so many, and no slope is asked of them.
-const BOUNDED: [(&str, f64); 6] = [
+const BOUNDED: [(&str, f64); 7] = [
+    // The ended ones among them are the tombstones.
+    ("orders", 2_048.0),
     ("order_tombstones", 1_024.0),
     ("trades_remembered", 8_192.0),
     ("funds_remembered", 1_024.0),
