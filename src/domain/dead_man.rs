@@ -2,6 +2,7 @@
 //! for a while. This machine decides when it is told so: while orders are open there and everything that looks after them is
 //! well. Whoever is not well is left to the venue's clock.
 
+use super::mutants::{self, Mutant};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -28,6 +29,10 @@ pub struct Countdown {
     pub after: Duration,
 }
 
+fn is_fed(watched: &Watched) -> bool {
+    (watched.well || mutants::on(Mutant::FedWhileUnwell)) && !watched.after.is_zero()
+}
+
 #[derive(Debug, Default)]
 pub struct DeadMan {
     /// When the venue was last told.
@@ -38,7 +43,7 @@ impl DeadMan {
     /// What the venue is to be told now. Each word replaces the one before, and a third of its time is left for two that are lost.
     pub fn look(&mut self, now: Timestamp, accounts: &[Watched]) -> Vec<Countdown> {
         let mut words = Vec::new();
-        for Watched { account, after, open_on, .. } in accounts.iter().filter(|watched| watched.well && !watched.after.is_zero()) {
+        for Watched { account, after, open_on, .. } in accounts.iter().filter(|watched| is_fed(watched)) {
             for symbol in open_on {
                 let told = self.armed.get(&(*account, *symbol));
                 if told.is_none_or(|told| now.since(*told) >= *after / 3) {

@@ -2,6 +2,7 @@
 //! ladder. It never waits: closing the gate comes first in its outbox, rows and files after it. An account is confirmed
 //! halted only when the venue itself shows no open order.
 
+use super::mutants::{self, Mutant};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -296,6 +297,11 @@ impl KillSwitch {
         }
         let raise = self.ladder.begin_raise(order.scope, &order.by, &order.reason)?;
         let rows = vec![mode_row(&raise.transition, Some(order)), command_row(order, &raised_text(&raise))];
+        if mutants::on(Mutant::RaisedBeforeDurable) {
+            out.push(Effect::Raise(Raising { raise, by: order.by.clone(), id }));
+            out.persist(rows, vec![]);
+            return Ok(());
+        }
         out.persist(rows, vec![Effect::Raise(Raising { raise, by: order.by.clone(), id })]);
         Ok(())
     }
@@ -354,6 +360,9 @@ impl KillSwitch {
     /// Empties an account, from the beginning: what the venue showed before does not count. Positions that a sweep before
     /// this one was to close are closed by this one.
     fn sweep(&mut self, now: Timestamp, account: AccountId, flatten: bool, out: &mut Outbox<Record, Effect>) {
+        if mutants::on(Mutant::ConfirmedUnasked) {
+            return out.push(Effect::Confirmed { account, tries: 0, took: Duration::ZERO });
+        }
         self.confirmed.remove(&account);
         self.rounds += 1;
         let flatten = flatten || self.sweeps.get(&account).is_some_and(|running| running.flatten);
@@ -375,11 +384,11 @@ impl KillSwitch {
     fn shows(&mut self, now: Timestamp, account: AccountId, round: u64, snapshot: &VenueSnapshot, out: &mut Outbox<Record, Effect>) {
         let Some(sweep) = self.sweeps.get_mut(&account).filter(|sweep| sweep.round == round) else { return };
         sweep.open_orders = Some(snapshot.open_orders.len());
-        if !snapshot.open_orders.is_empty() {
+        if !snapshot.open_orders.is_empty() && !mutants::on(Mutant::ConfirmedWhileOpen) {
             sweep.last_why = format!("the venue still shows {} open orders", snapshot.open_orders.len());
             return;
         }
-        if snapshot.on_their_way > 0 {
+        if snapshot.on_their_way > 0 && !mutants::on(Mutant::ConfirmedWhileOnTheWay) {
             // They left before the gate closed. Until the venue's word or the end of their time, they may stand any moment.
             sweep.last_why = format!("{} orders that left before have no answer yet and may still arrive", snapshot.on_their_way);
             return;
@@ -439,7 +448,7 @@ impl KillSwitch {
             // Slower with each try, to 16 × at most: a venue that is down must not be flooded by its clients' stops.
             sweep.next_try = now + RETRY_AFTER * 2u32.pow(sweep.tries.min(5) - 1);
             ask(*account, sweep.round, out);
-            if sweep.tries % ALARM_AFTER_TRIES == 0 {
+            if sweep.tries % ALARM_AFTER_TRIES == 0 && !mutants::on(Mutant::SilentSweep) {
                 let why = sweep.last_why.clone();
                 out.push(Effect::Unconfirmed { account: *account, tries: sweep.tries, open_orders: sweep.open_orders, why });
             }

@@ -1,6 +1,7 @@
 //! The degrade ladder: which mode each scope is in, which faults move it, and who may move it back. Down goes by itself
 //! and at once; up only with a named person's reason. It decides and remembers; it sends nothing and stops nothing.
 
+use super::mutants::{self, Mutant};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -122,6 +123,7 @@ impl Ladder {
     /// `latched` is what an earlier life left behind.
     #[must_use]
     pub fn new(budgets: BTreeMap<FaultClass, FaultBudget>, latched: ModeTable) -> Self {
+        let latched = if mutants::on(Mutant::LatchNotRestored) { ModeTable::default() } else { latched };
         Self { modes: latched, budgets, faults: BTreeMap::new(), raising: BTreeMap::new(), raises: 0 }
     }
 
@@ -147,6 +149,7 @@ impl Ladder {
             return None;
         }
         window.clear();
+        let scope = if mutants::on(Mutant::OneFaultHaltsAll) { Scope::Global } else { scope };
         let cause = format!("{count} {class} faults within {:?}, budget {}: {detail}", budget.period, budget.intensity);
         self.lower(now, scope, Mode::Halted, &cause)
     }
@@ -171,7 +174,7 @@ impl Ladder {
     /// When the person or the reason is missing, there is nothing to raise, or it is being raised already.
     pub fn begin_raise(&mut self, scope: Scope, by: &str, reason: &str) -> Result<Raise, RaiseError> {
         let missing = if by.trim().is_empty() { Some("no name") } else { reason.trim().is_empty().then_some("no reason") };
-        if let Some(found) = missing {
+        if let Some(found) = missing.filter(|_| !mutants::on(Mutant::RaisedByNobody)) {
             return Err(RaiseError::Unnamed { scope, found });
         }
         let from = self.modes.of(scope);
@@ -210,7 +213,7 @@ impl Ladder {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     fn at(seconds: i64) -> Timestamp {
@@ -261,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn down_is_automatic_and_up_needs_a_name_and_a_reason() {
+    pub(crate) fn down_is_automatic_and_up_needs_a_name_and_a_reason() {
         let mut ladder = ladder();
         assert!(ladder.lower(at(0), Scope::Global, Mode::CancelOnly, "why").is_some());
         assert_eq!(ladder.lower(at(0), Scope::Global, Mode::ReduceOnly, "why"), None);

@@ -14,6 +14,7 @@ pub mod market;
 pub mod market_data;
 pub mod mode;
 pub mod money;
+pub mod mutants;
 pub mod order;
 pub mod order_manager;
 pub mod outbox;

@@ -7,6 +7,7 @@
 //! remaining cost and comes back with the last close, so the total is exact. It holds while an amount has at most 28
 //! digits, which is 10¹² USDT at 16 decimals.
 
+use super::mutants::{self, Mutant};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rust_decimal::RoundingStrategy;
@@ -359,7 +360,7 @@ impl SeenFunds {
 
     fn admit(&mut self, key: (FundsKind, u64)) -> bool {
         if !self.keys.insert(key) {
-            return false;
+            return mutants::on(Mutant::FundingBookedTwice);
         }
         self.order.push_back(key);
         if self.order.len() > FUNDS_MAX
@@ -401,8 +402,10 @@ impl Seen {
     }
 
     fn admit(&mut self, fill: &Fill) -> Admission {
-        let key = (fill.symbol, fill.venue_order_id, fill.trade_id);
-        if self.keys.contains(&key) {
+        let trade = if mutants::on(Mutant::TradesToldApartByOrder) { 0 } else { fill.trade_id };
+        let key = (fill.symbol, fill.venue_order_id, trade);
+        let is_believed = mutants::on(Mutant::RepeatBooked) || mutants::on(Mutant::FillsDoubled);
+        if self.keys.contains(&key) && !is_believed {
             return Admission::Duplicate;
         }
         if self.forgotten.get(&fill.symbol).is_some_and(|floor| fill.trade_id <= *floor) {

@@ -10,6 +10,7 @@
 //! It acts on the state and not on events, so missed reports, races between stop and target, a growing entry and a restart
 //! among existing orders need no code of their own: the next look sees what stands.
 
+use crate::domain::mutants::{self, Mutant};
 use std::time::Duration;
 
 use crate::domain::ids::{AccountId, IntentId, Symbol};
@@ -241,7 +242,7 @@ impl Bracket {
             let deadline = stop.since + CONFIRM_MAX;
             return if situation.now >= deadline { self.close("stop_unconfirmed") } else { actions.push(Action::LookAgainAt(deadline)) };
         }
-        if stop.remaining() < situation.position.abs() {
+        if stop.remaining() < situation.position.abs() && !mutants::on(Mutant::ChildNotCumulative) {
             return self.place_stop(situation, actions);
         }
         let older = situation.orders.iter().filter(of_stop).filter(|order| order.intent != newest && !order.is_being_canceled());
@@ -359,4 +360,4 @@ fn reached(price: Price, trigger: Price, side: Side) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

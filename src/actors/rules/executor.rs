@@ -1,6 +1,7 @@
 //! An executor's rules around its order manager: what waits for which row, who hears of what, and the last look at the halt gate
 //! before an order's bytes leave.
 
+use crate::domain::mutants::{self, Mutant};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -270,10 +271,13 @@ impl Executor {
         };
         let id = order.client_order_id;
         let reduce_only = order.reduce_only;
-        if let Err(why) = self.machine.may_leave(id) {
+        if let Err(why) = self.machine.may_leave(id)
+            && !mutants::on(Mutant::GateUnread)
+        {
             return self.step(Input::NotSent { client_order_id: id, why }, around, outside);
         }
-        if let Some(_leaving) = self.passage.enter(reduce_only) {
+        let leaving = self.passage.enter(reduce_only);
+        if leaving.is_some() || mutants::on(Mutant::GateUnread) {
             self.hand_over(command, Some(id), around, outside);
         } else {
             self.step(Input::NotSent { client_order_id: id, why: "the halt gate is closed".to_owned() }, around, outside);

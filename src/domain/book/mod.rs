@@ -157,4 +157,4 @@ impl Iterator for Levels<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

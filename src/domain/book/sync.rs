@@ -7,6 +7,7 @@
 //! diff's `pu` is the `u` before it. The venue asks of USD-M's first diff `U <= lastUpdateId`; `pu <= lastUpdateId` says as much
 //! (nothing lies between `pu` and `U`) and also admits a snapshot taken exactly between two diffs.
 
+use crate::domain::mutants::{self, Mutant};
 use std::collections::VecDeque;
 
 use super::Book;
@@ -167,7 +168,7 @@ impl BookSync {
             SequenceRule::UsdM if !joining => follows != self.last_id,
             _ => follows > self.last_id,
         };
-        broken.then_some(SyncOutcome::Gap { expected: self.last_id, found: follows })
+        (broken && !mutants::on(Mutant::DepthGapIgnored)).then_some(SyncOutcome::Gap { expected: self.last_id, found: follows })
     }
 
     fn keep(&mut self, update: DepthUpdate) {

@@ -74,7 +74,7 @@ fn spot_diffs_that_came_before_the_snapshot_are_joined_to_it() {
 }
 
 #[test]
-fn a_spot_gap_makes_the_book_unusable_until_a_snapshot_joins() {
+pub(crate) fn a_spot_gap_makes_the_book_unusable_until_a_snapshot_joins() {
     let mut sync = BookSync::new(SequenceRule::Spot);
     sync.on_snapshot(&snapshot(100, vec![level(100, 5)]));
     assert_eq!(sync.on_diff(&spot(102, 110, vec![level(101, 1)])), SyncOutcome::Gap { expected: 100, found: 101 });

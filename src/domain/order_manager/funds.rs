@@ -2,6 +2,7 @@
 //! part of a day's result; what is paid in or out is not.
 
 use super::super::money::Money;
+use super::super::mutants::{self, Mutant};
 use super::super::order::{FundsKind, FundsMoved};
 use super::super::record::Record;
 use super::super::time::Timestamp;
@@ -14,7 +15,9 @@ impl OrderManager {
             return;
         }
         let positions = &mut self.positions;
-        let mut is_news = |entry: &&FundsMoved| !positions.is_in_wallet(entry) && positions.move_funds(entry);
+        let mut is_news = |entry: &&FundsMoved| {
+            (mutants::on(Mutant::WalletCountedTwice) || !positions.is_in_wallet(entry)) && positions.move_funds(entry)
+        };
         let moved: Vec<FundsMoved> = listed.iter().filter(|entry| is_news(entry)).copied().collect();
         if moved.is_empty() {
             return;

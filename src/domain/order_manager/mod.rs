@@ -7,9 +7,10 @@ mod order;
 mod recover;
 mod tables;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod venue;
 
+use super::mutants::{self, Mutant};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -177,7 +178,10 @@ pub struct OrderManager {
 impl OrderManager {
     /// `state` is what the journal adds up to; a first life begins with an empty one.
     #[must_use]
-    pub fn new(account: AccountId, epoch: Epoch, modes: ModeTable, state: AccountState) -> Self {
+    pub fn new(account: AccountId, epoch: Epoch, modes: ModeTable, mut state: AccountState) -> Self {
+        if mutants::on(Mutant::OpenOrdersDropped) {
+            state.open.clear();
+        }
         let orders: BTreeMap<_, _> = state.open.into_iter().map(|(id, open)| (id, Box::new(Order::recovered(open)))).collect();
         Self {
             account,
@@ -319,7 +323,12 @@ impl OrderManager {
         self.track(tracked);
         self.sent += 1;
         let row = Record::OrderIntended { intent, order: order.clone(), risk_incarnation: incarnation };
-        out.persist(vec![row], vec![Effect::Send(VenueCommand::Place(order))]);
+        if mutants::on(Mutant::SentBeforeDurable) {
+            out.push(Effect::Send(VenueCommand::Place(order)));
+            out.persist(vec![row], vec![]);
+        } else {
+            out.persist(vec![row], vec![Effect::Send(VenueCommand::Place(order))]);
+        }
         out.push(Effect::Report(Arc::new(report)));
     }
 
@@ -335,10 +344,10 @@ impl OrderManager {
         if intent.account != self.account {
             return Err(format!("approved for account {}, found executor of {}", intent.account, self.account));
         }
-        if incarnation != self.risk {
+        if incarnation != self.risk && !mutants::on(Mutant::OldApprovalTaken) {
             return Err(format!("approved by risk manager {incarnation}, expected {}: approvals of a dead one are void", self.risk));
         }
-        if !self.is_ready() {
+        if !self.is_ready() && !mutants::on(Mutant::SentUnreconciled) {
             return Err(format!("the account is {}: it is being reconciled", self.mode()));
         }
         self.admits(intent)
@@ -346,7 +355,8 @@ impl OrderManager {
 
     fn admits(&self, intent: &OrderIntent) -> Result<(), String> {
         let (mode, scope) = self.modes.effective(self.account, Some(intent.strategy), intent.symbol);
-        if mode > Mode::ReduceOnly || (mode == Mode::ReduceOnly && !intent.reduce_only) {
+        let stopped = mode > Mode::ReduceOnly || (mode == Mode::ReduceOnly && !intent.reduce_only);
+        if stopped && !mutants::on(Mutant::LastHopSkipped) {
             return Err(format!("{scope} is {mode}"));
         }
         Ok(())
@@ -362,6 +372,9 @@ impl OrderManager {
         let order = order.ok_or_else(|| "it is not waiting to be sent".to_owned())?;
         if order.cancel_wanted {
             return Err("cancelled before it left".to_owned());
+        }
+        if !self.is_ready() && !mutants::on(Mutant::SentUnreconciled) {
+            return Err(format!("the account is {}: it is being reconciled", self.mode()));
         }
         order.intent.as_ref().map_or(Ok(()), |intent| self.admits(intent))
     }

@@ -1,5 +1,6 @@
 //! One tracked order and its complete standing as a report and as a journal row.
 
+use super::super::mutants::{self, Mutant};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,7 +68,7 @@ impl Order {
         let created = open.intent.decided_at;
         let mut order = Self::new(created, open.intent, open.order, open.trades_from);
         order.status = OrderStatus::Unknown;
-        order.filled = open.filled;
+        order.filled = if mutants::on(Mutant::EntryTakenForPosition) { order.order.quantity } else { open.filled };
         order.venue_order_id = open.venue_order_id;
         // A checkpoint of an earlier version says it by the status alone.
         order.cancel_wanted = open.cancel_wanted || open.status == OrderStatus::PendingCancel;

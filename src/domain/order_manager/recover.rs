@@ -5,6 +5,7 @@ use super::super::ids::{ClientOrderId, Epoch, Symbol};
 use super::super::ladder::ModeTable;
 use super::super::mode::FaultClass;
 use super::super::money::Money;
+use super::super::mutants::{self, Mutant};
 use super::super::order::{OrderStatus, TradesFrom, TradesWanted, VenueCommand, VenuePosition, VenueSnapshot};
 use super::super::reconcile::{self, Finding};
 use super::super::record::Record;
@@ -30,6 +31,9 @@ impl OrderManager {
     pub(super) fn recover(&mut self, now: Timestamp, out: &mut Out) {
         self.phase = Phase::Recovering { asked: now, snapshot_seen: false, awaited: vec![] };
         let mut every = self.trades_wanted(|_| true);
+        if mutants::on(Mutant::FillsDoubled) {
+            every.values_mut().for_each(|from| *from = TradesFrom::After(0));
+        }
         // Of a symbol without a booked trade the journal may have lost all: what is ours began with the first contact.
         if let Some(met) = self.met_at {
             let from = TradesFrom::Since(met.max(now - LOOK_BACK));
@@ -58,7 +62,7 @@ impl OrderManager {
         for order in self.open_orders() {
             // A trade of an open order may have been lost before newer ones came.
             let from = wanted.entry(order.order.symbol).or_insert_with(|| order.trades_from());
-            *from = order.trades_from().min(*from);
+            *from = if mutants::on(Mutant::CursorJumps) { *from } else { order.trades_from().min(*from) };
         }
         wanted
     }
@@ -148,7 +152,7 @@ impl OrderManager {
 
     pub(super) fn snapshot(&mut self, now: Timestamp, venue: &VenueSnapshot, out: &mut Out) {
         self.looks += 1;
-        for trade in &venue.trades {
+        for trade in venue.trades.iter().filter(|_| !mutants::on(Mutant::MissedFillsLost)) {
             // One that is older than the memory of trades was booked in its time, or the positions will say that it was not.
             self.booked_if_new(now, trade.clone(), out);
         }
@@ -176,6 +180,7 @@ impl OrderManager {
             match finding {
                 // Listed or not, an order of uncertain standing is asked for by name below.
                 Finding::NotListed { .. } => {}
+                Finding::Orphan { .. } if mutants::on(Mutant::OpenOrdersDropped) => {}
                 Finding::Orphan { order } => {
                     let cancel = VenueCommand::Cancel { symbol: order.symbol, client_order_id: order.client_order_id };
                     self.unbury(order.client_order_id);
@@ -219,7 +224,7 @@ impl OrderManager {
     fn believes(&mut self, now: Timestamp, found: &[Finding]) -> bool {
         let replaces = |finding: &&Finding| matches!(finding, Finding::PositionDiffers { .. } | Finding::WalletDiffers { .. });
         let doubts: Vec<Finding> = found.iter().filter(replaces).cloned().collect();
-        if !self.met || doubts.is_empty() || self.is_told_again(now, doubts) {
+        if mutants::on(Mutant::StaleSnapshotBelieved) || !self.met || doubts.is_empty() || self.is_told_again(now, doubts) {
             self.doubts.clear();
             return true;
         }
@@ -257,7 +262,7 @@ impl OrderManager {
         let over = |id: &ClientOrderId| orders.get(id).is_none_or(|order| order.status.is_terminal());
         let Phase::Recovering { snapshot_seen: true, awaited, .. } = &mut self.phase else { return };
         awaited.retain(|id| !over(id));
-        if !awaited.is_empty() {
+        if !awaited.is_empty() && !mutants::on(Mutant::ReadyUnanswered) {
             return;
         }
         self.phase = Phase::Running;

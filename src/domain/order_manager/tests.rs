@@ -376,7 +376,7 @@ fn a_refused_cancel_asks_for_the_order() {
 }
 
 #[test]
-fn more_filled_than_ordered_is_an_invariant_fault() {
+pub(crate) fn more_filled_than_ordered_is_an_invariant_fault() {
     let mut desk = Desk::ready();
     let id = desk.submit(1, "2");
     desk.venue(1, fill(id, 1, "2"));
@@ -538,7 +538,7 @@ mod absent_tests;
 #[path = "funds_tests.rs"]
 mod funds;
 #[path = "loss_tests.rs"]
-mod loss;
+pub(crate) mod loss;
 #[path = "spot_tests.rs"]
 mod spot;
 

@@ -1,6 +1,7 @@
 //! The venue's words, in whatever order and however often they come. A terminal order never lives again, a cumulative
 //! quantity never falls, a trade is booked once.
 
+use super::super::mutants::{self, Mutant};
 use std::sync::Arc;
 
 use super::super::ids::ClientOrderId;
@@ -33,6 +34,9 @@ impl OrderManager {
                 }
             }
             VenueEvent::CancelRefused { client_order_id, .. } => {
+                if mutants::on(Mutant::RefusedCancelEnds) {
+                    return self.end(now, client_order_id, OrderStatus::Canceled, None, out);
+                }
                 if let Some(order) = self.orders.get_mut(&client_order_id)
                     && !order.status.is_terminal()
                 {
@@ -63,7 +67,7 @@ impl OrderManager {
         let Some(order) = self.orders.get_mut(&id) else { return self.see_beside(now) };
         order.venue_order_id = Some(venue_order_id);
         let answered = matches!(order.status, OrderStatus::Persisting | OrderStatus::Submitted | OrderStatus::Unknown);
-        if answered {
+        if answered || mutants::on(Mutant::LateAckRegresses) {
             self.working(now, id, out);
         }
     }
@@ -116,6 +120,12 @@ impl OrderManager {
         if !matches!(order.status, OrderStatus::Persisting | OrderStatus::Submitted) {
             return;
         }
+        if mutants::on(Mutant::UnknownIsFailed) {
+            return self.end(now, id, OrderStatus::Rejected, Some(why.to_owned()), out);
+        }
+        if mutants::on(Mutant::BlindResend) {
+            out.push(Effect::Send(VenueCommand::Place(order.order.clone())));
+        }
         order.set(now, OrderStatus::Unknown);
         order.asked = now;
         out.push(Effect::Send(order.query()));
@@ -125,6 +135,14 @@ impl OrderManager {
     }
 
     fn filled(&mut self, now: Timestamp, fill: Fill, out: &mut Out) {
+        let status = self.orders.get(&fill.client_order_id).map(|order| order.status);
+        let dropped = status.is_some_and(|status| {
+            mutants::on(Mutant::LateFillDropped) && status.is_terminal()
+                || mutants::on(Mutant::EarlyFillDropped) && status == OrderStatus::Submitted
+        });
+        if dropped {
+            return;
+        }
         let (trade_id, symbol) = (fill.trade_id, fill.symbol);
         if self.booked_if_new(now, fill, out) == Applied::TooOld {
             let detail = format!("trade {trade_id} of {symbol} is older than the memory of trades");
@@ -186,7 +204,7 @@ impl OrderManager {
         let report = order.report(now, self.account, Some(fill.clone()), None);
         let (over, late_cancel) = (order.filled > order.order.quantity, order.cancel_wanted && order.status == OrderStatus::Working);
         let ended = order.status.is_terminal() && !before.is_terminal();
-        if over {
+        if over && !mutants::on(Mutant::OverfillUnseen) {
             let detail = format!("{id} filled {} of {}", order.filled, order.order.quantity);
             out.push(Effect::Fault { class: FaultClass::Invariant, detail });
         }
@@ -203,7 +221,7 @@ impl OrderManager {
     /// A liquidation, a deleveraging, a person's hand: booked like any other, and nothing is opened on the account until a person
     /// has looked (F15, F17). Orders of ours that are not known here any more are no reason.
     fn tell_outside(&self, fill: &Fill, out: &mut Out) {
-        if !fill.client_order_id.is_ours(self.account) {
+        if !fill.client_order_id.is_ours(self.account) && !mutants::on(Mutant::ForeignTradeIgnored) {
             let Fill { side, quantity, symbol, price, client_order_id, .. } = fill;
             let cause = format!("{side} {quantity} {symbol} at {price} was traded from outside, by order {client_order_id}");
             out.push(Effect::Trip { mode: Mode::ReduceOnly, cause });
@@ -276,13 +294,14 @@ impl OrderManager {
             order.not_found += 1;
             order.not_found_at = now;
         }
-        let is_absent = order.not_found >= ABSENT_ANSWERS && now.since(order.created) >= self.absent_after;
+        let proven = order.not_found >= ABSENT_ANSWERS && now.since(order.created) >= self.absent_after;
+        let is_absent = proven || mutants::on(Mutant::NotFoundOnceEnds);
         let unlisted = is_absent && order.trades_asked.is_none_or(|asked| asked == self.looks);
         if unlisted && order.trades_asked.replace(self.looks).is_none() {
             // A trade that comes of it is an acknowledgement.
             out.push(Effect::Send(order.list_trades()));
         }
-        if is_absent && !unlisted {
+        if is_absent && (!unlisted || mutants::on(Mutant::NotFoundOnceEnds)) {
             let status = if order.venue_order_id.is_some() { OrderStatus::Canceled } else { OrderStatus::Rejected };
             let detail = format!("the venue does not know it, told {} times, {:?} after it was made", order.not_found, self.absent_after);
             self.end(now, id, status, Some(detail), out);

@@ -6,6 +6,7 @@ use super::machine::{Effect, Finish, Machine, Phase};
 use super::spec::{ChildName, ChildSpec, ExitHow, Restart, Strategy};
 use crate::domain::ids::Incarnation;
 use crate::domain::mode::FaultClass;
+use crate::domain::mutants::{self, Mutant};
 use crate::domain::time::Timestamp;
 
 /// A child's end that calls for an answer.
@@ -89,7 +90,9 @@ impl Machine {
         if let Err(exceeded) = self.budgets.charge(now, fault.class) {
             return self.escalate(now, fault.class, format!("{name}: {}; {exceeded}", fault.text), out);
         }
-        self.schedule_restart(now, at, fault, out);
+        if !mutants::on(Mutant::DiesInSilence) {
+            self.schedule_restart(now, at, fault, out);
+        }
     }
 
     fn schedule_restart(&mut self, now: Timestamp, at: usize, fault: &Fault, out: &mut Vec<Effect>) {

@@ -23,7 +23,7 @@ mod stopping;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use event::{ChildState, ChildView, EventKind, SupervisionEvent};
 pub use machine::{Effect, Finish, Input, Machine};

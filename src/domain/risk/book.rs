@@ -1,10 +1,11 @@
 //! One account's exposure on one symbol: its position and every order that may still change it, both sides apart.
 
+use super::super::mutants::{self, Mutant};
 use std::collections::BTreeMap;
 
 use super::super::ids::IntentId;
 use super::super::money::{Money, Price, Quantity};
-use super::super::order::{Fill, OrderIntent, OrderKind, OrderReport, PositionSide, PositionView, Side};
+use super::super::order::{Fill, OrderIntent, OrderKind, OrderReport, OrderStatus, PositionSide, PositionView, Side};
 use super::super::time::Timestamp;
 
 /// What an open order may still do.
@@ -68,7 +69,8 @@ impl SymbolBook {
     /// Follows the executor's word: less what filled, nothing once the order is over.
     pub(super) fn update(&mut self, intent: IntentId, report: &OrderReport) {
         let remaining = report.quantity - report.filled;
-        let over = report.status.is_terminal() || !remaining.is_positive();
+        let released = mutants::on(Mutant::UnknownReleased) && report.status == OrderStatus::Unknown;
+        let over = released || report.status.is_terminal() || !remaining.is_positive();
         let price = own_price(report.kind);
         let reservation = Reservation { side: report.side, remaining, price, reduce_only: report.reduce_only, unseen: None };
         self.replace(intent, (!over).then_some(reservation));

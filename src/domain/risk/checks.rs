@@ -7,6 +7,7 @@ use super::super::ladder::ModeTable;
 use super::super::market::MarketView;
 use super::super::mode::Mode;
 use super::super::money::{Price, Quantity, Ratio};
+use super::super::mutants::{self, Mutant};
 use super::super::order::{OrderIntent, OrderKind, Side};
 use super::super::time::Timestamp;
 use super::limits::{AccountLimits, SymbolLimits};
@@ -71,8 +72,9 @@ impl RiskMachine {
 
     fn known_account(&self, intent: &OrderIntent) -> Result<&Account, Broken> {
         let account = self.accounts.get(&intent.account);
+        let all = || !mutants::on(Mutant::SiblingsHeldUp) || self.accounts.values().all(|account| account.known);
         account
-            .filter(|account| account.known)
+            .filter(|account| account.known && all())
             .ok_or_else(|| no("reconciliation", "the account's book is known", "not yet told by its executor"))
     }
 

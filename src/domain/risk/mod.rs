@@ -21,6 +21,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) use tests::support as tests_support;
 
+use super::mutants::{self, Mutant};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -265,7 +266,7 @@ impl RiskMachine {
                 self.account(&book.view, out);
             }
             Input::Journalled(book) => {
-                if !self.has_heard_of(book.view.account) {
+                if !self.has_heard_of(book.view.account) && !mutants::on(Mutant::SilentAccountUncounted) {
                     self.rebuild(&book);
                 }
             }
@@ -306,7 +307,9 @@ impl RiskMachine {
         self.twins.insert((intent.account, intent.strategy, intent.symbol), Twin::of(intent, now));
         let account = self.accounts.entry(intent.account).or_default();
         account.open.insert(intent.id, intent.symbol);
-        account.books.entry(intent.symbol).or_default().reserve(Reserved::of(intent, now));
+        if !mutants::on(Mutant::InFlightUncounted) {
+            account.books.entry(intent.symbol).or_default().reserve(Reserved::of(intent, now));
+        }
         self.revalue(intent.account, intent.symbol);
     }
 

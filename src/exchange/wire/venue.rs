@@ -258,7 +258,9 @@ impl Venue {
     /// A problem as the wire's clock tells it: limits and faults go by the engine's.
     #[must_use]
     pub fn on_the_wire(&self, problem: Problem) -> Problem {
-        Problem { retry_at: problem.retry_at.map(|at| self.faults.skewed(at)), ..problem }
+        let (true_now, now) = (self.true_now(), self.now());
+        let told = |at: Timestamp| Timestamp(at.0.saturating_add(now.0.saturating_sub(true_now.0)));
+        Problem { retry_at: problem.retry_at.map(told), ..problem }
     }
 
     /// At the time that it is by now: a request may have taken minutes.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::domain::mode::Mode;
 use crate::domain::money::{Money, Quantity};
 use crate::domain::order::{OrderStatus, PositionSide, VenuePosition};
+use crate::domain::order_manager::OrderManager;
+use crate::domain::position::Positions;
 use crate::domain::time::Timestamp;
 
 use super::checker::{LocalAccount, Observation, RunPhase};
@@ -56,9 +58,13 @@ impl World {
         let is_up = self.hub.borrow().up;
         let agreed = is_up && traded_again && self.boards.modes.get().iter().next().is_none() && agrees(&local, &truth);
         let late = now.since(since) >= CONVERGES_WITHIN;
+        let folds = if agreed || late { self.folds() } else { Vec::new() };
         let mut hub = self.hub.borrow_mut();
         if agreed || late {
             self.done = true;
+            for (what, live, fold) in &folds {
+                hub.observe(&Observation::Compared { what, expected: live, found: fold });
+            }
             hub.observe(&Observation::Truth(&truth));
             hub.observe(&Observation::Settled { local: &local, truth: &truth, traded_again });
             if late && !agreed {
@@ -81,13 +87,37 @@ impl World {
         hub.scene.accounts.iter().all(|account| hub.left_since_calm.get(account).is_some_and(|orders| *orders > 0))
     }
 
-    pub(super) fn local(&self) -> Vec<LocalAccount> {
+    fn executors(&self) -> impl Iterator<Item = &OrderManager> {
         let accounts = self.hub.borrow().scene.accounts.len();
-        let executors = (0..accounts).filter_map(|at| match self.actors.get(&Role::Executor(at)) {
+        (0..accounts).filter_map(|at| match self.actors.get(&Role::Executor(at)) {
             Some((_, Actor::Executor(rules))) => Some(rules.machine()),
             _ => None,
-        });
-        let local = executors.map(|machine| LocalAccount {
+        })
+    }
+
+    /// What each executor has, and what the journal's rows say that it has: name, live, folded.
+    fn folds(&self) -> Vec<(String, String, String)> {
+        let hub = self.hub.borrow();
+        let of = |machine: &OrderManager| {
+            let account = machine.account();
+            let open: BTreeMap<_, _> = machine
+                .open_orders()
+                .filter(|order| order.intent.is_some())
+                .map(|order| (order.order.client_order_id, order.filled))
+                .collect();
+            let live = format!("{open:?} {}", books(machine.positions()));
+            let state = hub.journal.as_ref().map(|journal| journal.account(account));
+            let folded = state.map(|state| {
+                let open: BTreeMap<_, _> = state.open.iter().map(|(id, open)| (*id, open.filled)).collect();
+                format!("{open:?} {}", books(&state.positions))
+            });
+            (format!("the fold of {account}'s rows"), live, folded.unwrap_or_default())
+        };
+        self.executors().map(of).collect()
+    }
+
+    pub(super) fn local(&self) -> Vec<LocalAccount> {
+        let local = self.executors().map(|machine| LocalAccount {
             account: machine.account(),
             ready: machine.is_ready(),
             mode: machine.mode(),
@@ -107,6 +137,12 @@ impl World {
         });
         local.collect()
     }
+}
+
+/// Wallet and positions, as a text that is the same where they are.
+fn books(positions: &Positions) -> String {
+    let held: BTreeMap<_, _> = positions.open().map(|(symbol, side, position)| ((symbol, side), position.quantity())).collect();
+    format!("{} {held:?}", positions.wallet())
 }
 
 /// Both sides, brought to what can be compared.

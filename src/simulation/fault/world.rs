@@ -26,7 +26,7 @@ use super::plan::{Plan, Profile};
 use super::scene::{START, Scene};
 use super::settle::Settling;
 use super::tree::Tree;
-use super::venue::{Answer, Heard, Request, SimVenue, VenueFact, VenueWord};
+use super::venue::{Answer, Heard, Request, SimVenue, VenueWord};
 use super::{Class, Random};
 
 /// What one message costs at most, in microseconds.
@@ -70,8 +70,6 @@ pub struct World {
     pub(super) calm: bool,
     pub(super) done: bool,
     words: Vec<VenueWord>,
-    orders: u64,
-    trades: u64,
 }
 
 /// Runs one seed from its beginning to its end.
@@ -111,8 +109,9 @@ impl World {
         let venue = SimVenue::new(scene.venue(), random.split("venue"));
         let mut hub = Hub::new(Arc::clone(scene), venue, MachineClock::start(START, 0, 0), &random, Log::new(keep_log));
         let holder = |spec: &crate::settings::AccountSpec| Holder { account: spec.id, owner: 0, deposit: spec.starting_funds };
+        let canaries = hub.venue.secrets();
         let holders: Vec<Holder> = scene.settings.enabled_accounts().map(holder).collect();
-        hub.observe(&Observation::Began { limits: &scene.limits, holders: &holders, canaries: &[] });
+        hub.observe(&Observation::Began { limits: &scene.limits, holders: &holders, canaries: &canaries });
         hub.observe(&Observation::Phase(RunPhase::Safety));
         hub.world(START, Event::Boot);
         for (number, planned) in plan.faults.iter().enumerate() {
@@ -138,8 +137,6 @@ impl World {
             calm: false,
             done: false,
             words: Vec::new(),
-            orders: 0,
-            trades: 0,
         }
     }
 
@@ -193,18 +190,7 @@ impl World {
         }
         let mut words = std::mem::take(&mut self.words);
         hub.venue.step(now, &mut words);
-        for fact in hub.venue.take_facts() {
-            hub.log.line(START, now, "venue", format_args!("{fact:?}"));
-            match &fact {
-                VenueFact::Taken { .. } => self.orders += 1,
-                VenueFact::Traded(fill) => {
-                    hub.log.hash(fill);
-                    self.trades += 1;
-                }
-                _ => {}
-            }
-            hub.observe(&Observation::Venue(&fact));
-        }
+        hub.hear_facts();
         for class in hub.venue.take_fired() {
             hub.fired(class, None);
         }
@@ -492,7 +478,7 @@ impl World {
         hub.up = true;
         let (epoch, modes) = (state.epoch, state.modes);
         hub.log.line(START, now, "daemon", format_args!("is up, epoch {}", epoch.0));
-        hub.observe(&Observation::DaemonUp { epoch, modes: &modes, rows: 0 });
+        hub.observe(&Observation::DaemonUp { epoch, modes: &modes });
         let scene = Arc::clone(&hub.scene);
         drop(hub);
         self.boards.modes.set(Arc::new(modes.clone()));
@@ -523,8 +509,8 @@ impl World {
             violations: hub.violations,
             hash,
             log,
-            orders: self.orders,
-            trades: self.trades,
+            orders: hub.orders,
+            trades: hub.trades,
         }
     }
 

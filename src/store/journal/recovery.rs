@@ -7,6 +7,7 @@ use super::replay::Replay;
 use super::row::{CHECKPOINT, Checkpoint, Hash};
 use super::segment::{self, RawRow, Segment};
 use crate::domain::ids::Epoch;
+use crate::domain::mutants::{self, Mutant};
 use crate::store::disk::Folder;
 use crate::store::error::JournalError;
 
@@ -41,7 +42,7 @@ pub(super) struct Standing {
 
 impl Standing {
     pub(super) fn next_epoch(&self) -> Epoch {
-        Epoch(self.last_epoch.0 + 1)
+        Epoch(if mutants::on(Mutant::EpochNotRaised) { self.last_epoch.0.max(1) } else { self.last_epoch.0 + 1 })
     }
 
     pub(super) fn tail(&self, directory: &Folder, until: u64) -> Replay {

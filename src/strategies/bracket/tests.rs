@@ -140,7 +140,7 @@ fn fills_of_a_market_entry_are_waited_for_and_get_one_pair_of_orders() {
 }
 
 #[test]
-fn an_entry_that_does_not_end_is_protected_as_it_grows() {
+pub(crate) fn an_entry_that_does_not_end_is_protected_as_it_grows() {
     let mut world = World::new("0.2");
     world.entry("0.5");
     world.look();

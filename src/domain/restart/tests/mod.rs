@@ -2,7 +2,7 @@
 //! kills them as a driver would and writes down what it was told to do.
 
 mod beyond;
-mod otp;
+pub(crate) mod otp;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

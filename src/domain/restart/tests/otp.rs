@@ -158,7 +158,7 @@ fn transient_childs_normal_exit_restarts_no_sibling() {
 }
 
 #[test]
-fn intensity_exceeded_terminates_all_children_and_then_the_supervisor() {
+pub(crate) fn intensity_exceeded_terminates_all_children_and_then_the_supervisor() {
     let mut world = World::started(Strategy::OneForOne, abc());
     for _ in 0..3 {
         world.exit("b", panicked());

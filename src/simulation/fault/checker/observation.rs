@@ -9,7 +9,7 @@ use crate::domain::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId,
 use crate::domain::ladder::ModeTable;
 use crate::domain::mode::{Mode, Scope};
 use crate::domain::money::{Money, Price};
-use crate::domain::order::{Fill, NewOrder, OrderIntent, OrderReport, OrderStatus, VenuePosition};
+use crate::domain::order::{Fill, NewOrder, OrderIntent, OrderReport, OrderStatus, Refusal, VenuePosition};
 use crate::domain::record::Record;
 use crate::domain::risk::limits::RiskLimits;
 
@@ -70,12 +70,10 @@ pub enum Observation<'a> {
         class: Class,
         on: Option<AccountId>,
     },
-    /// A daemon is up, with the epoch that it took and the modes that it found. Rows that its journal has and that were not
-    /// acknowledged before are told as `Durable` first. `rows` is how many the journal has.
+    /// A daemon is up, with the epoch that it took and the modes that it found.
     DaemonUp {
         epoch: Epoch,
         modes: &'a ModeTable,
-        rows: u64,
     },
     /// All of it is gone at once, with whatever it knew and had not made durable.
     DaemonDied {
@@ -102,7 +100,7 @@ pub enum Observation<'a> {
     Written {
         rows: &'a [Record],
     },
-    /// The journal said that these are on the device for good, or a start found them there. Each once, in the journal's order.
+    /// The journal said that these are on the device for good. Each once, in the journal's order.
     Durable {
         rows: &'a [Record],
     },
@@ -121,6 +119,8 @@ pub enum Observation<'a> {
         intent: &'a Arc<OrderIntent>,
         by: Incarnation,
     },
+    /// Risk refused an intent.
+    Refused(&'a Refusal),
     /// Nobody was there to take an approved intent: it surely was not sent.
     NotTaken {
         account: AccountId,
@@ -136,7 +136,14 @@ pub enum Observation<'a> {
         account: AccountId,
         ready: bool,
     },
-    /// An order's bytes left for the venue.
+    /// An order was handed to the adapter, which may still hold it back.
+    HandedOver {
+        account: AccountId,
+        by: Sender,
+        order: &'a NewOrder,
+    },
+    /// An order's bytes left for the venue. Who keeps the venue tells it as a fact of the venue's, which does not know the sender;
+    /// the checker makes this of the two.
     Left {
         account: AccountId,
         by: Sender,

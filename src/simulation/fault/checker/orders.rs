@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::ids::{AccountId, ClientOrderId, Epoch, Incarnation, StrategyId, Symbol};
-use crate::domain::money::{Price, Quantity};
-use crate::domain::order::{Fill, NewOrder, OrderIntent, OrderKind, OrderReport, OrderStatus, Side};
+use crate::domain::money::Quantity;
+use crate::domain::order::{Fill, NewOrder, OrderIntent, OrderReport, OrderStatus, Side, TimeInForce};
 use crate::domain::record::Record;
 
 use super::super::venue::VenueFact;
@@ -18,6 +18,7 @@ pub(super) struct Known {
     pub(super) account: AccountId,
     pub(super) order: NewOrder,
     pub(super) strategy: Option<StrategyId>,
+    pub(super) by: Sender,
     /// Risk let it pass. The kill switch's own orders need nobody.
     approved: bool,
     durable: bool,
@@ -31,6 +32,8 @@ pub(super) struct Known {
     over: bool,
     /// Approved, and surely never sent.
     void: bool,
+    /// What the daemon says of it.
+    reported: Option<(OrderStatus, Quantity)>,
     /// By the venue's trades.
     pub(super) filled: Quantity,
 }
@@ -41,6 +44,7 @@ impl Known {
             account,
             order,
             strategy: None,
+            by: Sender::Executor,
             approved: false,
             durable: false,
             left: 0,
@@ -49,6 +53,7 @@ impl Known {
             told: false,
             over: false,
             void: false,
+            reported: None,
             filled: Quantity::ZERO,
         }
     }
@@ -56,6 +61,11 @@ impl Known {
     /// Whether it may still trade: approved or on its way, and not ended.
     fn may_trade(&self) -> bool {
         !self.over && if self.left == 0 { self.approved && !self.void } else { self.taken || self.left > self.returned }
+    }
+
+    /// Approved, and neither sent nor given up.
+    pub(super) fn waits_to_leave(&self) -> bool {
+        self.left == 0 && self.may_trade()
     }
 
     pub(super) fn has_left(&self) -> bool {
@@ -71,9 +81,9 @@ impl Known {
         self.order.quantity - self.filled
     }
 
-    /// The worst price that it trades at; `None` where it takes any.
-    pub(super) fn worst_price(&self) -> Option<Price> {
-        self.order.kind.limit_price()
+    /// On its way: neither taken nor turned back.
+    pub(super) fn is_in_flight(&self) -> bool {
+        !self.taken && !self.over && self.left > self.returned
     }
 }
 
@@ -84,6 +94,8 @@ pub(super) struct Orders {
     known: BTreeMap<ClientOrderId, Known>,
     /// Those that may still trade.
     live: BTreeSet<ClientOrderId>,
+    /// Who handed an order over last.
+    handed_over: BTreeMap<ClientOrderId, Sender>,
     /// The risk manager that each executor was told of last.
     met: BTreeMap<AccountId, Incarnation>,
 }
@@ -96,6 +108,15 @@ impl Orders {
     /// Every order that may still trade: approved, on its way, or at the venue.
     pub(super) fn live(&self) -> impl Iterator<Item = &Known> {
         self.live.iter().filter_map(|id| self.known.get(id))
+    }
+
+    pub(super) fn handed_over(&mut self, id: ClientOrderId, by: Sender) {
+        self.handed_over.insert(id, by);
+    }
+
+    /// Who sends an order: what nobody handed over counts as the executor's.
+    pub(super) fn sender(&self, id: ClientOrderId) -> Sender {
+        self.handed_over.get(&id).copied().unwrap_or(Sender::Executor)
     }
 
     /// The name of an intent's order in the running epoch.
@@ -210,6 +231,7 @@ impl Orders {
         if known.left > known.returned || known.taken {
             look.broke(Invariant::I2, "one placement of an order", format!("the bytes of {id} left again, {} times before", known.left));
         }
+        known.by = by;
         known.left += 1;
         known.void = false;
         if !known.over {
@@ -232,9 +254,20 @@ impl Orders {
         if report.status == OrderStatus::NotSent {
             self.not_sent(id);
         }
-        let Some(known) = self.known.get(&id).filter(|_| report.status.is_terminal()) else { return };
+        let Some(known) = self.known.get_mut(&id) else { return };
         look.at(Invariant::I2);
-        let on_its_way = known.has_left() && !known.taken && known.left > known.returned && report.status == OrderStatus::NotSent;
+        let before = known.reported.replace((report.status, report.filled));
+        if report.filled > known.filled {
+            let found = format!("{id} told to have filled {}", report.filled);
+            look.broke(Invariant::I2, format!("at most what the venue traded, {}", known.filled), found);
+        }
+        if let Some((status, _)) = before.filter(|(status, _)| status.is_terminal() && known.over && !report.status.is_terminal()) {
+            look.broke(Invariant::I2, format!("{id} to stay {status}, as the venue has ended it"), report.status.to_string());
+        }
+        if !report.status.is_terminal() {
+            return;
+        }
+        let on_its_way = known.is_in_flight() && report.status == OrderStatus::NotSent;
         if known.stands() || on_its_way {
             let found = format!("{id} told to be {}, of which {} of {} filled", report.status, known.filled, known.order.quantity);
             look.broke(Invariant::I2, "an order that lives at the venue to live here", found);
@@ -257,7 +290,7 @@ impl Orders {
                 }
             }
             VenueFact::Traded(fill) => self.traded(look, fill),
-            VenueFact::Left { .. } | VenueFact::Funds { .. } | VenueFact::FromOutside { .. } => {}
+            VenueFact::Left { .. } | VenueFact::Pestered { .. } | VenueFact::Funds { .. } | VenueFact::FromOutside { .. } => {}
         }
     }
 
@@ -325,27 +358,28 @@ fn epoch_of(id: ClientOrderId, account: AccountId) -> Option<u32> {
     u32::from_str_radix(rest.split_once('-')?.0, 16).ok()
 }
 
-/// Whether a buy and a sell could trade with each other: a price that takes any matches every price.
-pub(super) fn could_match(one: &Known, other: &Known) -> bool {
-    if one.order.symbol != other.order.symbol || one.order.side == other.order.side {
+/// Whether two orders could trade with each other: one buys, the other sells, one of them may be there to be met, and their worst
+/// prices meet. At the market, triggered or not, the worst price is any.
+pub(super) fn could_match(one: &NewOrder, other: &NewOrder) -> bool {
+    if one.symbol != other.symbol || one.side == other.side || !(rests(one) || rests(other)) {
         return false;
     }
-    let (buy, sell) = if one.order.side == Side::Buy { (one, other) } else { (other, one) };
-    match (buy.worst_price(), sell.worst_price()) {
+    let (buy, sell) = if one.side == Side::Buy { (one, other) } else { (other, one) };
+    match (buy.kind.limit_price(), sell.kind.limit_price()) {
         (Some(bid), Some(ask)) => bid >= ask,
         _ => true,
     }
 }
 
-/// Whether it waits for its trigger when it arrives.
-pub(super) fn waits(kind: &OrderKind) -> bool {
-    kind.trigger().is_some()
+/// Whether an order may be there to be met: one at a limit that does not end at once.
+fn rests(order: &NewOrder) -> bool {
+    order.kind.limit_price().is_some() && !matches!(order.time_in_force, TimeInForce::ImmediateOrCancel | TimeInForce::FillOrKill)
 }
 
 /// Names what an order does, for a violation's text.
 pub(super) fn described(known: &Known) -> String {
     let Known { account, order, .. } = known;
-    let price = known.worst_price().map_or_else(|| "any price".to_owned(), |price| price.to_string());
+    let price = order.kind.limit_price().map_or_else(|| "any price".to_owned(), |price| price.to_string());
     let symbol: Symbol = order.symbol;
     format!("{account}'s {} to {} {} {symbol} at {price}", order.client_order_id, order.side, known.remaining())
 }

@@ -169,9 +169,7 @@ impl World {
         modes.latch(Scope::Global, why, hub.time());
         hub.latch(&modes);
         for account in hub.scene.accounts.clone() {
-            let (now, command) = (hub.now, crate::domain::order::VenueCommand::CancelAll { symbol: None });
-            hub.tell_left(account, super::super::checker::Sender::KillSwitch, &command);
-            let request = hub.venue.ask(now, account, command);
+            let request = hub.ask(account, crate::domain::order::VenueCommand::CancelAll { symbol: None });
             hub.asked.insert(request, Asked::LastResort);
         }
     }

@@ -21,7 +21,7 @@ use super::super::clock::MachineClock;
 use super::super::disk::{SimJournal, Ticket};
 use super::super::log::Log;
 use super::super::scene::{START, Scene};
-use super::super::venue::{Connection, Request, SimVenue};
+use super::super::venue::{Connection, Request, SimVenue, VenueFact};
 use super::super::{Class, Random};
 use super::{Mail, Mailbox, Role};
 
@@ -154,6 +154,9 @@ pub struct Hub {
     pub fired: BTreeMap<Class, u64>,
     pub violations: Vec<String>,
     pub steps: u64,
+    /// Orders that reached the venue, and trades there.
+    pub orders: u64,
+    pub trades: u64,
     committing: bool,
     /// Orders that left since the faults stopped, by account: trading goes on again.
     pub left_since_calm: BTreeMap<AccountId, u64>,
@@ -193,6 +196,8 @@ impl Hub {
             fired: BTreeMap::new(),
             violations: Vec::new(),
             steps: 0,
+            orders: 0,
+            trades: 0,
             committing: false,
             left_since_calm: BTreeMap::new(),
             redeliver: false,
@@ -295,6 +300,7 @@ impl Hub {
     pub fn write(&mut self, rows: Vec<Record>, then: Then) {
         let at = self.time();
         self.observe(&Observation::Written { rows: &rows });
+        rows.iter().filter_map(words_of).for_each(|text| self.observe(&Observation::Text { place: "a row of the journal", text }));
         let entries: Vec<Entry> = rows.iter().map(|record| Entry { at, record: record.clone() }).collect();
         for entry in &entries {
             self.log.hash(entry);
@@ -373,25 +379,50 @@ impl Hub {
             self.strike();
             return Err("killed".to_owned());
         }
-        self.venue.command(self.now, account, connection, command.clone())?;
-        self.tell_left(account, Sender::Executor, &command);
+        self.tell_handed(account, Sender::Executor, &command);
+        let taken = self.venue.command(self.now, account, connection, command);
+        self.hear_facts();
+        taken?;
         if is_order && self.ambush == Some(Ambush::Left) {
             self.strike();
         }
         Ok(())
     }
 
-    pub fn tell_left(&mut self, account: AccountId, by: Sender, command: &VenueCommand) {
+    /// The kill switch's way.
+    pub fn ask(&mut self, account: AccountId, command: VenueCommand) -> Request {
+        self.tell_handed(account, Sender::KillSwitch, &command);
+        let request = self.venue.ask(self.now, account, command);
+        self.hear_facts();
+        request
+    }
+
+    fn tell_handed(&mut self, account: AccountId, by: Sender, command: &VenueCommand) {
         match command {
-            VenueCommand::Place(order) => {
-                *self.left_since_calm.entry(account).or_default() += 1;
-                self.observe(&Observation::Left { account, by, order });
-            }
+            VenueCommand::Place(order) => self.observe(&Observation::HandedOver { account, by, order }),
             VenueCommand::Cancel { client_order_id, .. } => {
                 self.observe(&Observation::CancelLeft { account, by, id: Some(*client_order_id) })
             }
             VenueCommand::CancelAll { .. } => self.observe(&Observation::CancelLeft { account, by, id: None }),
             VenueCommand::Query { .. } | VenueCommand::Snapshot { .. } | VenueCommand::SetLeverage { .. } => {}
+        }
+    }
+
+    /// What happened at the venue and on the way to it since the last look. Heard behind each call, before anybody does the next
+    /// thing: who keeps the score must know what came first.
+    pub fn hear_facts(&mut self) {
+        for fact in self.venue.take_facts() {
+            self.log.line(START, self.now, "venue", format_args!("{fact:?}"));
+            match &fact {
+                VenueFact::Left { account, .. } => *self.left_since_calm.entry(*account).or_default() += 1,
+                VenueFact::Taken { .. } => self.orders += 1,
+                VenueFact::Traded(fill) => {
+                    self.log.hash(fill);
+                    self.trades += 1;
+                }
+                _ => {}
+            }
+            self.observe(&Observation::Venue(&fact));
         }
     }
 
@@ -437,5 +468,16 @@ impl Hub {
     #[must_use]
     pub fn is_ready(&self, role: Role) -> bool {
         self.boxes.get(&role).is_some_and(|mailbox| mailbox.owner.is_some() && mailbox.told_ready)
+    }
+}
+
+/// What of a row is in words that somebody else may have chosen: a venue's, a child's, a person's.
+fn words_of(row: &Record) -> Option<&str> {
+    match row {
+        Record::OrderChanged { detail, .. } => detail.as_deref(),
+        Record::Supervision { detail, .. } | Record::KillSwitch { detail, .. } => Some(detail),
+        Record::ModeChanged { cause, .. } => Some(cause),
+        Record::OperatorCommand { outcome, .. } => Some(outcome),
+        _ => None,
     }
 }

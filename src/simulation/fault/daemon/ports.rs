@@ -18,7 +18,7 @@ use crate::messages::{
     Board, ExecutorMessage, HaltGate, KillInbox, KillMessage, KillWord, ModeBoard, RiskMessage, StrategyMessage, Views, Wires,
 };
 
-use super::super::checker::{Observation, Sender};
+use super::super::checker::Observation;
 use super::hub::Then;
 use super::{Asked, Boards, Event, Hub, Mail, Role};
 
@@ -100,6 +100,14 @@ impl Around for Ports<'_> {
     }
 
     fn risk(&mut self, message: RiskMessage, _trace: Option<TraceContext>) -> Result<(), RiskMessage> {
+        // Who tells a risk manager its book has met it: approvals of an earlier one are void from here on.
+        if let (RiskMessage::Book(book), Some(risk)) = (&message, self.risk_incarnation()) {
+            let account = book.view.account;
+            let mut hub = self.hub.borrow_mut();
+            if !hub.is_swallowed() {
+                hub.observe(&Observation::RiskMet { account, risk });
+            }
+        }
         self.post(Some(Role::Risk), message, Mail::Risk, |mail| if let Mail::Risk(message) = mail { Some(message) } else { None })
     }
 
@@ -211,6 +219,7 @@ impl risk_manager::Outside for Ports<'_> {
     }
 
     fn refused(&mut self, refusal: &Refusal) {
+        self.hub.borrow_mut().observe(&Observation::Refused(refusal));
         self.hub.borrow_mut().say(self.role, format_args!("refused {} of {}: {refusal}", refusal.intent, refusal.strategy));
     }
 }
@@ -220,8 +229,7 @@ impl kill_switch::Outside for Ports<'_> {
         let incarnation = self.incarnation;
         self.act((), |hub| {
             hub.say(self.role, format_args!("→ venue {account} {command:?}"));
-            hub.tell_left(account, Sender::KillSwitch, &command);
-            let request = hub.venue.ask(hub.now, account, command);
+            let request = hub.ask(account, command);
             hub.asked.insert(request, Asked::KillSwitch { incarnation, account, round });
             hub.at(hub.now + deadline, Event::Overdue(request));
         });

@@ -135,11 +135,13 @@ impl SimVenue {
         let far = i64::try_from(self.random.between(low, high)).unwrap_or(i64::MAX);
         let millis = if self.random.below(2) == 0 { far } else { -far };
         let mut rule = Rule::new(Kind::SkewClock { millis });
-        rule.duration_ms = Some(millis_of(fault.lasts * 2));
+        // Longer than between two looks at the venue's clock, now and then.
+        let lasting = VenueFault { lasts: fault.lasts * 8, account: None, ..fault.clone() };
+        rule.duration_ms = Some(millis_of(lasting.lasts));
         self.arm(rule);
         let mut state = self.net.state();
         let now = state.now;
-        state.faults.begin(now, fault);
+        state.faults.begin(now, &lasting);
     }
 
     fn answer_from_the_past(&mut self, fault: &VenueFault) {

@@ -169,7 +169,6 @@ impl SimVenue {
     pub fn disconnect(&mut self, account: AccountId) {
         if let Some(adapter) = &mut self.adapter {
             adapter.disconnect(account);
-            self.net.state().forget(Some(account));
         }
     }
 
@@ -225,6 +224,12 @@ impl SimVenue {
         self.at(now);
         let bars = self.exchange.candles(symbol, interval, limit).now_or_never().and_then(Result::ok);
         self.answer(Answer::Candles(bars.ok_or_else(|| "the venue cannot be reached".to_owned())))
+    }
+
+    /// What of the accounts' keys must not come out anywhere.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        self.members.iter().map(|member| member.secret.clone()).collect()
     }
 
     /// When something happens next.
@@ -323,7 +328,7 @@ impl SimVenue {
         match due {
             Due::Wake(slot) => slot.put(()),
             Due::Arrive(sent) => self.arrive(*sent),
-            Due::Answer(slot, answer) => slot.put(answer),
+            Due::Answer(slot, answer) => self.net.state().answered(&slot, answer),
             Due::Knock(url, slot) => self.knock(&url, slot),
             Due::Socket(slot, socket) => slot.put(socket),
             Due::Frame(socket, text) => self.net.state().deliver(socket, Ok(text)),
@@ -383,10 +388,15 @@ impl SimVenue {
         }
         let served = (!fate.held_back).then(|| door::serve(&self.venue, &bytes));
         if let (Some(account), Some(served)) = (account, &served) {
-            self.judge(account, kind, id, served, fate.is_answered());
+            self.judge(account, kind, id, served);
         }
         self.pump();
+        let skewed = self.venue.now() != now;
         let mut state = self.net.state();
+        if skewed && (kind == RequestKind::Clock || served.as_ref().is_some_and(|served| served.code == Some(-1021))) {
+            let jumped = state.faults.until(now, Class::F18VenueClock, None).is_some();
+            state.faults.fire(if jumped { Class::F18VenueClock } else { Class::F09Skew });
+        }
         let limited = state.faults.until(now, Class::F10RateLimit, None);
         let spoilt = fate.spoil.and_then(|spoil| spoil.words(now, limited));
         match fate.spoil {
@@ -408,18 +418,10 @@ impl SimVenue {
     }
 
     /// What the venue's own answer says of faults and of orders.
-    fn judge(
-        &mut self,
-        account: AccountId,
-        kind: RequestKind,
-        id: Option<crate::domain::ids::ClientOrderId>,
-        served: &door::Served,
-        is_heard: bool,
-    ) {
+    fn judge(&mut self, account: AccountId, kind: RequestKind, id: Option<crate::domain::ids::ClientOrderId>, served: &door::Served) {
         let mut state = self.net.state();
         let now = state.now;
         match served.code {
-            Some(-1021) => state.faults.fire(if self.venue.now() == now { Class::F01NoAnswer } else { Class::F09Skew }),
             _ if served.status == 418 => state.faults.fire(Class::F10RateLimit),
             Some(-4014 | -4023 | -4003 | -4140 | -4164 | -1111) if !self.venue.faults().listings().is_empty() => {
                 state.faults.fire(Class::F14Filters)
@@ -427,13 +429,10 @@ impl SimVenue {
             _ => {}
         }
         if let (RequestKind::Place, Some(id), Some(code)) = (kind, id, served.code) {
-            state.refused(account, id, code, is_heard);
+            state.facts.push(VenueFact::Refused { account, id, code });
         }
         if matches!(kind, RequestKind::Read | RequestKind::Query) && state.faults.until(now, Class::F24Stale, Some(account)).is_some() {
             state.faults.fire(Class::F24Stale);
-        }
-        if kind == RequestKind::Clock && self.venue.now() != now {
-            state.faults.fire(Class::F18VenueClock);
         }
     }
 

@@ -93,8 +93,9 @@ pub struct State {
     pub keys: BTreeMap<String, AccountId>,
     /// Orders that were handed to the adapter, by name.
     pub orders: BTreeMap<ClientOrderId, NewOrder>,
-    pub refused_for_time: BTreeMap<ClientOrderId, AccountId>,
     pub facts: Vec<VenueFact>,
+    /// The daemon has been told until when nobody is listened to.
+    pub told_to_wait: Option<Timestamp>,
     /// New sockets are refused until then.
     pub shut: BTreeMap<AccountId, Timestamp>,
 }
@@ -113,8 +114,8 @@ impl Net {
             random: random.split("latency"),
             keys: BTreeMap::new(),
             orders: BTreeMap::new(),
-            refused_for_time: BTreeMap::new(),
             facts: Vec::new(),
+            told_to_wait: None,
             shut: BTreeMap::new(),
         })))
     }
@@ -176,17 +177,33 @@ impl State {
         let stays = |due: &Due| matches!(due, Due::Arrive(_) | Due::Market | Due::Relist(_) | Due::HandCancels(..));
         self.due.retain(|_, due| stays(due));
         self.sockets.clear();
-        self.forget(None);
+        self.told_to_wait = None;
+    }
+
+    /// An answer reaches the daemon.
+    pub fn answered(&mut self, slot: &Slot<LineAnswer>, answer: LineAnswer) {
+        if slot.is_abandoned() {
+            return;
+        }
+        if let Ok(reply) = &answer
+            && matches!(reply.status, 418 | 429)
+            && let Some(seconds) = reply.used.retry_after.filter(|_| !reply.body.windows(6).any(|word| word == b"-1015,"))
+        {
+            let until = self.now + Duration::from_secs(seconds);
+            self.told_to_wait = self.told_to_wait.max(Some(until));
+        }
+        slot.put(answer);
     }
 
     /// A request's bytes leave the machine.
     fn leave(&mut self, bytes: &[u8], answer: Slot<LineAnswer>) {
+        if let Some(until) = self.told_to_wait.filter(|until| self.now < *until) {
+            self.facts.push(VenueFact::Pestered { until });
+        }
         let head = Head::of(bytes);
         let account = head.key.and_then(|key| self.keys.get(key)).copied();
         let (kind, id) = (head.kind(), head.order_id());
-        // What the venue refused for its time alone had no effect, and may leave once more.
-        let again = id.is_some_and(|id| self.refused_for_time.contains_key(&id));
-        if let (RequestKind::Place, Some(account), Some(order), false) = (kind, account, id.and_then(|id| self.orders.get(&id)), again) {
+        if let (RequestKind::Place, Some(account), Some(order)) = (kind, account, id.and_then(|id| self.orders.get(&id))) {
             self.facts.push(VenueFact::Left { account, order: order.clone() });
         }
         let fate = self.faults.of_request(self.now, account, kind);
@@ -202,29 +219,6 @@ impl State {
         if let Some(longer) = fate.there {
             let at = self.now + self.latency() + longer;
             self.put(at, Due::Arrive(Box::new(Sent { account, kind, id, bytes: bytes.to_vec(), fate, answer })));
-        }
-    }
-
-    /// The venue's definite no. One for its time alone is told when it comes the second time, or when nobody hears it: else the order
-    /// is signed anew and leaves once more.
-    pub fn refused(&mut self, account: AccountId, id: ClientOrderId, code: i32, is_heard: bool) {
-        if code == -1021 && is_heard && self.refused_for_time.insert(id, account).is_none() {
-            return;
-        }
-        self.facts.push(VenueFact::Refused { account, id, code });
-    }
-
-    /// The daemon's end of an account's requests is gone: what was to leave once more does not.
-    pub fn forget(&mut self, account: Option<AccountId>) {
-        let gone: Vec<_> = self
-            .refused_for_time
-            .iter()
-            .filter(|(_, of)| account.is_none_or(|account| account == **of))
-            .map(|(id, of)| (*id, *of))
-            .collect();
-        for (id, account) in gone {
-            self.refused_for_time.remove(&id);
-            self.facts.push(VenueFact::Lost { account, id });
         }
     }
 

@@ -53,11 +53,12 @@ struct Scene {
     tick_at: Timestamp,
     touch: (i64, i64),
     next_intent: u64,
-    left: BTreeMap<ClientOrderId, u32>,
+    left: BTreeMap<ClientOrderId, i32>,
     intended: BTreeMap<ClientOrderId, Quantity>,
     fired: BTreeMap<Class, u64>,
     traded: usize,
     outside: usize,
+    pestered: usize,
     words: Vec<VenueWord>,
     trace: String,
     traces: bool,
@@ -95,6 +96,7 @@ impl Scene {
             fired: BTreeMap::new(),
             traded: 0,
             outside: 0,
+            pestered: 0,
             words: Vec::new(),
             trace: String::new(),
             traces: false,
@@ -141,8 +143,11 @@ impl Scene {
             self.note(&fact);
             match fact {
                 VenueFact::Left { order, .. } => *self.left.entry(order.client_order_id).or_default() += 1,
+                // It had no effect, and is signed anew.
+                VenueFact::Refused { id, code: -1021, .. } => *self.left.entry(id).or_default() -= 1,
                 VenueFact::Traded(_) => self.traded += 1,
                 VenueFact::FromOutside { .. } => self.outside += 1,
+                VenueFact::Pestered { .. } => self.pestered += 1,
                 _ => {}
             }
         }
@@ -343,6 +348,7 @@ impl Scene {
             (wallet != venue.wallet, format!("wallet here {wallet}, there {}", venue.wallet)),
             (overfilled.is_some(), format!("overfilled {overfilled:?}")),
             (twice.is_some(), format!("left more than once {twice:?}")),
+            (self.pestered > 0, format!("asked {} times while it was told to wait", self.pestered)),
         ];
         let found: Vec<String> = found.into_iter().filter(|(wrong, _)| *wrong).map(|(_, what)| what).collect();
         (!found.is_empty()).then(|| found.join("; "))
@@ -407,4 +413,31 @@ fn whatever_fails_both_sides_agree_once_nothing_fails_any_more() {
     }
     eprintln!("{fired:?}");
     assert!(wrong.is_empty(), "{} of {seeds}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_closed_gate_holds_an_order_back_that_was_handed_over_already() {
+    let mut scene = Scene::new(5);
+    scene.venue.set_gate(account(), Mode::CancelOnly);
+    (0..20).for_each(|_| {
+        scene.propose();
+        scene.pass(Duration::from_millis(300));
+    });
+    assert!(!scene.intended.is_empty(), "the seed proposes nothing");
+    assert_eq!((scene.left.len(), scene.traded, scene.manager.open_orders().count()), (0, 0, 0));
+}
+
+#[test]
+fn a_venue_that_shuts_us_out_is_left_alone_until_it_listens_again() {
+    let (mut hits, mut pestered) = (0, 0);
+    for seed in 0..30 {
+        let mut scene = Scene::new(seed);
+        scene.safety(60, &[Class::F10RateLimit, Class::F09Skew, Class::F18VenueClock]);
+        scene.calm();
+        assert_eq!(scene.differs(), None, "seed {seed}");
+        hits += scene.fired.get(&Class::F10RateLimit).copied().unwrap_or_default();
+        pestered += scene.pestered;
+    }
+    assert!(hits > 20, "{hits} refusals");
+    assert_eq!(pestered, 0);
 }

@@ -71,8 +71,8 @@ pub enum VenueWord {
 /// Something that happened at the venue or on the way to it, whoever is told of it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum VenueFact {
-    /// An order's bytes left the daemon's machine. Not told again where the venue has refused it for its time alone, which has no
-    /// effect, and it is signed anew.
+    /// An order's bytes left the daemon's machine. One that the venue refused for its time alone had no effect, and may leave once
+    /// more.
     Left {
         account: AccountId,
         order: NewOrder,
@@ -96,6 +96,10 @@ pub enum VenueFact {
     Lost {
         account: AccountId,
         id: ClientOrderId,
+    },
+    /// Something was asked of a venue that had said until when it listens to nobody: it answers that with longer bans.
+    Pestered {
+        until: Timestamp,
     },
     /// An account's ledger moved without a trade: funding, a transfer, an insurance clearance.
     Funds {

@@ -2,6 +2,7 @@
 //! by product, status, code and text (F01, F02, F08–F10); where they are silent the outcome is unknown, because a refusal that is
 //! none loses an order and an unknown that is a refusal costs one question. Pure: status, headers and bytes in.
 
+use crate::domain::mutants::{self, Mutant};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -125,6 +126,9 @@ pub fn read<'a, T: Deserialize<'a>>(product: Product, answer: Answer<'a>) -> Res
 #[must_use]
 pub fn failure(product: Product, answer: Answer<'_>) -> Failure {
     let problem = problem(answer.body);
+    if mutants::on(Mutant::ServerErrorIsRefusal) && answer.status >= 500 {
+        return Failure::Refused { code: -1000, message: format!("status {}", answer.status) };
+    }
     match (answer.status, problem) {
         (408, _) => unreadable("status 408: the venue gave up waiting".to_owned(), answer.body),
         (418 | 429 | 403, problem) => rate_limited(answer, problem),

@@ -256,15 +256,7 @@ impl Caller {
     }
 
     async fn once(&self, purpose: Purpose, request: &Request, pass: Option<Pass<'_>>) -> Result<Reply, Failure> {
-        self.wait_for_budget(purpose, request).await?;
-        let weight = Weight { host: &self.host, weight: request.weight, settled: false };
-        let mut lane = match pass {
-            None => self.lane().await.map_err(|error| not_sent(&error.to_string()))?,
-            Some(_) => within(&*self.host.network, LANE_WAIT_MAX, self.lane())
-                .await
-                .ok_or_else(|| not_sent(&format!("no connection within {LANE_WAIT_MAX:?}")))?
-                .map_err(|error| not_sent(&error.to_string()))?,
-        };
+        let (weight, mut lane) = self.way(purpose, request, pass.is_some().then_some(LANE_WAIT_MAX)).await?;
         // Signed last: time has passed while it waited.
         let bytes = self.bytes(request);
         let closed = || not_sent("the halt gate is closed");
@@ -283,6 +275,26 @@ impl Caller {
             LaneError::NotSent(why) => not_sent(&why),
             LaneError::Lost(why) => Failure::silence(why),
         })
+    }
+
+    /// A connection, and leave to use it.
+    async fn way(&self, purpose: Purpose, request: &Request, longest: Option<Duration>) -> Result<(Weight<'_>, Box<dyn Line>), Failure> {
+        loop {
+            self.wait_for_budget(purpose, request).await?;
+            let weight = Weight { host: &self.host, weight: request.weight, settled: false };
+            let lane = match longest {
+                None => self.lane().await,
+                Some(longest) => within(&*self.host.network, longest, self.lane())
+                    .await
+                    .unwrap_or_else(|| Err(LaneError::NotSent(format!("no connection within {longest:?}")))),
+            };
+            let lane = lane.map_err(|error| not_sent(&error.to_string()))?;
+            // The venue may have shut us out while the connection was made; who goes on asking is shut out for longer.
+            if self.host.shut().is_none() {
+                return Ok((weight, lane));
+            }
+            self.keep(lane);
+        }
     }
 
     async fn wait_for_budget(&self, purpose: Purpose, request: &Request) -> Result<(), Failure> {
@@ -335,10 +347,8 @@ impl Caller {
     /// When nobody says.
     pub async fn measure_clock(&self) -> Result<(), Failure> {
         let request = self.product().time().map_err(|error| Failure::silence(error.to_string()))?;
-        self.wait_for_budget(Purpose::Order, &request).await?;
-        let weight = Weight { host: &self.host, weight: request.weight, settled: false };
         // The connection is there before the time is taken: a handshake is no part of the trip.
-        let mut lane = self.lane().await.map_err(|error| not_sent(&error.to_string()))?;
+        let (weight, mut lane) = self.way(Purpose::Order, &request, None).await?;
         let began = self.host.times.steady();
         let reply = exchange(&mut *lane, self.bytes(&request).as_bytes()).await;
         let ended = self.host.times.steady();

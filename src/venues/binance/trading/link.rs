@@ -30,8 +30,10 @@ use crate::venues::binance::codec::product;
 use crate::venues::binance::codec::translate::Told;
 use crate::venues::port::Heard;
 
-/// The machine's beat; its shortest time is a quarter of a second.
-const BEAT: Duration = Duration::from_millis(50);
+/// Between two looks at what is due. No time that begins meanwhile is shorter, so that each is met when it is over; and a clock that
+/// was set is noticed as soon.
+const LOOK_MAX: Duration = Duration::from_millis(250);
+const LOOK_MIN: Duration = Duration::from_millis(1);
 /// Words about an order that nobody knows wait so long for the word that explains them.
 const EXPLAINED_WITHIN: Duration = Duration::from_secs(1);
 /// What is held back behind a snapshot is not held for longer: the snapshot is void then. A snapshot is six questions one behind the
@@ -375,7 +377,6 @@ impl Link {
     }
 
     fn tick(&mut self) {
-        self.beat = self.account.host().network.sleep(BEAT);
         let now = self.account.now();
         self.input(Input::Tick);
         if self.holding.as_ref().is_some_and(|holding| now >= holding.until) {
@@ -392,6 +393,15 @@ impl Link {
             self.prepare();
         }
         self.explain(now);
+        self.beat = self.account.host().network.sleep(self.rest(now));
+    }
+
+    /// Until something is due.
+    fn rest(&self, now: Timestamp) -> Duration {
+        let held = self.holding.as_ref().map(|holding| holding.until);
+        let unexplained = self.unexplained_since.map(|since| since + EXPLAINED_WITHIN);
+        let due = [self.machine.due(), held, unexplained, self.prepare_due].into_iter().flatten().fold(self.clock_due, Timestamp::min);
+        due.since(now).clamp(LOOK_MIN, LOOK_MAX)
     }
 
     fn measure_clock(&mut self) {

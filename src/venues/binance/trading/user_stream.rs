@@ -2,6 +2,7 @@
 //! open or close, when a key must be kept alive, and when the account has to be held against the venue again (`Resync`). Whatever
 //! breaks, the way back is one: a new socket, then everything asked anew. It opens nothing itself.
 
+use crate::domain::mutants::{self, Mutant};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -125,12 +126,29 @@ impl UserStream {
         self.sockets.iter().any(|socket| socket.phase != Phase::Opening)
     }
 
+    /// When `Tick` has something to do at the earliest, as things are now.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        let is = |phase: &Phase| self.sockets.iter().any(|socket| socket.phase == *phase);
+        // One is renewed once.
+        let renewed = is(&Phase::Opening);
+        let of = |socket: &Socket| match socket.phase {
+            Phase::Retiring(until) => Some(until),
+            Phase::Opening => Some(socket.since + OPEN_WITHIN),
+            Phase::Open => (!renewed).then_some(socket.since + RENEW_AFTER),
+        };
+        let keep = (self.keeps_key && is(&Phase::Open)).then_some(self.keep_at);
+        let owed = self.owed.front().map(|(_, until)| *until);
+        self.sockets.iter().filter_map(of).chain(self.retry_at).chain(keep).chain(owed).min()
+    }
+
     pub fn on(&mut self, now: Timestamp, input: Input, out: &mut Vec<Effect>) {
         match input {
             Input::Opened(id) => self.opened(now, id, out),
             Input::Lost(id, why) => self.lost(now, id, why, out),
             Input::Told(receipt) => self.tell(receipt),
             Input::Owes(receipt) => self.owe(now, receipt),
+            Input::KeyExpired if mutants::on(Mutant::ExpiredKeyIgnored) => {}
             Input::KeyExpired => self.start_over(now, "the listen key expired", out),
             Input::ShuttingDown(id) if self.is_current(id) => self.renew(now, out),
             Input::ShuttingDown(_) => {}
@@ -169,14 +187,15 @@ impl UserStream {
     fn lost(&mut self, now: Timestamp, id: SocketId, why: String, out: &mut Vec<Effect>) {
         let Some(place) = self.sockets.iter().position(|socket| socket.id == id) else { return };
         let gone = self.sockets.remove(place);
+        // A socket on its way is heard instead; if none was open meanwhile, something may have been missed. The one that retires may
+        // have been the last that was heard: its successor can be lost before it.
+        if !self.is_open() && !mutants::on(Mutant::GapNotAskedFor) {
+            self.missed.get_or_insert("reconnected");
+        }
         if matches!(gone.phase, Phase::Retiring(_)) {
             return;
         }
         out.push(Effect::Fault(why));
-        // A socket on its way is heard instead; if none was open meanwhile, something may have been missed.
-        if !self.is_open() {
-            self.missed.get_or_insert("reconnected");
-        }
         if !self.sockets.iter().any(|socket| matches!(socket.phase, Phase::Opening | Phase::Open)) {
             let wait = AGAIN[self.tries.min(AGAIN.len() - 1)];
             self.tries += 1;
@@ -244,14 +263,14 @@ impl UserStream {
             out.push(Effect::Close(id));
             self.lost(now, id, format!("expected an open socket within {OPEN_WITHIN:?}, found none"), out);
         }
-        if self.owed.front().is_some_and(|(_, until)| now >= *until) {
+        if self.owed.front().is_some_and(|(_, until)| now >= *until && !mutants::on(Mutant::SilentSocketTrusted)) {
             return self.start_over(now, "it is silent about what the venue has answered", out);
         }
         let open = self.sockets.iter().find(|socket| socket.phase == Phase::Open).map(|socket| socket.since);
         if open.is_some_and(|since| now.since(since) >= RENEW_AFTER) {
             self.renew(now, out);
         }
-        if self.keeps_key && open.is_some() && now >= self.keep_at {
+        if self.keeps_key && !mutants::on(Mutant::KeyNotRenewed) && open.is_some() && now >= self.keep_at {
             self.keep_at = now + KEEP_AGAIN;
             out.push(Effect::KeepKey);
         }
@@ -260,4 +279,4 @@ impl UserStream {
 
 #[cfg(test)]
 #[path = "user_stream_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -43,7 +43,7 @@ impl Desk {
 }
 
 #[test]
-fn a_lost_socket_is_replaced_at_once_then_slower_and_everything_is_asked_anew() {
+pub(crate) fn a_lost_socket_is_replaced_at_once_then_slower_and_everything_is_asked_anew() {
     let mut desk = Desk::open();
     assert_eq!(desk.moves(100, Input::Lost(1, "cut".into())), [Effect::Open(2)]);
     assert_eq!(desk.moves(200, Input::Lost(2, "refused".into())), []);
@@ -82,14 +82,24 @@ fn a_shutdown_notice_brings_the_next_socket_and_a_cut_during_the_overlap_loses_n
 }
 
 #[test]
-fn an_expired_key_is_one_step_new_key_new_socket_everything_asked() {
+fn an_old_socket_that_ends_before_the_next_one_is_there_hides_no_gap() {
+    let mut desk = Desk::open();
+    assert_eq!(desk.moves(100, Input::ShuttingDown(1)), [Effect::Open(2)]);
+    assert_eq!(desk.moves(200, Input::Opened(2)), []);
+    assert_eq!(desk.moves(300, Input::Lost(2, "gone".into())), [Effect::Open(3)], "the old one is still heard");
+    assert_eq!(desk.moves(5_200, Input::Tick), [Effect::Close(1)], "and now nobody is");
+    assert_eq!(desk.moves(6_000, Input::Opened(3)), [Effect::Resync("reconnected")]);
+}
+
+#[test]
+pub(crate) fn an_expired_key_is_one_step_new_key_new_socket_everything_asked() {
     let mut desk = Desk::open();
     assert_eq!(desk.moves(100, Input::KeyExpired), [Effect::Close(1), Effect::Open(2)]);
     assert_eq!(desk.moves(120, Input::Opened(2)), [Effect::Resync("the listen key expired")]);
 }
 
 #[test]
-fn a_key_is_kept_every_half_hour_and_tried_again_after_a_minute() {
+pub(crate) fn a_key_is_kept_every_half_hour_and_tried_again_after_a_minute() {
     let mut desk = Desk::open();
     let half = 1_800_000;
     assert_eq!(desk.moves(half, Input::Tick), []);
@@ -102,7 +112,7 @@ fn a_key_is_kept_every_half_hour_and_tried_again_after_a_minute() {
 }
 
 #[test]
-fn a_stream_that_is_silent_about_what_was_answered_is_dead() {
+pub(crate) fn a_stream_that_is_silent_about_what_was_answered_is_dead() {
     let mut desk = Desk::open();
     let btc = Symbol::new("BTCUSDT").unwrap();
     // Told before and after the answer: both are well.
@@ -186,4 +196,33 @@ mod properties {
             prop_assert!(machine.is_open());
         }
     }
+}
+
+#[test]
+fn nothing_happens_before_it_is_due_and_everything_when_it_is() {
+    let mut desk = Desk::open();
+    // Each is begun, and a tick right before it is due does nothing.
+    let steps: [(Option<Input>, Vec<Effect>); 5] = [
+        (None, vec![Effect::KeepKey]),
+        (Some(Input::Owes(Receipt::Order(7))), vec![Effect::Close(1), Effect::Open(2)]),
+        (None, vec![Effect::Close(2), Effect::Open(3)]),
+        (Some(Input::Lost(3, "refused".into())), vec![Effect::Open(4)]),
+        (Some(Input::Opened(4)), vec![Effect::KeepKey]),
+    ];
+    let mut now = 100;
+    for (begins, happens) in steps {
+        begins.into_iter().for_each(|input| drop(desk.on(now, input)));
+        let due = desk.machine.due().unwrap().as_millis();
+        assert!(due > now, "{due} is past at {now}: whoever waits for it would not wait");
+        assert_eq!(desk.on(due - 1, Input::Tick), [], "{happens:?} is too early");
+        assert_eq!(desk.moves(due, Input::Tick), happens);
+        now = due + 1;
+    }
+    let renewal = Desk::open().machine.clone();
+    assert!(renewal.due() <= Some(at(10) + RENEW_AFTER));
+    let mut late = Desk::open();
+    let over = 10 + i64::try_from(RENEW_AFTER.as_millis()).unwrap();
+    late.on(over, Input::Tick);
+    late.on(over, Input::KeyKept);
+    assert!(late.machine.due() > Some(at(over)), "a socket that is being renewed is not due at every moment");
 }
