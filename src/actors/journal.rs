@@ -9,7 +9,7 @@ use crate::domain::record::{Entry, Record};
 use crate::domain::recovery::{AccountState, DaemonState};
 use crate::messages::Clock;
 use crate::store::emergency::EmergencyStanding;
-use crate::store::{Ack, AckResult, AppendRefused, CHECKPOINT_EVERY, Emergency, FoldedJournal, JournalHandle};
+use crate::store::{Ack, AckResult, AppendRefused, Emergency, FoldedJournal, JournalHandle};
 use crate::telemetry::metrics;
 
 /// `observer` hears of every entry right after it was queued, on the thread that queued it: it must be short.
@@ -28,10 +28,11 @@ impl JournalPort {
         handle: JournalHandle,
         emergency: Emergency,
         state: DaemonState,
+        checkpoint_every: u64,
         clock: Clock,
         observer: Arc<dyn Fn(&Entry) + Send + Sync>,
     ) -> Self {
-        let folded = FoldedJournal::new(handle.clone(), state, CHECKPOINT_EVERY);
+        let folded = FoldedJournal::new(handle.clone(), state, checkpoint_every);
         Self { handle, emergency, folded: Arc::new(Mutex::new(folded)), clock, observer }
     }
 

@@ -60,6 +60,7 @@ pub fn resolve(mut raw: Raw, mut rows: Vec<Row>, validator: &StrategyValidator<'
     }
     Some(Settings {
         daemon: raw.daemon?,
+        journal: raw.journal?,
         telemetry: raw.telemetry?,
         exchange: raw.exchange?,
         venues,

@@ -19,6 +19,7 @@ mod data_features;
 mod exchange_recording;
 mod fuzz_adapters;
 mod fuzz_wire;
+mod io_boundaries;
 mod journal;
 mod kill_command;
 mod live_market;

@@ -189,3 +189,71 @@ fn whatever_the_disk_does_what_was_promised_is_there_and_the_rest_is_whole_or_no
     let expected = [Class::F19DiskFull, Class::F19WriteError, Class::F19SyncError, Class::F19Torn, Class::F19Lost, Class::F19Reordered];
     assert!(expected.iter().all(|class| accidents.get(class).is_some_and(|seeds| *seeds > 20)), "{accidents:?}");
 }
+
+/// A hundred rows and more, in two files, with checkpoints; then the process dies.
+fn written(seed: u64) -> (Device, Random) {
+    let mut scene = Scene::new(seed);
+    for _ in 0..60 {
+        scene.append();
+        scene.commit();
+    }
+    let journal = scene.journal.take().unwrap();
+    let device = journal.crash(false, &mut scene.random);
+    (device, scene.random)
+}
+
+#[test]
+fn a_bit_that_turned_over_is_found_or_changes_nothing_and_a_person_gets_out_of_it() {
+    let (mut found, mut harmless) = (0, 0);
+    for seed in 0..120 {
+        let (device, mut random) = written(seed);
+        let before = stored(&device);
+        let persists = seed % 2 == 0;
+        let class = if persists { Class::F19BitRot } else { Class::F19FlippedRead };
+        let Wanted::Device(fault) = DiskFault::draw(class, &mut random).wanted else { unreachable!() };
+        device.fault(fault);
+        let opened = SimJournal::open(&device, Timestamp(1));
+        device.heal();
+        match opened {
+            Ok((journal, state)) => {
+                drop(journal.crash(false, &mut random));
+                let mut folded = DaemonState::default();
+                stored(&device).iter().for_each(|entry| folded.apply(entry));
+                folded.modes = state.modes.clone();
+                assert_eq!(state, folded, "seed {seed}");
+                harmless += 1;
+            }
+            Err(text) => {
+                assert!(text.contains("expected") || text.contains("could not"), "{text}");
+                found += 1;
+                if persists {
+                    // Its own words say where; what a repair keeps is what was written.
+                    SimJournal::repair(&device, Timestamp(2), "ann", "a bad sector").unwrap_or_else(|error| panic!("{seed}: {text}: {error}"));
+                }
+                let (journal, _) = SimJournal::open(&device, Timestamp(3)).unwrap_or_else(|error| panic!("{seed}: {text}: {error}"));
+                drop(journal.crash(false, &mut random));
+            }
+        }
+        let after = stored(&device);
+        let kept = before.iter().zip(&after).take_while(|(one, other)| one == other).count();
+        assert!(kept == before.len() || persists, "seed {seed}: {kept} of {}", before.len());
+        let own = |entry: &Entry| matches!(entry.record, Record::DaemonStarted { .. } | Record::OperatorCommand { .. });
+        assert!(after[kept..].iter().all(own), "seed {seed}: rows that nobody wrote behind row {kept}");
+    }
+    assert!(found > 30 && harmless > 10, "{found} found, {harmless} harmless");
+}
+
+#[test]
+fn a_device_that_hangs_answers_nothing_and_goes_on_where_it_was() {
+    let mut scene = Scene::new(1);
+    let stall = DiskFault { class: Class::F19Stall, wanted: Wanted::Stall { for_ns: Some(Duration::from_secs(3)) } };
+    let now = scene.now;
+    scene.journal().fail(now, &stall);
+    scene.append();
+    assert!(scene.journal().commit(now).is_empty());
+    assert_eq!(scene.journal().running_since(), Some(now));
+    assert_eq!(scene.journal().take_fired(), [Class::F19Stall]);
+    let later = now + Duration::from_secs(3);
+    assert_eq!(scene.journal().commit(later).len(), 1);
+    assert_eq!((scene.journal().running_since(), scene.journal().is_waiting()), (None, false));
+}
