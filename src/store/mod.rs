@@ -18,8 +18,8 @@ pub use emergency::Emergency;
 pub use error::{AppendRefused, JournalError, JournalFault, RefusedBecause};
 pub use folded::{FoldedJournal, Queued, ReplayError};
 pub use journal::{
-    Ack, AckResult, Archived, Checkpoint, Durable, FaultPlan, InjectedFault, Journal, JournalHandle, JournalOptions, Recovery, Repair, RepairReport,
-    Replay, Room, SteppedJournal, StoredEntry, archive, repair,
+    Ack, AckResult, Archived, Checkpoint, Durable, FaultPlan, InjectedFault, Journal, JournalHandle, JournalOptions, Recovery, Repair,
+    RepairReport, Replay, Room, SteppedJournal, StoredEntry, archive, repair,
 };
 pub use latch::{HaltedScope, Latch, LatchError, LatchHome, LatchState};
 

@@ -1,10 +1,13 @@
 //! `ringfence kill`: accounts emptied straight at the venue, with no daemon, beside one that hangs, and beside one that is well; what
 //! cannot be verified is said and is no success; a daemon that comes later comes up halted.
 
+use std::io::Write as _;
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::daemon_terminal::terminal;
 use crate::support::daemon::{BUSY, Daemon, Outcome};
 use crate::support::stage::{ACCOUNTS, Stage};
 
@@ -197,4 +200,28 @@ fn the_exchange_inside_without_its_daemon_cannot_be_verified_and_the_halt_is_lef
         status["kill_switch"]["verified"].as_array().is_some_and(|verified| verified.len() == 3)
     });
     assert_eq!(status["mode"], "Halted", "{status:#}");
+}
+
+#[test]
+fn on_a_terminal_a_person_is_asked_first() {
+    let stage = Stage::open(16);
+    stage.configure(false, false);
+    place(&stage, "alpha", "/fapi/v1/order", RESTING);
+    for (answer, code, left) in [("no\n", 1, 1), ("yes\n", 0, 0)] {
+        let (mut ours, theirs) = terminal();
+        let mut command = stage.home.binary(&["kill", "--config"]);
+        command
+            .arg(stage.home.config())
+            .arg("--data-dir")
+            .arg(stage.home.data())
+            .stdin(theirs)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let asked = command.spawn().unwrap();
+        ours.write_all(answer.as_bytes()).unwrap();
+        let done = asked.wait_with_output().unwrap();
+        let words = String::from_utf8(done.stderr).unwrap();
+        assert!(words.contains("alpha at there") && words.contains("Type yes"), "{words}");
+        assert_eq!((done.status.code(), open(&stage, "alpha")), (Some(code), left), "{words}");
+    }
 }

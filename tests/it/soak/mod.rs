@@ -189,8 +189,8 @@ const BOUNDED: [(&str, f64); 7] = [
     ("order_tombstones", 1_024.0),
     ("trades_remembered", 8_192.0),
     ("funds_remembered", 1_024.0),
-    ("venue_order_names", 65_536.0),
-    ("venue_algos", 8_192.0),
+    ("venue_order_names", 16_384.0),
+    ("venue_algos", 1_024.0),
     ("events_recent", 1_024.0),
 ];
 

@@ -342,6 +342,25 @@ impl Daemon {
         assert_eq!(status.signal(), Some(libc::SIGKILL), "{}", self.home.log());
     }
 
+    /// Whether it ends by itself or is killed by something in that time.
+    pub fn ends_within(&mut self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        while self.child.try_wait().unwrap().is_none() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        true
+    }
+
+    /// `kill -9` if it still runs, and gone.
+    pub fn end(mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+    }
+
     /// SIGTERM, and how it ended.
     pub fn terminate(&mut self) -> ExitStatus {
         self.signal(libc::SIGTERM);

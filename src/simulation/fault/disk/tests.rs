@@ -228,7 +228,8 @@ fn a_bit_that_turned_over_is_found_or_changes_nothing_and_a_person_gets_out_of_i
                 found += 1;
                 if persists {
                     // Its own words say where; what a repair keeps is what was written.
-                    SimJournal::repair(&device, Timestamp(2), "ann", "a bad sector").unwrap_or_else(|error| panic!("{seed}: {text}: {error}"));
+                    SimJournal::repair(&device, Timestamp(2), "ann", "a bad sector")
+                        .unwrap_or_else(|error| panic!("{seed}: {text}: {error}"));
                 }
                 let (journal, _) = SimJournal::open(&device, Timestamp(3)).unwrap_or_else(|error| panic!("{seed}: {text}: {error}"));
                 drop(journal.crash(false, &mut random));
