@@ -21,7 +21,7 @@ use ringfence::actors::journal::JournalPort;
 use ringfence::actors::market::{self, Market};
 use ringfence::actors::risk_manager::{self, RiskManager};
 use ringfence::actors::strategy::{self, StrategyActor};
-use ringfence::actors::{History, Surroundings, metronome, names};
+use ringfence::actors::{History, Surroundings, alerts::AlertDesk, metronome, names};
 use ringfence::domain::ids::{AccountId, Epoch, StrategyId, Symbol};
 use ringfence::domain::instrument::Instrument;
 use ringfence::domain::market::MarketView;
@@ -33,8 +33,7 @@ use ringfence::domain::recovery::DaemonState;
 use ringfence::domain::restart::{ChildName, RuntimeKind, SupervisionEvent, SupervisorPolicy};
 use ringfence::domain::risk::limits::{AccountLimits, MessageRate, RiskLimits, SymbolLimits};
 use ringfence::domain::time::Timestamp;
-use ringfence::exchange::sources::MarketSource;
-use ringfence::exchange::sources::synthetic::{Synthetic, SyntheticConfig};
+use ringfence::exchange::sources::{MarketSource, synthetic::Synthetic, synthetic::SyntheticConfig};
 use ringfence::messages::boards::RosterEntries;
 use ringfence::messages::{
     Board, Clock, Envelope, FrameSlot, HaltGate, KillInbox, MarketMessage, ModeBoard, Post, RiskMessage, Views, Wires, boards::Roster,
@@ -304,7 +303,7 @@ impl Bench {
         let decision = times();
         let (seen, into, into_decision) = (Arc::clone(&stamps), Arc::clone(&chain), Arc::clone(&decision));
         // An entry's time is taken as the executor hands its row over, before the queue and the writer's wake-up.
-        let observer = move |entry: &Entry| {
+        let observer = move |_: &JournalPort, entry: &Entry| {
             if let Record::OrderIntended { intent, .. } = &entry.record {
                 let decoded = Timestamp(seen.at(intent.id.0).load(Relaxed));
                 record(&into, decoded, entry.at);
@@ -314,6 +313,7 @@ impl Bench {
         let port = JournalPort::new(journal.handle(), journal.emergency(), DaemonState::default(), clock.clone(), Arc::new(observer));
         let around = Surroundings {
             directory: Directory::new(),
+            alerts: AlertDesk::new(Default::default(), Duration::from_secs(300), clock.clone(), Arc::new(|_: &_| {})),
             clock,
             board: Board::default(),
             modes: ModeBoard::default(),

@@ -3,7 +3,7 @@
 
 const POLL_MS = 1000;
 const EVENTS_SHOWN = 200;
-const KINDS = ["order", "fill", "mode", "kill_switch", "supervision", "market", "command", "reload", "daemon"];
+const KINDS = ["order", "fill", "mode", "kill_switch", "supervision", "market", "alert", "command", "reload", "daemon"];
 const MODES = { Normal: "good", ReduceOnly: "warn", CancelOnly: "warn", Halted: "bad" };
 
 const byId = (id) => document.getElementById(id);
@@ -55,6 +55,9 @@ function show(status) {
     number(age(s.age_ms), s.stale ? "bad" : "dim")]));
   fill("strategies", status.strategies.map((s) => [cell(s.id), cell(s.kind), cell(s.running ? s.mode : "stopped", s.running ? MODES[s.mode] : "dim"),
     number(s.signals), number(s.refused)]));
+  fill("alerts", status.alerts.map((a) => [number(a.id), cell(a.severity, a.severity === "critical" ? "bad" : "warn"), cell(a.kind),
+    number(a.times), cell(new Date(a.raised_at / 1e6).toISOString().slice(11, 19)), cell(a.text)]));
+  byId("alerting").hidden = status.alerts.length === 0;
   fill("children", status.children.map((c) => [cell(c.name), cell(c.state, c.state === "ready" ? "good" : "warn"), number(c.incarnation),
     restarts(c.restarts), number(c.mailbox)]));
 }

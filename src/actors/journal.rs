@@ -19,8 +19,11 @@ pub struct JournalPort {
     emergency: Emergency,
     folded: Arc<Mutex<FoldedJournal>>,
     clock: Clock,
-    observer: Arc<dyn Fn(&Entry) + Send + Sync>,
+    observer: Observer,
 }
+
+/// Is handed the port as well: what it makes of an entry may be a row too.
+pub type Observer = Arc<dyn Fn(&JournalPort, &Entry) + Send + Sync>;
 
 impl JournalPort {
     #[must_use]
@@ -30,7 +33,7 @@ impl JournalPort {
         state: DaemonState,
         checkpoint_every: u64,
         clock: Clock,
-        observer: Arc<dyn Fn(&Entry) + Send + Sync>,
+        observer: Observer,
     ) -> Self {
         let folded = FoldedJournal::new(handle.clone(), state, checkpoint_every);
         Self { handle, emergency, folded: Arc::new(Mutex::new(folded)), clock, observer }
@@ -70,7 +73,7 @@ impl JournalPort {
         metrics::journal_rows(entries.len());
         // Under the lock, so that the rows are folded in the order in which they are queued.
         let queued = self.lock().append(at, entries, ack);
-        queued.entries.iter().for_each(|entry| (self.observer)(entry));
+        queued.entries.iter().for_each(|entry| (self.observer)(self, entry));
         if let Some(refused) = queued.refused {
             self.not_taken(refused);
         }
@@ -84,6 +87,11 @@ impl JournalPort {
     /// Straight into the preallocated file: for what must not wait for a sick disk.
     pub fn emergency(&self, record: Record) {
         self.emergency.record(&Entry { at: self.clock.now(), record });
+    }
+
+    /// Has the emergency file fail as on a broken disk, for drills.
+    pub fn fail_emergency(&self) {
+        self.emergency.inject_failure();
     }
 
     /// Waits until the emergency file has all that it was handed, or the time is over.

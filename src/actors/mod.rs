@@ -1,6 +1,7 @@
 //! Thin shells around machines. An actor owns one machine, turns messages into inputs and effects into messages, and does
 //! nothing else: no rule of trading is in here. Hot actors live on the trading thread; the kill switch does not.
 
+pub mod alerts;
 pub mod executor;
 pub mod feed;
 pub mod flood;
@@ -22,10 +23,12 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 
+use crate::domain::alerts::Alarm;
 use crate::domain::ids::Symbol;
 use crate::domain::market_data::{Candle, DepthSnapshot};
 use crate::messages::{Board, Clock, HaltGate, KillInbox, KillPost, ModeBoard, Views, Wires, boards::Roster};
 use crate::supervision::Directory;
+use alerts::AlertDesk;
 use journal::JournalPort;
 
 /// What every actor may know of the daemon around it. Cheap to clone; nothing in it dies with an actor.
@@ -41,6 +44,7 @@ pub struct Surroundings {
     pub gate: HaltGate,
     pub inbox: KillInbox,
     pub journal: JournalPort,
+    pub alerts: AlertDesk,
     pub history: Arc<dyn History>,
     /// For requests that may take their time; never for anything that trades.
     pub services: Handle,
@@ -51,6 +55,11 @@ impl Surroundings {
     #[must_use]
     pub fn kill_switch(&self) -> KillPost {
         KillPost::new(self.inbox.clone(), &self.directory, &names::kill_switch())
+    }
+
+    /// Something happened just now that a person must hear of.
+    pub fn alarm(&self, alarm: Alarm) {
+        self.alerts.raise(&self.journal, self.clock.now(), alarm);
     }
 }
 

@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap as HashMap;
 
 use super::rules::{Around, Journalling};
 use super::{Surroundings, names};
+use crate::domain::alerts;
 use crate::domain::ids::{AccountId, Incarnation, StrategyId};
 use crate::domain::order::TraceContext;
 use crate::domain::record::Record;
@@ -92,7 +93,11 @@ impl<M> Around for Ports<M> {
         self.post_of(id).send_traced(message, trace)
     }
 
+    /// A fault that is counted is a fault that a person hears of, whoever saw it.
     fn kill_switch(&mut self, word: KillWord) {
+        if let KillWord::Fault { scope, class, detail } = &word {
+            self.around.alarm(alerts::of_fault(*scope, *class, detail));
+        }
         self.kill_switch.tell(word);
     }
 

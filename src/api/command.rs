@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
 use super::ApiProblem;
-use crate::domain::ids::StrategyId;
+use crate::domain::ids::{StrategyId, VenueId};
 use crate::domain::mode::Scope;
 
 /// Names and reasons are for the journal and a person's eye: a few lines at most.
@@ -15,6 +15,8 @@ const TEXT_MAX: usize = 500;
 pub struct OperatorCommand {
     pub verb: Verb,
     pub scope: Scope,
+    /// Every account that trades there, each for itself; then the scope is everything.
+    pub venue: Option<VenueId>,
     /// Who asks. Always a name when something goes up again.
     pub by: String,
     pub reason: String,
@@ -38,6 +40,8 @@ pub enum Verb {
     },
     StartStrategy(StrategyId),
     StopStrategy(StrategyId),
+    /// A person has heard of that alert.
+    AcknowledgeAlert(u64),
     /// For drills; only where the configuration allows fault injection.
     Inject {
         child: String,
@@ -50,6 +54,18 @@ impl Verb {
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.into()
+    }
+
+    /// Whether it can be asked of accounts one by one.
+    #[must_use]
+    pub fn is_by_account(&self) -> bool {
+        matches!(self, Self::Halt | Self::Resume | Self::Cancel | Self::Flatten)
+    }
+
+    /// Whether a person must answer for it, with a name and a reason.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        matches!(self, Self::Resume | Self::AcknowledgeAlert(_))
     }
 }
 
@@ -88,13 +104,14 @@ pub struct CommandOutcome {
 #[serde(deny_unknown_fields)]
 struct Body {
     scope: Option<Scope>,
+    venue: Option<VenueId>,
     by: Option<String>,
     reason: Option<String>,
     fault: Option<InjectedFault>,
 }
 
 const EXPECTED: &str = "expected a JSON object such as {\"scope\": {\"account\": \"a1\"}, \"by\": \"ann\", \"reason\": \"maintenance over\"}; scope is \
-                        \"global\" or one of {\"account\": …}, {\"strategy\": …}, {\"symbol\": …}";
+                        \"global\" or one of {\"account\": …}, {\"strategy\": …}, {\"symbol\": …}; in its place, \"venue\": … is every account there";
 
 /// What a route knows about its verb before it has read the body.
 pub(super) enum Asked {
@@ -113,14 +130,18 @@ pub(super) fn parse(asked: Asked, body: &[u8]) -> Result<OperatorCommand, ApiPro
         Asked::Inject { child } => Verb::Inject { child, fault: body.fault.ok_or_else(fault_missing)? },
     };
     let (by, reason) = (text("by", body.by)?, text("reason", body.reason)?);
-    if verb == Verb::Resume && (by.is_none() || reason.is_none()) {
-        let missing = if by.is_none() { "by" } else { "reason" };
+    if verb.is_signed() && (by.is_none() || reason.is_none()) {
+        let (name, missing) = (verb.name(), if by.is_none() { "by" } else { "reason" });
         return Err(ApiProblem::unprocessable(format!(
-            "resume expected a named person and a reason, found no {missing:?}; send {{\"by\": \"ann\", \"reason\": \"positions checked at the venue\"}}"
+            "{name} expected a named person and a reason, found no {missing:?}; send {{\"by\": \"ann\", \"reason\": \"positions checked at the venue\"}}"
         )));
     }
+    if body.venue.is_some() && (body.scope.is_some() || !verb.is_by_account()) {
+        return Err(ApiProblem::unprocessable("expected \"venue\" in place of a scope, with halt, resume, cancel or flatten"));
+    }
     let reason = reason.unwrap_or_else(|| format!("{} over the API", verb.name()));
-    Ok(OperatorCommand { verb, scope: body.scope.unwrap_or(Scope::Global), by: by.unwrap_or_else(|| "api".to_owned()), reason })
+    let (scope, venue) = (body.scope.unwrap_or(Scope::Global), body.venue);
+    Ok(OperatorCommand { verb, scope, venue, by: by.unwrap_or_else(|| "api".to_owned()), reason })
 }
 
 fn read(body: &[u8]) -> Result<Body, ApiProblem> {
@@ -203,6 +224,17 @@ mod tests {
         let problem = resume(r#"{"scope": {"account": "A1"}}"#).unwrap_err();
         assert_eq!(problem.status, 422);
         assert!(problem.detail.contains("scope") && problem.detail.contains("a-z"), "{problem}");
+    }
+
+    #[test]
+    fn a_venue_stands_in_place_of_a_scope_and_only_where_accounts_are_meant() {
+        let command = parse(Asked::Plain(Verb::Halt), br#"{"venue": "embedded"}"#).unwrap();
+        assert_eq!((command.venue.map(|id| id.to_string()).as_deref(), command.scope), (Some("embedded"), Scope::Global));
+        let both = br#"{"venue": "embedded", "scope": "global"}"#;
+        assert_eq!(parse(Asked::Plain(Verb::Halt), both).unwrap_err().status, 422);
+        let restart = Verb::Restart { child: "api".to_owned() };
+        assert_eq!(parse(Asked::Plain(restart), br#"{"venue": "embedded"}"#).unwrap_err().status, 422);
+        assert_eq!(parse(Asked::Plain(Verb::EmergencyStop), br#"{"venue": "embedded"}"#).unwrap_err().status, 422);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub use problem::ApiProblem;
 pub use server::{ApiConfig, ApiServer, BindError};
 pub use sse::EVENT_BUFFER;
 pub use token::{Token, TokenError};
-pub use view::{AdminStatusView, EventKind, Health, PublicEvent, Readiness, StatusView};
+pub use view::{AdminStatusView, AlertsView, EventKind, Health, PublicEvent, Readiness, StatusView};
 
 /// What the API needs of the daemon. Everything but `command` answers at once, from published views.
 pub trait Control: Send + Sync + 'static {
@@ -32,6 +32,9 @@ pub trait Control: Send + Sync + 'static {
     fn admin_status(&self) -> AdminStatusView;
 
     fn ready(&self) -> Readiness;
+
+    /// What a person must hear of, and who has.
+    fn alerts(&self) -> AlertsView;
 
     /// What keeps it from being ready is the least that is not well.
     fn health(&self) -> Health {

@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 
 use super::command::{self, Asked};
 use super::guard::{self, Guard};
-use super::{AdminStatusView, ApiProblem, CommandOutcome, Control, Health, StatusView, Verb, sse};
+use super::{AdminStatusView, AlertsView, ApiProblem, CommandOutcome, Control, Health, StatusView, Verb, sse};
 use crate::domain::ids::StrategyId;
 use crate::telemetry::metrics::http_request_took;
 
@@ -48,6 +48,7 @@ pub(super) fn router(control: Arc<dyn Control>, guard: Guard, fault_injection: b
         .route("/status", get(status))
         .route("/metrics", get(metrics))
         .route("/events", get(sse::events))
+        .route("/alerts", get(alerts))
         .route("/emergency_stop", post(|api, request| run(api, Verb::EmergencyStop, request)))
         .route("/admin/status", get(admin_status))
         .route("/admin/halt", post(|api, request| run(api, Verb::Halt, request)))
@@ -58,7 +59,8 @@ pub(super) fn router(control: Arc<dyn Control>, guard: Guard, fault_injection: b
         // The rest of the path: names of children have slashes in them (`executor/a1`).
         .route("/admin/restart/{*child}", post(restart))
         .route("/admin/strategies/{id}/start", post(|api, id, request| strategy(api, id, Verb::StartStrategy, request)))
-        .route("/admin/strategies/{id}/stop", post(|api, id, request| strategy(api, id, Verb::StopStrategy, request)));
+        .route("/admin/strategies/{id}/stop", post(|api, id, request| strategy(api, id, Verb::StopStrategy, request)))
+        .route("/admin/alerts/{id}/ack", post(acknowledge));
     if fault_injection {
         router = router.route("/admin/inject/{*child}", post(inject));
     }
@@ -86,6 +88,10 @@ async fn status(State(api): State<Api>) -> Json<StatusView> {
     Json(api.control.status())
 }
 
+async fn alerts(State(api): State<Api>) -> Json<AlertsView> {
+    Json(api.control.alerts())
+}
+
 async fn admin_status(State(api): State<Api>) -> Json<AdminStatusView> {
     Json(api.control.admin_status())
 }
@@ -104,6 +110,11 @@ async fn restart(State(api): State<Api>, Path(child): Path<String>, request: Req
 
 async fn inject(State(api): State<Api>, Path(child): Path<String>, request: Request) -> Result<Json<CommandOutcome>, ApiProblem> {
     carry_out(&api, Asked::Inject { child }, request).await
+}
+
+async fn acknowledge(State(api): State<Api>, Path(id): Path<String>, request: Request) -> Result<Json<CommandOutcome>, ApiProblem> {
+    let id = id.parse().map_err(|_| ApiProblem::unprocessable(format!("expected the number of an alert, found {id:?}")))?;
+    carry_out(&api, Asked::Plain(Verb::AcknowledgeAlert(id)), request).await
 }
 
 async fn strategy(

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
+use crate::domain::alerts::{AlertKind, Severity};
 use crate::domain::ids::{AccountId, ClientOrderId, Epoch, Incarnation, StrategyId, Symbol};
 use crate::domain::mode::{Mode, Scope};
 use crate::domain::money::{Money, Price, Quantity};
@@ -58,6 +59,42 @@ pub struct StatusView {
     pub restrictions: Vec<Restriction>,
     /// The newest last; at most `RECENT_EVENTS`.
     pub events: Vec<PublicEvent>,
+    /// That nobody has acknowledged, oldest first.
+    #[serde(default)]
+    pub alerts: Vec<AlertView>,
+}
+
+/// `GET /alerts`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AlertsView {
+    /// That nobody has acknowledged, oldest first.
+    pub open: Vec<AlertView>,
+    /// The last ones that somebody did, oldest first; all of them are in the journal.
+    pub acknowledged: Vec<AcknowledgedView>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertView {
+    pub id: u64,
+    pub kind: AlertKind,
+    pub severity: Severity,
+    /// Whom or what it is about.
+    pub subject: String,
+    pub text: String,
+    pub times: u64,
+    /// How often it became louder because nobody acknowledged it.
+    pub level: u32,
+    pub raised_at: Timestamp,
+    pub last_at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcknowledgedView {
+    #[serde(flatten)]
+    pub alert: AlertView,
+    pub by: String,
+    pub reason: String,
+    pub at: Timestamp,
 }
 
 /// Events that a status carries: a screenful.
@@ -169,6 +206,7 @@ pub enum EventKind {
     KillSwitch,
     Supervision,
     Market,
+    Alert,
     Command,
     Reload,
     Daemon,

@@ -10,18 +10,21 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{broadcast, watch};
 
+use super::alerts;
 use super::embedded::Embedded;
 use super::gauges;
-use super::hub::Hub;
+use super::hub::{Hub, RESTART_SHOWS};
 use super::places::Places;
+use super::threads::Threads;
 use super::tree::{self, Plan};
 use crate::actors::{flood, names};
 use crate::api::view::{
     AccountStatus, AdminStatusView, BuildView, ChildStatus, KillSwitchView, LimitUse, PublicEvent, Readiness, RecentOrder, Restriction,
     StatusView, StrategyStatus, SymbolStatus,
 };
-use crate::api::{ApiProblem, CommandOutcome, Control, Health, InjectedFault, OperatorCommand, Verb};
-use crate::domain::ids::{AccountId, StrategyId};
+use crate::api::{AlertsView, ApiProblem, CommandOutcome, Control, Health, InjectedFault, OperatorCommand, Verb};
+use crate::domain::alerts::Severity;
+use crate::domain::ids::{AccountId, StrategyId, VenueId};
 use crate::domain::kill_switch;
 use crate::domain::mode::{Mode, Scope};
 use crate::domain::money::Money;
@@ -32,10 +35,9 @@ use crate::domain::time::Timestamp;
 use crate::messages::inbox::{Progress, Reply};
 use crate::messages::{CommandAnswer, KillWord, Post};
 use crate::supervision::Inject;
-use crate::telemetry::metrics::MetricsHandle;
+use crate::telemetry::logs;
+use crate::telemetry::metrics::{self, MetricsHandle};
 
-/// How long a restart shows in `/health`: whoever looks once in ten seconds sees it.
-const RESTART_SHOWS: Duration = Duration::from_secs(10);
 /// How long an operator's answer waits for the journal: a healthy disk takes a few thousandths of it.
 const DURABLE_WITHIN: Duration = Duration::from_secs(1);
 /// How long it waits for the kill switch: one that is stuck is found after two seconds and has a successor within the next.
@@ -49,6 +51,7 @@ pub struct DaemonControl {
     /// For drills.
     exchange: Arc<Embedded>,
     places: Arc<Places>,
+    threads: Arc<Threads>,
     started: Timestamp,
     stopping: AtomicBool,
     emptying: Mutex<Emptying>,
@@ -65,9 +68,16 @@ struct Emptying {
 
 impl DaemonControl {
     #[must_use]
-    pub fn new(plan: Arc<Plan>, hub: Arc<Hub>, metrics: MetricsHandle, exchange: Arc<Embedded>, places: Arc<Places>) -> Arc<Self> {
+    pub fn new(
+        plan: Arc<Plan>,
+        hub: Arc<Hub>,
+        metrics: MetricsHandle,
+        exchange: Arc<Embedded>,
+        places: Arc<Places>,
+        threads: Arc<Threads>,
+    ) -> Arc<Self> {
         let (started, stopping, emptying) = (plan.around.clock.now(), AtomicBool::new(false), Mutex::default());
-        Arc::new(Self { plan, hub, metrics, exchange, places, started, stopping, emptying })
+        Arc::new(Self { plan, hub, metrics, exchange, places, threads, started, stopping, emptying })
     }
 
     /// Not ready from here on.
@@ -76,8 +86,15 @@ impl DaemonControl {
     }
 
     pub fn upkeep(&self) {
-        gauges::measure(&self.plan, &self.places, &self.hub);
+        self.measure();
         self.metrics.upkeep();
+    }
+
+    fn measure(&self) {
+        gauges::measure(&self.plan, &self.places, &self.hub);
+        let (open, _) = self.plan.around.alerts.book();
+        let critical = open.iter().filter(|alert| alert.severity == Severity::Critical).count();
+        metrics::alerts_open(open.len() - critical, critical);
     }
 
     pub fn confirm(&self, account: AccountId) {
@@ -321,7 +338,45 @@ impl DaemonControl {
         }
     }
 
+    /// Every account that trades there, side by side: each is a command of its own in the journal. One that is refused keeps no
+    /// other from being carried out, and the answer says which.
+    async fn on_venue(&self, venue: VenueId, command: &OperatorCommand) -> Result<CommandOutcome, ApiProblem> {
+        let settings = self.plan.settings.load_full();
+        let accounts: Vec<AccountId> =
+            settings.enabled_accounts().filter(|account| account.venue == venue).map(|account| account.id).collect();
+        if accounts.is_empty() {
+            return Err(ApiProblem::not_found(format!("expected a venue that accounts trade at, found {venue}")));
+        }
+        let each = accounts.into_iter().map(|account| {
+            let one = OperatorCommand { scope: Scope::Account(account), venue: None, ..command.clone() };
+            self.carry_out_one(one)
+        });
+        let answers = futures_util::future::join_all(each).await;
+        let (mut told, mut refused) = (Vec::new(), None);
+        for answer in answers {
+            match answer {
+                Ok(outcome) => told.push(outcome.outcome),
+                Err(problem) => {
+                    told.push(problem.detail.clone());
+                    refused = Some(problem);
+                }
+            }
+        }
+        let outcome = told.join("; ");
+        match refused {
+            Some(problem) => Err(ApiProblem { detail: outcome, ..problem }),
+            None => Ok(CommandOutcome { verb: command.verb.name().to_owned(), scope: Scope::Global, outcome, complete: false }),
+        }
+    }
+
     async fn carry_out(&self, command: OperatorCommand) -> Result<CommandOutcome, ApiProblem> {
+        match command.venue {
+            Some(venue) => self.on_venue(venue, &command).await,
+            None => self.carry_out_one(command).await,
+        }
+    }
+
+    async fn carry_out_one(&self, command: OperatorCommand) -> Result<CommandOutcome, ApiProblem> {
         self.check_scope(command.scope)?;
         let by_kill_switch = match &command.verb {
             Verb::EmergencyStop | Verb::Halt => Some(kill_switch::Verb::Halt),
@@ -345,6 +400,10 @@ impl DaemonControl {
                 self.journal(&command, child)
             }
             (None, Verb::Inject { child, fault }) => self.inject(child, *fault, &command)?,
+            (None, Verb::AcknowledgeAlert(id)) => {
+                let outcome = alerts::acknowledge(&self.plan, *id, &command.by, &command.reason)?;
+                self.journal(&command, &outcome)
+            }
             (None, Verb::StartStrategy(id)) => self.start_strategy(*id, &command)?,
             (None, Verb::StopStrategy(id)) => self.stop_strategy(*id, &command)?,
             (None, _) => return Err(ApiProblem::unprocessable("expected a verb of this daemon")),
@@ -358,6 +417,14 @@ impl DaemonControl {
         // The row first: what the fault does to the daemon must not keep the journal from knowing of it.
         let text = self.journal(command, &format!("{fault} into {child}"));
         let kind = match fault {
+            InjectedFault::Panic if child == "log_writer" => {
+                logs::inject_panic();
+                return Ok(text);
+            }
+            InjectedFault::Panic if child == "exchange" => {
+                self.exchange.kill(&around.services);
+                return Ok(text);
+            }
             InjectedFault::Panic => Inject::Panic,
             InjectedFault::Wedge => Inject::Wedge,
             InjectedFault::Spin => Inject::Spin,
@@ -371,13 +438,19 @@ impl DaemonControl {
                 around.journal.handle().inject_failure();
                 return Ok(text);
             }
+            InjectedFault::Fail if child == "emergency_writer" => {
+                around.journal.fail_emergency();
+                return Ok(text);
+            }
             InjectedFault::RefuseCancels | InjectedFault::TakeCancels if child == "exchange" => {
                 let (exchange, refuse) = (Arc::clone(&self.exchange), fault == InjectedFault::RefuseCancels);
                 // Done at once, off the thread that answers.
                 self.plan.around.services.spawn(async move { exchange.refuse_cancels(refuse).await });
                 return Ok(text);
             }
-            InjectedFault::Fail => return Err(ApiProblem::unprocessable(format!("fail expected the journal, found {child}"))),
+            InjectedFault::Fail => {
+                return Err(ApiProblem::unprocessable(format!("fail expected the journal or the emergency_writer, found {child}")));
+            }
             InjectedFault::RefuseCancels | InjectedFault::TakeCancels => {
                 return Err(ApiProblem::unprocessable(format!("{fault} expected the exchange, found {child}")));
             }
@@ -442,6 +515,7 @@ impl Control for DaemonControl {
             children: self.children(),
             restrictions: modes.iter().map(restriction).collect(),
             events: self.hub.recent(),
+            alerts: self.alerts().open,
         }
     }
 
@@ -465,6 +539,10 @@ impl Control for DaemonControl {
         AdminStatusView { status: self.status(), recent_orders, risk }
     }
 
+    fn alerts(&self) -> AlertsView {
+        alerts::view(&self.plan)
+    }
+
     fn ready(&self) -> Readiness {
         let waiting_for = self.waiting_for();
         Readiness { ready: waiting_for.is_empty(), waiting_for }
@@ -482,6 +560,7 @@ impl Control for DaemonControl {
             }
         }
         degraded.extend(around.modes.get().iter().map(|entry| format!("{} is {}: {}", entry.scope, entry.mode, entry.cause)));
+        degraded.extend(self.threads.troubles(now));
         let failing = |(account, why): (&AccountId, &String)| {
             format!("{} is not emptied yet, {why}: it is tried on; look at the venue", Scope::Account(*account))
         };
@@ -494,7 +573,7 @@ impl Control for DaemonControl {
     }
 
     fn metrics(&self) -> String {
-        gauges::measure(&self.plan, &self.places, &self.hub);
+        self.measure();
         self.metrics.render()
     }
 

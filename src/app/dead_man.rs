@@ -21,6 +21,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(3);
 /// A look and its words are over by then.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// An executor publishes its standing with every other beat of the trading thread, twice a second. One that has not for so long
+/// stands still, whatever its thread and its supervisor say: it may have longer than the venue's shortest switch before those
+/// find it. A busy machine's executor is late by less, and loses no more than one word of three.
+const STANDING_FRESH: Duration = Duration::from_secs(3);
 
 #[must_use]
 pub fn child(safety: &Arc<Safety>, trading: ThreadHeartbeat) -> Child {
@@ -56,7 +60,7 @@ async fn watch(context: ChildContext, safety: Arc<Safety>, trading: ThreadHeartb
 
 fn standings(safety: &Safety, thread_beats: bool) -> Vec<Watched> {
     let (plan, settings) = (safety.plan(), safety.plan().settings.load());
-    let standings = plan.around.views.accounts();
+    let (standings, now) = (plan.around.views.accounts(), plan.around.clock.now());
     let accounts = settings.enabled_accounts().map(|account| {
         let standing = standings.get(&account.id);
         let runs = plan.around.directory.lookup(names::executor(account.id).as_str()).is_some();
@@ -64,7 +68,7 @@ fn standings(safety: &Safety, thread_beats: bool) -> Vec<Watched> {
         Watched {
             account: account.id,
             after: settings.venue(account.venue).map_or(Duration::ZERO, |venue| venue.dead_mans_switch),
-            well: thread_beats && runs && standing.is_some_and(|standing| standing.ready),
+            well: thread_beats && runs && standing.is_some_and(|standing| standing.ready && now.since(standing.view.at) < STANDING_FRESH),
             open_on: open.collect::<BTreeSet<_>>(),
         }
     });

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use serde_json::json;
+use tokio::runtime::Handle;
 
 use super::embedded_market::{self, Market};
 use crate::cli::Failure;
@@ -205,6 +206,29 @@ impl Embedded {
     /// Never for an account's name.
     pub fn key(&self, account: AccountId) -> Result<Key, Failure> {
         Key::derived(&self.seed, account.as_str()).map_err(Failure::failed)
+    }
+
+    /// The sides by their names, in one order for good.
+    #[must_use]
+    pub fn products(&self) -> Vec<&'static str> {
+        self.sides.iter().map(|side| name(side.kind)).collect()
+    }
+
+    /// Whether the engine of that side runs, or was asked to stop.
+    #[must_use]
+    pub fn runs(&self, place: usize) -> bool {
+        let running = self.sides.get(place).map(|side| side.running.lock().unwrap_or_else(PoisonError::into_inner));
+        running.is_none_or(|running| running.as_ref().is_none_or(RunningExchange::is_running))
+    }
+
+    /// Has every engine panic, for drills: at its next request, off the thread that asks.
+    pub fn kill(&self, services: &Handle) {
+        for side in &self.sides {
+            let handle = side.handle.clone();
+            services.spawn(async move {
+                let _ = handle.call::<()>(|_| panic!("injected panic")).await;
+            });
+        }
     }
 
     /// Has every side refuse each cancel, or take them again.

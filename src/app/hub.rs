@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::broadcast;
 
@@ -10,6 +11,9 @@ use crate::api::view::RECENT_EVENTS;
 use crate::api::{EVENT_BUFFER, EventKind, PublicEvent};
 use crate::domain::record::{Entry, Record};
 use crate::domain::time::Timestamp;
+
+/// How long a restart shows in `/health`: whoever looks once in ten seconds sees it.
+pub const RESTART_SHOWS: Duration = Duration::from_secs(10);
 
 pub struct Hub {
     sender: broadcast::Sender<Arc<PublicEvent>>,

@@ -1,6 +1,7 @@
 //! The application: where machines, actors, the exchange, the stores and the interfaces are put together. Whatever decides
 //! is elsewhere; here is who knows whom.
 
+mod alerts;
 mod alive;
 pub mod backtest;
 mod control;
@@ -21,6 +22,7 @@ mod safety;
 mod services;
 mod shutdown;
 mod sink;
+mod threads;
 mod tree;
 
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
 use tokio::sync::mpsc;
 
+use super::alerts::AlertSinks;
 use super::alive::Alive;
 use super::control::DaemonControl;
 use super::embedded::{self, Embedded};
@@ -21,6 +22,7 @@ use super::safety::{self, Exit, Safety};
 use super::services;
 use super::shutdown;
 use super::sink::Sink;
+use super::threads::Threads;
 use super::tree::{Plan, PlanParts};
 use crate::actors::Surroundings;
 use crate::actors::journal::JournalPort;
@@ -29,6 +31,7 @@ use crate::api::{ApiConfig, ApiServer, EventKind};
 use crate::cli::screen::{self, Screen};
 use crate::cli::{Failure, RunOptions};
 use crate::domain::ids::Epoch;
+use crate::domain::record::Entry;
 use crate::domain::recovery::DaemonState;
 use crate::messages::{Board, Clock, KillInbox, ModeBoard, Views, Wires, boards::Roster};
 use crate::settings::{LogFormat, Settings};
@@ -173,16 +176,26 @@ impl Started<'_> {
     }
 
     /// What every child may know, and where it trades.
-    async fn surroundings(&self, state: DaemonState, hub: &Arc<Hub>) -> Result<(Surroundings, Environment, Arc<Places>), Failure> {
+    async fn surroundings(
+        &self,
+        state: DaemonState,
+        hub: &Arc<Hub>,
+        sinks: &AlertSinks,
+    ) -> Result<(Surroundings, Environment, Arc<Places>), Failure> {
         let (clock, inbox, observer) = (self.clock.clone(), KillInbox::default(), Arc::clone(hub));
         let (modes, epoch) = (state.modes.clone(), state.epoch);
+        let alerts = sinks.desk(state.alerts.clone(), self.options.settings.alerts.escalate_after, &clock, hub);
+        let desk = alerts.clone();
         let port = JournalPort::new(
             self.journal.handle(),
             self.journal.emergency(),
             state,
             self.options.settings.journal.checkpoint_every,
             clock.clone(),
-            Arc::new(move |entry: &crate::domain::record::Entry| observer.entry(entry)),
+            Arc::new(move |port: &JournalPort, entry: &Entry| {
+                observer.entry(entry);
+                desk.entry(port, entry);
+            }),
         );
         let directory = Directory::new();
         let environment = Environment {
@@ -206,6 +219,7 @@ impl Started<'_> {
             gate: inbox.gate(),
             inbox,
             journal: port,
+            alerts,
             history: Arc::new(history),
             services: self.runtimes.handles().services,
         };
@@ -217,8 +231,8 @@ impl Started<'_> {
     async fn start(&self, registry: Registry, state: DaemonState, epoch: Epoch) -> Result<Running, Failure> {
         let settings = &self.options.settings;
         let hub = Arc::new(Hub::default());
-        let modes = state.modes.clone();
-        let (around, environment, places) = self.surroundings(state, &hub).await?;
+        let (modes, sinks) = (state.modes.clone(), AlertSinks::of(&settings.alerts));
+        let (around, environment, places) = self.surroundings(state, &hub, &sinks).await?;
         let plan = Plan::new(PlanParts {
             settings: settings.clone(),
             registry,
@@ -230,12 +244,14 @@ impl Started<'_> {
             environment: environment.clone(),
         });
         plan.around.roster.set(reload::roster(&plan, settings));
+        let threads = Threads::new(self.journal.emergency(), self.exchange);
         let control = DaemonControl::new(
             Arc::clone(&plan),
             Arc::clone(&hub),
             self.telemetry.metrics(),
             Arc::clone(self.exchange),
             Arc::clone(&places),
+            Arc::clone(&threads),
         );
         let api = self.api_config();
         let server = ApiServer::bind(api.clone(), Arc::clone(&control) as Arc<dyn crate::api::Control>).await.map_err(Failure::usage)?;
@@ -244,13 +260,14 @@ impl Started<'_> {
         let (notice_sender, notices) = mpsc::unbounded_channel();
         let alive = Alive::default();
         let service_manager = alive.service_manager();
-        let safety = Safety::new(Arc::clone(&plan), modes, Latch::new(self.data_dir), notice_sender, exit_sender, alive.clone());
+        let latch = Latch::new(self.data_dir);
+        let safety = Safety::new(Arc::clone(&plan), modes, latch, threads, notice_sender, exit_sender, alive.clone());
         let root = |spec| Supervisor::start_root(environment.clone(), spec);
         let gone = |error: crate::supervision::SupervisorGone| Failure::failed(error);
         let safety_root = root(safety.root(self.runtimes.trading_heartbeat(), self.runtimes.services_heartbeat())).await.map_err(gone)?;
         let services_root = root(services::root(&control, server, api, self.exchange, {
             let (plan, places) = (Arc::clone(&plan), Arc::clone(&places));
-            move || listing::child(&plan, &places)
+            move || [listing::child(&plan, &places)].into_iter().chain(sinks.child(&plan.around.clock)).collect()
         }))
         .await
         .map_err(gone)?;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::alive::Alive;
 use super::control::DaemonControl;
 use super::shutdown;
+use super::threads::Threads;
 use super::tree::{self, Plan};
 use super::{dead_man, last_resort};
 use crate::actors::kill_switch::{self, KillSwitchActor, Notice};
@@ -80,6 +81,7 @@ pub struct Safety {
     latch: LatchWriter,
     /// Scopes that are Normal again and whose children are not all back yet.
     returning: Mutex<BTreeSet<Scope>>,
+    threads: Arc<Threads>,
     notices: mpsc::UnboundedSender<Notice>,
     exits: mpsc::UnboundedSender<Exit>,
     alive: Alive,
@@ -91,12 +93,13 @@ impl Safety {
         plan: Arc<Plan>,
         latched: ModeTable,
         latch: Latch,
+        threads: Arc<Threads>,
         notices: mpsc::UnboundedSender<Notice>,
         exits: mpsc::UnboundedSender<Exit>,
         alive: Alive,
     ) -> Arc<Self> {
         let latch = LatchWriter::new(latch, plan.around.services.clone());
-        Arc::new(Self { plan, latched, latch, returning: Mutex::default(), notices, exits, alive })
+        Arc::new(Self { plan, latched, latch, returning: Mutex::default(), threads, notices, exits, alive })
     }
 
     pub(super) fn plan(&self) -> &Plan {
@@ -362,7 +365,14 @@ async fn beat(context: ChildContext, safety: Arc<Safety>) -> Result<(), ChildFau
         context.reporter.obey_injection().await;
         context.reporter.heartbeat();
         safety.tick();
+        safety.plan.around.alerts.tick(&safety.plan.around.journal);
         safety.bring_back();
+        // A few times a second: what it finds is to be told within one.
+        if count.is_multiple_of(5)
+            && let Some(why) = safety.threads.look(&safety.plan.around)
+        {
+            safety.halt_and_exit(&why);
+        }
         // Once a second.
         if count.is_multiple_of(20) {
             metronome::watch_mailboxes(&safety.plan.around.directory, |child, depth, bound| {

@@ -41,7 +41,7 @@ pub fn root(
     server: ApiServer,
     api: ApiConfig,
     exchange: &Arc<Embedded>,
-    listing: impl Fn() -> Child + Send + Sync + 'static,
+    others: impl Fn() -> Vec<Child> + Send + Sync + 'static,
 ) -> SupervisorSpec {
     let api = ApiConfig { bind: server.address(), ..api };
     let first = Arc::new(Mutex::new(Some(server)));
@@ -49,7 +49,7 @@ pub fn root(
     SupervisorSpec::new(SupervisorPolicy::new(names::plain("services")), RuntimeKind::Services, move || {
         // Where every account trades elsewhere there is nothing to serve, and a server that ends at once would be a fault.
         let exchange = exchange.is_open().then(|| exchange_server(&exchange));
-        exchange.into_iter().chain([api_server(&control, &api, &first), listing()]).collect()
+        exchange.into_iter().chain([api_server(&control, &api, &first)]).chain(others()).collect()
     })
 }
 

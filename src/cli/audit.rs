@@ -11,10 +11,10 @@ use crate::domain::time::Timestamp;
 use crate::settings::{SettingsSource, any_strategy};
 use crate::store::{Audit, AuditFilter, AuditRow, JournalError, JournalOptions, Repair, VerifyOutcome, archive, repair, verify};
 
-use super::audit_row;
 use super::client::RequiredSignature;
 use super::failure::Failure;
 use super::output;
+use super::{audit_controls, audit_row};
 
 /// Ask the journal: orders, configuration, supervision, operators; check or repair its chain
 #[derive(Debug, Args)]
@@ -38,6 +38,12 @@ enum Question {
     /// What persons commanded, and what the kill switch and the ladder did
     #[command(after_help = "Example: ringfence audit operator")]
     Operator(Filter),
+    /// Alerts as they were told, and who acknowledged them
+    #[command(after_help = "Example: ringfence audit alerts --since 2026-01-31T08:00:00Z")]
+    Alerts(Filter),
+    /// The control matrix: each control with its source, checks, code and tests, and the journal's evidence of it
+    #[command(after_help = "Example: ringfence audit controls --control C06")]
+    Controls(audit_controls::Arguments),
     /// Walk the whole hash chain; exit code 1 when it is broken
     #[command(after_help = "Example: ringfence audit verify --data-dir ./data")]
     Verify(VerifyArguments),
@@ -52,7 +58,7 @@ enum Question {
 
 /// Where the journal is.
 #[derive(Debug, Args)]
-struct Place {
+pub(super) struct Place {
     /// The daemon's data directory [default: as configured]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -129,19 +135,21 @@ pub(super) fn execute(arguments: Arguments) -> Result<(), Failure> {
         Question::Config(filter) => ask(&filter, Audit::config),
         Question::Supervision(filter) => ask(&filter, Audit::supervision),
         Question::Operator(filter) => ask(&filter, Audit::operator),
+        Question::Alerts(filter) => ask(&filter, Audit::alerts),
+        Question::Controls(arguments) => audit_controls::execute(&arguments),
         Question::Verify(arguments) => verify_chain(&arguments),
         Question::Archive(arguments) => archive_rows(&arguments),
         Question::Repair(arguments) => repair_chain(arguments),
     }
 }
 
-fn time(text: &str) -> Result<Timestamp, String> {
+pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     let time: jiff::Timestamp = text.parse().map_err(|_| format!("expected a time such as 2026-01-31T08:00:00Z, found {text:?}"))?;
     i64::try_from(time.as_nanosecond()).map(Timestamp).map_err(|_| format!("expected a time between 1678 and 2261, found {text:?}"))
 }
 
 impl Place {
-    fn data_dir(&self) -> Result<PathBuf, Failure> {
+    pub(super) fn data_dir(&self) -> Result<PathBuf, Failure> {
         match &self.data_dir {
             Some(data_dir) => Ok(data_dir.clone()),
             None => Ok(SettingsSource { file: self.config.clone(), data_dir: None }.load(&any_strategy)?.daemon.data_dir),

@@ -39,6 +39,10 @@ pub(super) fn summary(record: &Record) -> String {
             format!("{child} #{incarnation} {event}{class}{}", after_colon(Some(detail)))
         }
         Record::KillSwitch { scope, event, detail } => format!("{scope}: {event}{}", after_colon(Some(detail))),
+        Record::Alert { id, event, severity, alarm, text, times, by, reason, .. } => {
+            let by = by.as_ref().map_or_else(String::new, |by| format!(" by {by}: {}", reason.as_deref().unwrap_or_default()));
+            format!("#{id} {event}{by}: {severity} {alarm}, {times} times: {text}")
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::api::{ApiProblem, CommandOutcome, Endpoint};
-use crate::domain::ids::{AccountId, StrategyId, Symbol};
+use crate::domain::ids::{AccountId, StrategyId, Symbol, VenueId};
 use crate::domain::mode::Scope;
 use crate::settings::{SettingsSource, any_strategy};
 
@@ -48,6 +48,9 @@ pub(super) struct ScopeArguments {
     /// Only this symbol
     #[arg(long, value_name = "NAME")]
     symbol: Option<Symbol>,
+    /// Only the accounts that trade at this venue
+    #[arg(long, value_name = "ID")]
+    venue: Option<VenueId>,
 }
 
 impl ScopeArguments {
@@ -131,7 +134,9 @@ pub(super) fn command(
     json: bool,
 ) -> Result<(), Failure> {
     let mut body = json!({ "by": signature.by, "reason": signature.reason });
-    if let Some(scope) = scope {
+    if let Some(venue) = scope.and_then(|scope| scope.venue) {
+        body["venue"] = serde_json::to_value(venue).map_err(Failure::failed)?;
+    } else if let Some(scope) = scope {
         body["scope"] = serde_json::to_value(scope.scope()).map_err(Failure::failed)?;
     }
     let outcome: CommandOutcome = Client::to(target)?.post(path, &body)?;

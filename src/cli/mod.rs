@@ -3,7 +3,9 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 bad usage or configuration.
 
+mod alerts;
 mod audit;
+mod audit_controls;
 mod audit_row;
 mod backtest;
 mod cancel;
@@ -70,6 +72,7 @@ enum Command {
     Kill(kill::Arguments),
     Restart(restart::Arguments),
     Inject(inject::Arguments),
+    Alerts(alerts::Arguments),
     Backtest(backtest::Arguments),
     Simulate(simulate::Arguments),
     Audit(audit::Arguments),
@@ -108,6 +111,7 @@ fn execute(command: Command, parts: &Parts<'_>) -> Result<(), Failure> {
         Command::Run(arguments) => run::execute(arguments, parts),
         Command::Check(arguments) => check::execute(arguments, parts),
         Command::Status(arguments) => status::execute(arguments),
+        Command::Alerts(arguments) => alerts::execute(arguments),
         Command::Halt(arguments) => halt::execute(arguments),
         Command::Resume(arguments) => resume::execute(arguments),
         Command::Cancel(arguments) => cancel::execute(arguments),

@@ -441,6 +441,7 @@ mod tests {
                 event(1, EventKind::Fill, "alpha buy 0.015 BTCUSDT at 61800.1"),
                 event(2, EventKind::Supervision, "executor/alpha restarted after a panic"),
             ],
+            alerts: Vec::new(),
         }
     }
 

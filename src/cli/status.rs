@@ -83,6 +83,9 @@ fn tables(status: Value) -> Result<String, Failure> {
     for restriction in &status.restrictions {
         let _ = writeln!(text, "{} is {}: {}", restriction.scope, restriction.mode, restriction.cause);
     }
+    if !status.alerts.is_empty() {
+        let _ = writeln!(text, "{} alerts wait for somebody: see `ringfence alerts`", status.alerts.len());
+    }
     Ok(text)
 }
 

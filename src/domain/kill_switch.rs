@@ -450,6 +450,9 @@ impl KillSwitch {
             ask(*account, sweep.round, out);
             if sweep.tries % ALARM_AFTER_TRIES == 0 && !mutants::on(Mutant::SilentSweep) {
                 let why = sweep.last_why.clone();
+                let detail = format!("still not emptied after {} tries: {why}", sweep.tries);
+                let row = Record::KillSwitch { scope: Scope::Account(*account), event: "unconfirmed".to_owned(), detail };
+                out.persist(vec![row], vec![]);
                 out.push(Effect::Unconfirmed { account: *account, tries: sweep.tries, open_orders: sweep.open_orders, why });
             }
         }

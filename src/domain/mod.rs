@@ -1,5 +1,6 @@
 //! Types and pure machines: no tokio, clock, random numbers or I/O. Everything that decides lives here.
 
+pub mod alerts;
 pub mod bars;
 pub mod book;
 pub mod clock;

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use strum::IntoStaticStr;
+use strum::{IntoStaticStr, VariantNames};
 
+use super::alerts::{AlertEvent, AlertKind, Severity};
 use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId, StrategyId};
 use super::mode::{FaultClass, Mode, Scope};
 use super::money::{Money, Quantity};
@@ -13,7 +14,7 @@ use super::order::{Fill, FundsMoved, NewOrder, OrderIntent, OrderStatus, VenuePo
 use super::time::Timestamp;
 
 /// One fact. `kind()` names it in the journal's index.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, IntoStaticStr)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Record {
@@ -112,6 +113,21 @@ pub enum Record {
         scope: Scope,
         event: String,
         detail: String,
+    },
+    /// What a person must hear of was told, again, louder, or was acknowledged. What is true of the alert then is all in it.
+    Alert {
+        id: u64,
+        event: AlertEvent,
+        alarm: AlertKind,
+        severity: Severity,
+        subject: String,
+        text: String,
+        times: u64,
+        level: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
 }
 

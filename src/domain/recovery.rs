@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::alerts::AlertBook;
 use super::ids::{AccountId, ClientOrderId, Epoch, StrategyId, Symbol};
 use super::ladder::ModeTable;
 use super::money::{Money, Quantity};
@@ -85,6 +86,9 @@ pub struct DaemonState {
     pub epoch: Epoch,
     pub accounts: BTreeMap<AccountId, AccountState>,
     pub modes: ModeTable,
+    /// Unacknowledged ones outlive the process.
+    #[serde(default)]
+    pub alerts: AlertBook,
 }
 
 impl DaemonState {
@@ -133,6 +137,7 @@ impl DaemonState {
                 }
             }
             Record::ModeChanged { scope, to, cause, .. } => self.modes.set(*scope, *to, cause, entry.at),
+            Record::Alert { .. } => self.alerts.apply(entry.at, &entry.record),
             _ => {}
         }
     }

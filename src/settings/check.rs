@@ -62,6 +62,7 @@ pub fn resolve(mut raw: Raw, mut rows: Vec<Row>, validator: &StrategyValidator<'
         daemon: raw.daemon?,
         journal: raw.journal?,
         telemetry: raw.telemetry?,
+        alerts: raw.alerts?,
         exchange: raw.exchange?,
         venues,
         accounts: raw.accounts.into_iter().filter_map(|placed| placed.value).collect(),

@@ -13,7 +13,7 @@ use super::layers::{Node, Value};
 use super::origin::Origin;
 use super::reader::{Notes, Section};
 use super::shape::{
-    AccountSpec, Backtest, Daemon, Exchange, InstrumentOverride, Journal, Limits, MarketSource, OnKill, Rate, Risk, Supervision,
+    AccountSpec, Alerts, Backtest, Daemon, Exchange, InstrumentOverride, Journal, Limits, MarketSource, OnKill, Rate, Risk, Supervision,
     SymbolSpec, SyntheticOverride, Telemetry,
 };
 use super::value::{Setting, describe};
@@ -24,6 +24,7 @@ pub struct Raw {
     pub daemon: Option<Daemon>,
     pub journal: Option<Journal>,
     pub telemetry: Option<Telemetry>,
+    pub alerts: Option<Alerts>,
     pub exchange: Option<Exchange>,
     pub venues: Vec<Placed<VenueSpec>>,
     pub accounts: Vec<Placed<AccountSpec>>,
@@ -79,6 +80,7 @@ pub fn read(root: &Node, notes: &Notes) -> Raw {
     let daemon = daemon(top.section("daemon"));
     let journal = journal(top.section("journal"));
     let telemetry = telemetry(top.section("telemetry"));
+    let alerts = alerts(top.section("alerts"));
     let exchange = exchange(top.section("exchange"));
     let venues = top.entries("venues", "id").into_iter().map(|entry| placed(entry, "id", venues::read)).collect();
     let accounts = top.entries("accounts", "id").into_iter().map(|entry| placed(entry, "id", account)).collect();
@@ -88,7 +90,7 @@ pub fn read(root: &Node, notes: &Notes) -> Raw {
     let strategies = top.entries("strategies", "id").into_iter().map(|entry| placed(entry, "id", |entry| Some(strategy(entry)))).collect();
     let backtest = backtest(top.section("backtest"));
     top.finish();
-    Raw { daemon, journal, telemetry, exchange, venues, accounts, symbols, risk, supervision, strategies, backtest }
+    Raw { daemon, journal, telemetry, alerts, exchange, venues, accounts, symbols, risk, supervision, strategies, backtest }
 }
 
 fn extends(top: &mut Section<'_>) {
@@ -143,6 +145,14 @@ fn telemetry(mut section: Section<'_>) -> Option<Telemetry> {
         service_name: service_name?,
         sample_ratio: sample_ratio?,
     })
+}
+
+fn alerts(mut section: Section<'_>) -> Option<Alerts> {
+    let escalate_after = section.key("escalate_after").that(SOME_TIME, is_some_time).required();
+    let endpoint = "\"\" for nowhere, or a URL such as \"http://127.0.0.1:9093/alerts\"";
+    let webhook: Option<String> = section.key("webhook").that(endpoint, |url: &String| url.is_empty() || is_url(url)).required();
+    section.finish();
+    Some(Alerts { escalate_after: escalate_after?, webhook: Some(webhook?).filter(|url| !url.is_empty()) })
 }
 
 fn exchange(mut section: Section<'_>) -> Option<Exchange> {

@@ -22,6 +22,7 @@ pub struct Settings {
     pub daemon: Daemon,
     pub journal: Journal,
     pub telemetry: Telemetry,
+    pub alerts: Alerts,
     pub exchange: Exchange,
     /// Those of the file, and the exchange carried inside.
     pub venues: Vec<VenueSpec>,
@@ -78,6 +79,14 @@ pub struct Telemetry {
     pub sample_ratio: Ratio,
     /// Readable lines, or one JSON object a line.
     pub log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alerts {
+    /// How long a warning waits for a person before it becomes louder; a critical alert waits a fifth of it.
+    pub escalate_after: Duration,
+    /// Where alerts are posted to, as JSON; `None` is nowhere.
+    pub webhook: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, VariantNames)]

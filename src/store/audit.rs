@@ -13,6 +13,7 @@ use crate::domain::time::Timestamp;
 const ORDER_KINDS: &[&str] = &["order_intended", "order_refused", "order_changed", "filled"];
 const CONFIG_KINDS: &[&str] = &["config_changed", "daemon_started"];
 const SUPERVISION_KINDS: &[&str] = &["supervision", "daemon_started", "daemon_stopped"];
+const ALERT_KINDS: &[&str] = &["alert"];
 const OPERATOR_KINDS: &[&str] = &["operator_command", "kill_switch", "mode_changed"];
 
 /// Which rows; everything that is set must hold.
@@ -84,6 +85,11 @@ impl Audit {
         self.rows(OPERATOR_KINDS, filter)
     }
 
+    /// Alerts as they were told, and who acknowledged them.
+    pub fn alerts(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>, JournalError> {
+        self.rows(ALERT_KINDS, filter)
+    }
+
     /// Rows of these kinds, or of all for an empty list, ascending. No index: keeping one costs a sixth of the writer's
     /// bulk speed, and reading a million rows without one takes a fifth of a second.
     pub fn rows(&self, kinds: &[&str], filter: &AuditFilter) -> Result<Vec<AuditRow>, JournalError> {
@@ -101,6 +107,26 @@ impl Audit {
         newest_first.reverse();
         Ok(newest_first)
     }
+
+    /// Shows every row that the filter lets through, ascending, with none kept: its kind, and its record where this version can
+    /// read it. A limit is for lists and does not count here.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn each(&self, filter: &AuditFilter, mut see: impl FnMut(&str, Option<&Record>)) -> Result<(), JournalError> {
+        for number in journal::list(&self.directory)? {
+            let segment = Segment::open_for_reading(&self.directory, number)?;
+            let (sql, values) = question(&[], filter, None);
+            let read = segment.query(&sql, rusqlite::params_from_iter(values), |row| {
+                if let Ok(row) = row {
+                    see(row.columns.kind, serde_json::from_str(row.payload).ok().as_ref());
+                }
+                Ok(ControlFlow::Continue(()))
+            });
+            read.map_err(journal::database("read", &segment.path))?;
+        }
+        Ok(())
+    }
 }
 
 fn existing(data: &Folder) -> Result<Folder, JournalError> {
@@ -112,8 +138,8 @@ fn existing(data: &Folder) -> Result<Folder, JournalError> {
     Err(JournalError::Io { doing: "find a journal in", path: directory.path().to_owned(), source })
 }
 
-/// The matching rows of one segment, newest first.
-fn matching(segment: &Segment, kinds: &[&str], filter: &AuditFilter, limit: usize) -> Result<Vec<AuditRow>, JournalError> {
+/// The question to a segment and its values: the newest so many, newest first, or all of them, oldest first.
+fn question(kinds: &[&str], filter: &AuditFilter, limit: Option<usize>) -> (String, Vec<rusqlite::types::Value>) {
     let mut sql = format!("SELECT {COLUMNS} FROM rows WHERE seq > ?1");
     let mut values: Vec<rusqlite::types::Value> = vec![journal::signed(filter.after_seq.unwrap_or(0)).into()];
     let mut demand = |clause: &str, value: Option<rusqlite::types::Value>| {
@@ -131,8 +157,17 @@ fn matching(segment: &Segment, kinds: &[&str], filter: &AuditFilter, limit: usiz
         let list: Vec<String> = kinds.iter().map(|kind| format!("'{kind}'")).collect();
         sql.push_str(&format!(" AND kind IN ({})", list.join(", ")));
     }
-    values.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
-    sql.push_str(&format!(" AND kind <> '{CHECKPOINT}' ORDER BY seq DESC LIMIT ?{}", values.len()));
+    sql.push_str(&format!(" AND kind <> '{CHECKPOINT}' ORDER BY seq"));
+    if let Some(limit) = limit {
+        values.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
+        sql.push_str(&format!(" DESC LIMIT ?{}", values.len()));
+    }
+    (sql, values)
+}
+
+/// The matching rows of one segment, newest first.
+fn matching(segment: &Segment, kinds: &[&str], filter: &AuditFilter, limit: usize) -> Result<Vec<AuditRow>, JournalError> {
+    let (sql, values) = question(kinds, filter, Some(limit));
     let mut found = Vec::new();
     let read = segment.query(&sql, rusqlite::params_from_iter(values), |row| {
         found.push(row.map(|row| audit_row(&row)));

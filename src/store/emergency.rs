@@ -32,9 +32,13 @@ pub struct Emergency {
 }
 
 #[derive(Debug)]
-struct Job {
-    frame: Vec<u8>,
-    offset: u64,
+enum Job {
+    Write {
+        frame: Vec<u8>,
+        offset: u64,
+    },
+    /// Fail as on a broken disk.
+    Fail,
 }
 
 #[derive(Debug)]
@@ -99,11 +103,23 @@ impl Emergency {
         if self.shared.failed.load(Ordering::Acquire) {
             return false;
         }
-        let taken = self.queue.try_send(Job { frame, offset }).is_ok();
+        let taken = self.queue.try_send(Job::Write { frame, offset }).is_ok();
         if taken {
             self.shared.counts().0 += 1;
         }
         taken
+    }
+
+    /// Whether it stores nothing any more. There is no way back within a life: what a failed write left behind is not known.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.shared.failed.load(Ordering::Acquire)
+    }
+
+    /// Makes the file fail as a broken disk would, for the daemon's fault injection.
+    pub fn inject_failure(&self) {
+        // A queue that is full or without a thread fails by itself.
+        let _ = self.queue.try_send(Job::Fail);
     }
 
     /// Waits until all that was taken is on the disk, or the time is over: before an exit that must not lose it.
@@ -140,6 +156,7 @@ pub(super) struct EmergencyWriter {
 impl EmergencyWriter {
     /// The thread: until the last handle is gone, or the file fails.
     fn run(self) {
+        let _exit = Exit(&self.progress);
         while let Ok(first) = self.jobs.recv() {
             if !self.write(first) {
                 return;
@@ -160,9 +177,12 @@ impl EmergencyWriter {
     /// This record and all that wait behind it, with one sync.
     fn write(&self, first: Job) -> bool {
         let mut written = 0;
-        let all = std::iter::once(first).chain(self.jobs.try_iter()).try_for_each(|job| {
-            written += 1;
-            self.file.write_all_at(&job.frame, job.offset)
+        let all = std::iter::once(first).chain(self.jobs.try_iter()).try_for_each(|job| match job {
+            Job::Write { frame, offset } => {
+                written += 1;
+                self.file.write_all_at(&frame, offset)
+            }
+            Job::Fail => Err(std::io::Error::other("an injected failure")),
         });
         let durable = all.and_then(|()| self.file.sync()).is_ok();
         if durable {
@@ -172,6 +192,18 @@ impl EmergencyWriter {
         }
         self.progress.settled.notify_all();
         durable
+    }
+}
+
+/// A thread that panics has failed as one whose disk has: nobody may believe that it still stores.
+struct Exit<'a>(&'a Progress);
+
+impl Drop for Exit<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.failed.store(true, Ordering::Release);
+            self.0.settled.notify_all();
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! it stores, proves and hands back.
 
 pub mod audit;
+pub mod controls;
 mod disk;
 pub mod emergency;
 mod error;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use metrics::{counter, gauge};
 use tracing::{error, info, warn};
 
+use crate::domain::alerts::{AlertEvent, Severity, Told};
 use crate::domain::ids::{AccountId, ClientOrderId, Incarnation, StrategyId, Symbol};
 use crate::domain::mode::{FaultClass, Mode, Scope};
 use crate::domain::order::{Fill, NewOrder, Refusal};
@@ -16,6 +17,7 @@ const CONTROLS: &str = "ringfence::controls";
 const SUPERVISION: &str = "ringfence::supervision";
 const MARKET: &str = "ringfence::market";
 const DAEMON: &str = "ringfence::daemon";
+const ALERTS: &str = "ringfence::alerts";
 
 /// An order left for the venue.
 pub struct OrderSent<'a> {
@@ -427,6 +429,40 @@ impl MarketFreshness {
         } else {
             info!(target: MARKET, %symbol, "market fresh");
         }
+    }
+}
+
+/// An alert was told: to the log as to everybody else.
+pub struct AlertTold<'a> {
+    pub told: &'a Told,
+}
+
+impl AlertTold<'_> {
+    pub fn emit(self) {
+        let Told { event, alert, .. } = self.told;
+        counter!("ringfence_alerts_total", "kind" => <&str>::from(alert.kind), "event" => <&str>::from(*event)).increment(1);
+        let (id, kind, severity, subject, text, times, level) =
+            (alert.id, alert.kind, alert.severity, &alert.subject, &alert.text, alert.times, alert.level);
+        if severity == Severity::Critical && *event != AlertEvent::Acknowledged {
+            error!(target: ALERTS, id, %event, %kind, %severity, subject, times, level, text, "alert");
+        } else {
+            warn!(target: ALERTS, id, %event, %kind, %severity, subject, times, level, text, "alert");
+        }
+    }
+}
+
+/// A sink did not take an alert; the alert stays open.
+pub struct AlertUndelivered<'a> {
+    pub sink: &'a str,
+    pub id: u64,
+    pub why: &'a str,
+}
+
+impl AlertUndelivered<'_> {
+    pub fn emit(self) {
+        let Self { sink, id, why } = self;
+        counter!("ringfence_alerts_undelivered_total", "sink" => sink.to_owned()).increment(1);
+        warn!(target: ALERTS, sink, id, why, "alert not delivered");
     }
 }
 

@@ -95,6 +95,8 @@ enum Line {
     Text(Vec<u8>),
     /// Answered when every line before it is written.
     Flush(SyncSender<()>),
+    /// Panic, for drills.
+    Panic,
 }
 
 /// Hands whole lines to the writer thread.
@@ -126,6 +128,23 @@ impl WriterGuard {
             std::thread::sleep(RETRY_FULL_QUEUE_EVERY);
         }
         let _ = written.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+    }
+}
+
+/// How often the writer panicked and went on.
+static DEATHS: AtomicU64 = AtomicU64::new(0);
+
+/// How often the writer's thread died since the start. It goes on each time; the line that it died of is lost.
+#[must_use]
+pub fn writer_deaths() -> u64 {
+    DEATHS.load(Ordering::Relaxed)
+}
+
+/// Has the writer panic at its next line, for the daemon's fault injection.
+pub fn inject_panic() {
+    if let Some(writer) = WRITER.get() {
+        // A full queue is behind: whoever drills tries again.
+        let _ = writer.lines.try_send(Line::Panic);
     }
 }
 
@@ -161,13 +180,21 @@ fn start_writer(out: Box<dyn Write + Send>, ansi: bool, queue: usize) -> Result<
     // A thread: writing to a terminal or pipe blocks for as long as the reader likes.
     std::thread::Builder::new()
         .name("log-writer".to_owned())
-        .spawn(move || write_lines(out, &received, &counted))
+        .spawn(move || keep_writing(out, &received, &counted))
         .map_err(|source| TelemetryError::Thread { what: "log writer", source })?;
     Ok((QueueWriter { lines: lines.clone(), lost, ansi }, WriterGuard { lines }))
 }
 
+/// Runs until every sender is gone, also through a panic: without it nobody would read another word of this process.
+fn keep_writing(mut out: Box<dyn Write + Send>, lines: &Receiver<Line>, lost: &AtomicU64) {
+    let write = |out: &mut Box<dyn Write + Send>| std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| write_lines(out, lines, lost)));
+    while write(&mut out).is_err() {
+        DEATHS.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// Runs until every sender is gone. A sink that refuses bytes (a closed pipe) loses them: there is nobody left to tell.
-fn write_lines(mut out: Box<dyn Write + Send>, lines: &Receiver<Line>, lost: &AtomicU64) {
+fn write_lines(out: &mut Box<dyn Write + Send>, lines: &Receiver<Line>, lost: &AtomicU64) {
     // The wait only bounds how late a loss is told when no further line comes.
     const TELL_LOSS_EVERY: Duration = Duration::from_secs(1);
     loop {
@@ -177,6 +204,7 @@ fn write_lines(mut out: Box<dyn Write + Send>, lines: &Receiver<Line>, lost: &At
                 let _ = out.flush();
                 let _ = done.try_send(());
             }
+            Ok(Line::Panic) => panic!("injected panic"),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return drop(out.flush()),
         }
@@ -309,6 +337,17 @@ mod tests {
         // The writer tells the loss behind the first line that it got out.
         let text = sink.text();
         assert!(text.contains("line 0") && text.contains("log lines lost"), "{text}");
+    }
+
+    #[test]
+    fn a_writer_that_panics_is_counted_and_writes_on() {
+        let sink = Shared::default();
+        let (writer, guard) = start_writer(Box::new(sink.clone()), false, 16).unwrap();
+        let before = writer_deaths();
+        writer.lines.send(Line::Panic).unwrap();
+        let _ = writeln!(writer.make_writer(), "after it");
+        guard.flush(Duration::from_secs(5));
+        assert!(sink.text().contains("after it") && writer_deaths() > before, "{}", sink.text());
     }
 
     #[test]

@@ -82,6 +82,10 @@ fn describe() {
     describe_histogram!("ringfence_order_ack_seconds", "order sent to the venue's word on it");
     describe_histogram!("ringfence_journal_append_seconds", "rows that somebody waits for, queued to durable");
     describe_histogram!("ringfence_http_request_seconds", "API request to response");
+    describe_histogram!("ringfence_alert_published_seconds", "what an alert tells of to the telling, by sink");
+    describe_gauge!("ringfence_alerts_open", "alerts that nobody has acknowledged, by severity");
+    describe_counter!("ringfence_alerts_total", "tellings of alerts, by kind and event");
+    describe_counter!("ringfence_alerts_undelivered_total", "tellings that a sink did not take");
     describe_counter!("ringfence_orders_sent_total", "orders handed to the venue");
     describe_counter!("ringfence_orders_refused_total", "intents that risk refused, by control");
     describe_counter!("ringfence_orders_rejected_total", "orders that the venue refused");
@@ -168,6 +172,17 @@ impl OrderTimers {
     pub fn answered(&self, time: Duration) {
         self.answer.record(time.as_secs_f64());
     }
+}
+
+/// An alert reached a sink so long after what it tells of.
+pub fn alert_published(sink: &'static str, took: Duration) {
+    histogram!("ringfence_alert_published_seconds", "sink" => sink).record(took.as_secs_f64());
+}
+
+/// Alerts that nobody has acknowledged.
+pub fn alerts_open(warnings: usize, critical: usize) {
+    gauge!("ringfence_alerts_open", "severity" => "warning").set(warnings as f64);
+    gauge!("ringfence_alerts_open", "severity" => "critical").set(critical as f64);
 }
 
 /// Rows that were given to the journal.

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use ringfence::api::view::{AccountStatus, BuildView, ChildStatus, KillSwitchView};
 use ringfence::api::{
-    AdminStatusView, ApiConfig, ApiProblem, ApiServer, BindError, CommandOutcome, Control, EVENT_BUFFER, Endpoint, EventKind,
+    AdminStatusView, AlertsView, ApiConfig, ApiProblem, ApiServer, BindError, CommandOutcome, Control, EVENT_BUFFER, Endpoint, EventKind,
     InjectedFault, OperatorCommand, PublicEvent, Readiness, StatusView, Verb,
 };
 use ringfence::domain::ids::{AccountId, Epoch, Incarnation};
@@ -66,11 +66,16 @@ impl Control for FakeDaemon {
             }],
             restrictions: Vec::new(),
             events: Vec::new(),
+            alerts: Vec::new(),
         }
     }
 
     fn admin_status(&self) -> AdminStatusView {
         AdminStatusView { status: self.status(), recent_orders: Vec::new(), risk: Vec::new() }
+    }
+
+    fn alerts(&self) -> AlertsView {
+        AlertsView::default()
     }
 
     fn ready(&self) -> Readiness {
@@ -207,6 +212,7 @@ async fn every_write_and_all_of_admin_need_the_token() {
         (Method::POST, "/admin/restart/executor/a1"),
         (Method::POST, "/admin/inject/executor/a1"),
         (Method::POST, "/admin/strategies/ema/start"),
+        (Method::POST, "/admin/alerts/1/ack"),
         (Method::GET, "/admin/status"),
         (Method::GET, "/admin/anything"),
         (Method::DELETE, "/status"),
@@ -258,7 +264,7 @@ async fn commands_arrive_as_they_were_meant() {
         served.post("/admin/halt", r#"{"scope": {"account": "a1"}, "by": "ann", "reason": "odd fills"}"#).await.json().await.unwrap();
     assert_eq!(outcome, json!({"verb": "halt", "scope": {"account": "a1"}, "outcome": "done", "complete": true}));
     let scope = Scope::Account(AccountId::new("a1").unwrap());
-    let expected = OperatorCommand { verb: Verb::Halt, scope, by: "ann".to_owned(), reason: "odd fills".to_owned() };
+    let expected = OperatorCommand { verb: Verb::Halt, scope, venue: None, by: "ann".to_owned(), reason: "odd fills".to_owned() };
     assert_eq!(served.last_command(), expected);
 
     for (path, body, verb) in [
@@ -268,6 +274,7 @@ async fn commands_arrive_as_they_were_meant() {
         ("/admin/restart/executor/a1", "", Verb::Restart { child: "executor/a1".to_owned() }),
         ("/admin/restart/executor%2Fa1", "", Verb::Restart { child: "executor/a1".to_owned() }),
         ("/admin/strategies/ema/stop", "", Verb::StopStrategy("ema".parse().unwrap())),
+        ("/admin/alerts/7/ack", r#"{"by": "ann", "reason": "seen"}"#, Verb::AcknowledgeAlert(7)),
         ("/admin/inject/feed/1", r#"{"fault": "wedge"}"#, Verb::Inject { child: "feed/1".to_owned(), fault: InjectedFault::Wedge }),
     ] {
         assert_eq!(served.post(path, body).await.status(), StatusCode::OK, "{path}");
@@ -284,6 +291,9 @@ async fn a_command_that_cannot_be_carried_out_says_what_was_expected() {
     let typo = problem(served.post("/admin/halt", r#"{"scpoe": "global"}"#).await, StatusCode::UNPROCESSABLE_ENTITY).await;
     assert!(typo.contains("scpoe"), "{typo}");
     problem(served.post("/admin/strategies/EMA/start", "").await, StatusCode::UNPROCESSABLE_ENTITY).await;
+    for (path, body) in [("/admin/alerts/7/ack", r#"{"by": "ann"}"#), ("/admin/alerts/seven/ack", r#"{"by": "ann", "reason": "seen"}"#)] {
+        problem(served.post(path, body).await, StatusCode::UNPROCESSABLE_ENTITY).await;
+    }
     problem(served.post("/admin/inject/feed/1", r#"{"fault": "panic"}"#).await, StatusCode::NOT_FOUND).await;
     assert_eq!(served.commands_seen(), 0, "nothing came through");
     let foreign = problem(served.post("/admin/restart/nobody", "").await, StatusCode::NOT_FOUND).await;

@@ -50,6 +50,31 @@ fn operators_are_asked_for_by_account_time_and_number() {
 }
 
 #[test]
+fn controls_are_printed_with_what_the_journal_has_of_each_and_without_a_journal_too() {
+    let (data, empty) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    journal(data.path());
+    let printed = audit(data.path(), &["controls"]);
+    assert_eq!(printed.code, 0, "{}", printed.stderr);
+    for id in (1..=24).map(|number| format!("C{number:02}")) {
+        assert!(printed.stdout.lines().any(|line| line.trim_start().starts_with(&id)), "{id} in {}", printed.stdout);
+    }
+    assert!(printed.stdout.contains("operator_command:halt 1"), "{}", printed.stdout);
+    let json = |data: &Path, more: &[&str]| -> serde_json::Value {
+        let outcome = audit(data, &[&["controls", "--json"], more].concat());
+        serde_json::from_str(&outcome.stdout).unwrap_or_else(|_| panic!("{}{}", outcome.stdout, outcome.stderr))
+    };
+    let evidence = |json: &serde_json::Value| json["controls"][0]["evidence"]["operator_command:halt"].clone();
+    assert_eq!(evidence(&json(data.path(), &[])), 1);
+    assert_eq!(evidence(&json(data.path(), &["--since", "2026-01-01T00:00:30Z"])), 0);
+    let c19 = json(data.path(), &["--control", "c19"]);
+    assert_eq!((&c19["controls"][0]["control"]["id"], &c19["controls"][0]["control"]["offered"]), (&"C19".into(), &false.into()));
+    assert!(audit(data.path(), &["controls", "--control", "C06"]).stdout.contains("message_rate"));
+    assert_eq!(audit(data.path(), &["controls", "--control", "C99"]).code, 2);
+    let bare = json(empty.path(), &[]);
+    assert_eq!((bare["controls"].as_array().unwrap().len() >= 24, &bare["rows_counted"]), (true, &serde_json::Value::Null));
+}
+
+#[test]
 fn a_broken_chain_is_exit_code_1_and_repair_takes_the_row_that_verify_names() {
     let data = tempfile::tempdir().unwrap();
     journal(data.path());

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::BoxFuture;
 use ringfence::api::view::{BuildView, KillSwitchView};
 use ringfence::api::{
-    AdminStatusView, ApiConfig, ApiProblem, ApiServer, CommandOutcome, Control, OperatorCommand, PublicEvent, Readiness, StatusView, Verb,
+    AdminStatusView, AlertsView, ApiConfig, ApiProblem, ApiServer, CommandOutcome, Control, OperatorCommand, PublicEvent, Readiness,
+    StatusView, Verb,
 };
 use ringfence::domain::ids::Epoch;
 use ringfence::domain::mode::Mode;
@@ -88,11 +89,16 @@ impl Control for Notebook {
             children: Vec::new(),
             restrictions: Vec::new(),
             events: Vec::new(),
+            alerts: Vec::new(),
         }
     }
 
     fn admin_status(&self) -> AdminStatusView {
         AdminStatusView { status: self.status(), recent_orders: Vec::new(), risk: Vec::new() }
+    }
+
+    fn alerts(&self) -> AlertsView {
+        AlertsView::default()
     }
 
     fn ready(&self) -> Readiness {

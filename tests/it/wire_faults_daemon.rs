@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
-use sha2::Sha256;
 
 use crate::support::daemon::{BUSY, Daemon, Home, request};
+use crate::support::inside::Inside;
 use crate::support::ledger::Ledger;
 
 /// Faults of the venue are what is tested here, not how many of them are too many, nor how soon a busy machine runs a thread.
@@ -33,19 +32,14 @@ const TRADES_ON_WITHIN: Duration = Duration::from_secs(120);
 struct Stage {
     daemon: Daemon,
     exchange: String,
-    keys: BTreeMap<String, (String, String)>,
+    inside: Inside,
 }
 
 impl Stage {
     fn open() -> Self {
         let daemon = Daemon::start(&format!("{BUSY}{PATIENT}"));
-        let written = std::fs::read_to_string(daemon.home.data().join("exchange.json")).unwrap();
-        let doors: Value = serde_json::from_str(&written).unwrap();
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let key = |account: &Value| (text(&account["name"]), (text(&account["api_key"]), text(&account["api_secret"])));
-        let keys = doors["accounts"].as_array().unwrap().iter().map(key).collect();
-        let exchange = text(&doors["usdm"]["rest"]).trim_start_matches("http://").to_owned();
-        let mut stage = Self { daemon, exchange, keys };
+        let inside = Inside::of(&daemon);
+        let mut stage = Self { daemon, exchange: inside.address.clone(), inside };
         stage.trades_on("start");
         stage
     }
@@ -60,19 +54,8 @@ impl Stage {
         serde_json::from_str::<Value>(&answer).unwrap()["faults"].as_array().unwrap().clone()
     }
 
-    /// A signed question about an account; `None` while the exchange does not answer.
     fn ask(&self, account: &str, path: &str) -> Option<Value> {
-        let (key, secret) = &self.keys[account];
-        let (_, time) = request(&self.exchange, "GET", "/fapi/v1/time", "", None).ok()?;
-        let time = serde_json::from_str::<Value>(&time).ok()?["serverTime"].as_i64()?;
-        let query = format!("recvWindow=60000&timestamp={time}");
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-        mac.update(query.as_bytes());
-        let signature = hex::encode(mac.finalize().into_bytes());
-        // The helper's bearer token ends its line: the key follows in one of its own.
-        let token = format!("none\r\nX-MBX-APIKEY: {key}");
-        let (code, answer) = request(&self.exchange, "GET", &format!("{path}?{query}&signature={signature}"), &token, None).ok()?;
-        (code == 200).then(|| serde_json::from_str(&answer).unwrap())
+        self.inside.ask(account, path)
     }
 
     /// What of an account differs between the daemon and the exchange.
@@ -101,7 +84,7 @@ impl Stage {
 
     /// Waits until the books are the same at one moment.
     fn settles(&mut self, after: &str) {
-        let (exchange, keys) = (self.exchange.clone(), self.keys.clone());
+        let (exchange, keys) = (self.exchange.clone(), self.inside.keys.clone());
         let mut last = Vec::new();
         let deadline = std::time::Instant::now() + SETTLED_WITHIN;
         loop {

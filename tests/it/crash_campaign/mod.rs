@@ -23,7 +23,7 @@ use crate::support::io_faults::When;
 use crate::support::stage::Stage;
 
 /// What every run of all tests can afford: some two seconds a kill; every boundary is among them.
-const KILLS: u32 = 60;
+const KILLS: u32 = 50;
 /// An order that may never have left is known to be none when its request cannot arrive any more, and after two questions.
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 /// The strategies decide on bars of a second.

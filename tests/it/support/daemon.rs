@@ -304,6 +304,14 @@ impl Daemon {
         last
     }
 
+    /// The same where something is done to the daemon meanwhile.
+    pub fn wait_for_status_while(&mut self, what: &str, within: Duration, mut step: impl FnMut(&Self, &Value) -> bool) {
+        self.wait_until(what, within, |daemon| {
+            let status = daemon.status();
+            step(daemon, &status)
+        });
+    }
+
     /// Panics with the log when the daemon ends or the time is over before the condition holds.
     pub fn wait_until(&mut self, what: &str, within: Duration, mut holds: impl FnMut(&mut Self) -> bool) {
         let deadline = Instant::now() + within;
