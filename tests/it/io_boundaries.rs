@@ -80,16 +80,26 @@ fn a_daemon_that_is_killed_between_a_row_and_its_order_has_a_successor_that_know
     makes_sense(&home);
 }
 
+/// What refuses, and how.
+type Refusal = (&'static str, fn(&IoFaults));
+
+const REFUSALS: [Refusal; 3] = [
+    ("journal.sync", |faults| faults.fail_at("journal.sync", 1, libc::EIO)),
+    ("journal.append", |faults| faults.fail_from("journal.append", 1, libc::ENOSPC)),
+    // What it did is on the disk, and nobody may rely on it.
+    ("checkpoint.sync", |faults| faults.fail_after("checkpoint.sync", 1, libc::EIO)),
+];
+
 #[test]
 fn a_disk_that_refuses_ends_trading_and_no_order_leaves_without_its_row() {
-    for (boundary, error) in [("journal.sync", libc::EIO), ("journal.append", libc::ENOSPC), ("checkpoint.sync", libc::EIO)] {
+    for (boundary, refuse) in REFUSALS {
         let home = home();
         let faults = home.io_faults();
         let mut daemon = home.start();
         daemon.wait_until("trades", REACHED_WITHIN, |_| faults.hits("order.send") > 5);
-        faults.fail_from(boundary, 1, error);
+        refuse(faults);
+        daemon.wait_until("is refused", REACHED_WITHIN, |_| faults.fired(boundary) > 0);
         assert_eq!(daemon.wait().code(), Some(1), "{boundary}: {}", home.log());
-        assert!(faults.fired(boundary) > 0);
         let sent = home.log().matches("order sent").count();
         faults.heal();
         let mut daemon = home.start();
@@ -98,4 +108,16 @@ fn a_disk_that_refuses_ends_trading_and_no_order_leaves_without_its_row() {
         assert_eq!(daemon.terminate().code(), Some(0), "{}", home.log());
         makes_sense(&home);
     }
+}
+
+#[test]
+fn a_head_that_was_never_written_is_older_and_not_wrong() {
+    let home = home();
+    let faults = home.io_faults();
+    let mut daemon = home.start();
+    faults.pretend_at("journal.head", 1);
+    faults.kill_at("ack", 2, When::Before);
+    daemon.dies(REACHED_WITHIN);
+    assert_eq!(faults.fired("journal.head"), 1);
+    makes_sense(&home);
 }
