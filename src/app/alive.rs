@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::safety::Safety;
+use super::tree::Plan;
 use crate::actors::names;
+use crate::api::Control;
+use crate::domain::mode::Scope;
 use crate::domain::restart::ChildState;
 use crate::supervision::{Child, ServiceManager, Sign, SupervisorHandle, SupervisorRef, ThreadHeartbeat};
 
@@ -66,6 +69,19 @@ impl Alive {
             Sign::Beats(answered)
         };
         roots.iter().map(answer).collect()
+    }
+}
+
+/// How the daemon stands, for a service manager's status line.
+pub fn standing(plan: &Plan, control: &dyn Control) -> String {
+    let (mode, waiting) = (plan.around.modes.get().of(Scope::Global), control.ready().waiting_for);
+    if !waiting.is_empty() {
+        return format!("{mode}; waiting for {}", waiting.join(", "));
+    }
+    match control.health().degraded.as_slice() {
+        [] => format!("{mode}; {} accounts, all is well", plan.around.roster.get().accounts.len()),
+        [one] => format!("{mode}; {one}"),
+        [first, rest @ ..] => format!("{mode}; {first}, and {} more", rest.len()),
     }
 }
 

@@ -127,21 +127,6 @@ impl DaemonControl {
         self.emptying().confirmed.retain(|account| modes.account(*account) == Mode::Halted);
     }
 
-    /// How the daemon stands, for a service manager's status line.
-    #[must_use]
-    pub fn in_a_line(&self) -> String {
-        let (mode, waiting) = (self.plan.around.modes.get().of(Scope::Global), self.waiting_for());
-        if !waiting.is_empty() {
-            return format!("{mode}; waiting for {}", waiting.join(", "));
-        }
-        let degraded = Control::health(self).degraded;
-        match degraded.as_slice() {
-            [] => format!("{mode}; {} accounts, all is well", self.plan.around.roster.get().accounts.len()),
-            [one] => format!("{mode}; {one}"),
-            [first, rest @ ..] => format!("{mode}; {first}, and {} more", rest.len()),
-        }
-    }
-
     fn emptying(&self) -> MutexGuard<'_, Emptying> {
         self.emptying.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,7 +10,7 @@ use futures_util::future::{BoxFuture, OptionFuture};
 use tokio::sync::mpsc;
 
 use super::alerts::AlertSinks;
-use super::alive::Alive;
+use super::alive::{self, Alive};
 use super::control::DaemonControl;
 use super::embedded::{self, Embedded};
 use super::hub::Hub;
@@ -363,7 +363,7 @@ impl Running {
 
     /// How it stands in one line, when that is another one than before.
     fn tell_standing(&self, told: &mut String) {
-        let standing = self.control.in_a_line();
+        let standing = alive::standing(&self.plan, self.control.as_ref());
         if *told != standing {
             told.clone_from(&standing);
             self.tell(Word::Status(standing));

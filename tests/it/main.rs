@@ -32,6 +32,7 @@ mod recorded_market;
 mod replayed_market;
 mod service_manager;
 mod settings;
+mod simulate;
 mod soak;
 mod supervision;
 mod support;
