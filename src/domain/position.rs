@@ -204,6 +204,12 @@ impl Positions {
         }
     }
 
+    /// Trades and ledger entries that are remembered so that none is booked twice.
+    #[must_use]
+    pub fn remembered(&self) -> (usize, usize) {
+        (self.seen.keys.len(), self.funds.keys.len())
+    }
+
     #[must_use]
     pub const fn account(&self) -> AccountId {
         self.account

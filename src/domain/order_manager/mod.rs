@@ -8,6 +8,7 @@ mod order;
 mod peaks;
 mod recover;
 mod repair;
+mod tables;
 #[cfg(test)]
 pub(crate) mod tests;
 mod venue;

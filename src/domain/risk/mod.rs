@@ -26,6 +26,7 @@ pub mod limits;
 pub mod margin;
 mod market_watch;
 pub mod overrides;
+mod tables;
 #[cfg(test)]
 pub(crate) mod tests;
 #[cfg(test)]
