@@ -75,4 +75,14 @@ impl Doubts {
     pub fn clear(&mut self) {
         self.0.clear();
     }
+
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }

@@ -29,6 +29,10 @@ impl Window {
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// A period is looked at in so many pieces: what left it up to a sixteenth of the period ago still counts.
