@@ -10,7 +10,7 @@ use crate::domain::recovery::{AccountState, DaemonState};
 use crate::domain::risk::Memory;
 use crate::messages::Clock;
 use crate::store::emergency::EmergencyStanding;
-use crate::store::{Ack, AckResult, AppendRefused, CHECKPOINT_EVERY, Emergency, FoldedJournal, JournalHandle};
+use crate::store::{Ack, AckResult, AppendRefused, Emergency, FoldedJournal, JournalHandle};
 use crate::telemetry::metrics;
 
 /// `observer` hears of every entry right after it was queued, on the thread that queued it: it must be short.
@@ -28,8 +28,15 @@ pub type Observer = Arc<dyn Fn(&JournalPort, &Entry) + Send + Sync>;
 
 impl JournalPort {
     #[must_use]
-    pub fn new(handle: JournalHandle, emergency: Emergency, state: DaemonState, clock: Clock, observer: Observer) -> Self {
-        let folded = FoldedJournal::new(handle.clone(), state, CHECKPOINT_EVERY);
+    pub fn new(
+        handle: JournalHandle,
+        emergency: Emergency,
+        state: DaemonState,
+        checkpoint_every: u64,
+        clock: Clock,
+        observer: Observer,
+    ) -> Self {
+        let folded = FoldedJournal::new(handle.clone(), state, checkpoint_every);
         Self { handle, emergency, folded: Arc::new(Mutex::new(folded)), clock, observer }
     }
 

@@ -92,7 +92,10 @@ fn with_journal(
     telemetry: &TelemetryGuard,
     on_screen: bool,
 ) -> Result<(), Failure> {
-    let journal_options = JournalOptions::new(env!("CARGO_PKG_VERSION"), options.settings.config_hash());
+    let journal_options = JournalOptions {
+        rows_per_segment: options.settings.journal.rows_per_file,
+        ..JournalOptions::new(env!("CARGO_PKG_VERSION"), options.settings.config_hash())
+    };
     // Whatever is wrong with it (in use, not writable, broken chain), nothing may trade: exit 2 with the way out.
     let (journal, recovery) = Journal::open(data_dir, &journal_options).map_err(Failure::usage)?;
     let epoch = recovery.epoch;
@@ -183,6 +186,7 @@ impl Started<'_> {
             self.journal.handle(),
             self.journal.emergency(),
             state,
+            self.options.settings.journal.checkpoint_every,
             clock.clone(),
             Arc::new(move |port: &JournalPort, entry: &Entry| {
                 observer.entry(entry);

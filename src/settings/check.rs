@@ -64,6 +64,7 @@ pub fn resolve(mut raw: Raw, mut rows: Vec<Row>, validator: &StrategyValidator<'
     }
     Some(Settings {
         daemon: raw.daemon?,
+        journal: raw.journal?,
         telemetry: raw.telemetry?,
         alerts: raw.alerts?,
         exchange: raw.exchange?,

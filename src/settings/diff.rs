@@ -72,6 +72,7 @@ impl Settings {
         }
         let log = std::mem::take(&mut self.daemon.log);
         self.daemon = Daemon { log, ..running.daemon.clone() };
+        self.journal.clone_from(&running.journal);
         self.telemetry.clone_from(&running.telemetry);
         self.alerts.clone_from(&running.alerts);
         self.exchange.clone_from(&running.exchange);
@@ -183,7 +184,7 @@ fn differing(old: &Settings, new: &Settings, prefix: &str) -> Vec<(String, Strin
 }
 
 fn single_keys(old: &Settings, new: &Settings, changes: &mut Vec<Change>) {
-    for section in ["daemon.", "telemetry.", "alerts.", "exchange.", "venues[", "supervision.", "risk."] {
+    for section in ["daemon.", "journal.", "telemetry.", "alerts.", "exchange.", "venues[", "supervision.", "risk."] {
         for (key, from, to) in differing(old, new, section) {
             changes.push(match section {
                 "risk." => Change::LimitChanged { key, from, to },

@@ -14,8 +14,8 @@ use super::layers::{Node, Value};
 use super::origin::Origin;
 use super::reader::{Notes, Section};
 use super::shape::{
-    AccountSpec, Alerts, Backtest, Daemon, Exchange, InstrumentOverride, Limits, MarketSource, OnKill, Rate, Risk, Supervision, SymbolSpec,
-    SyntheticOverride, Telemetry,
+    AccountSpec, Alerts, Backtest, Daemon, Exchange, InstrumentOverride, Journal, Limits, MarketSource, OnKill, Rate, Risk, Supervision,
+    SymbolSpec, SyntheticOverride, Telemetry,
 };
 use super::value::{Setting, describe};
 use super::venues::{self, EMBEDDED, EMBEDDED_SPOT, VenueSpec};
@@ -23,6 +23,7 @@ use super::venues::{self, EMBEDDED, EMBEDDED_SPOT, VenueSpec};
 /// The sections as they read, before cross-checks. `None` stands for what has a problem noted.
 pub struct Raw {
     pub daemon: Option<Daemon>,
+    pub journal: Option<Journal>,
     pub telemetry: Option<Telemetry>,
     pub alerts: Option<Alerts>,
     pub exchange: Option<Exchange>,
@@ -79,6 +80,7 @@ pub fn read(root: &Node, notes: &Notes) -> Raw {
     let mut top = Section::root(root, notes);
     extends(&mut top);
     let daemon = daemon(top.section("daemon"));
+    let journal = journal(top.section("journal"));
     let telemetry = telemetry(top.section("telemetry"));
     let alerts = alerts(top.section("alerts"));
     let exchange = exchange(top.section("exchange"));
@@ -90,7 +92,7 @@ pub fn read(root: &Node, notes: &Notes) -> Raw {
     let strategies = top.entries("strategies", "id").into_iter().map(|entry| placed(entry, "id", |entry| Some(strategy(entry)))).collect();
     let backtest = backtest(top.section("backtest"));
     top.finish();
-    Raw { daemon, telemetry, alerts, exchange, venues, accounts, symbols, risk, supervision, strategies, backtest }
+    Raw { daemon, journal, telemetry, alerts, exchange, venues, accounts, symbols, risk, supervision, strategies, backtest }
 }
 
 fn extends(top: &mut Section<'_>) {
@@ -121,6 +123,14 @@ fn daemon(mut section: Section<'_>) -> Option<Daemon> {
         shutdown_deadline: shutdown_deadline?,
         fault_injection,
     })
+}
+
+fn journal(mut section: Section<'_>) -> Option<Journal> {
+    let at_least_one = |count: &u64| *count > 0;
+    let checkpoint_every = section.key("checkpoint_every").that(COUNT, at_least_one).required();
+    let rows_per_file = section.key("rows_per_file").that(COUNT, at_least_one).required();
+    section.finish();
+    Some(Journal { checkpoint_every: checkpoint_every?, rows_per_file: rows_per_file? })
 }
 
 fn telemetry(mut section: Section<'_>) -> Option<Telemetry> {

@@ -21,6 +21,7 @@ use super::venues::{KeySource, VenueSpec};
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub daemon: Daemon,
+    pub journal: Journal,
     pub telemetry: Telemetry,
     pub alerts: Alerts,
     pub exchange: Exchange,
@@ -60,6 +61,14 @@ pub struct Daemon {
 pub enum OpenOrders {
     Cancel,
     Keep,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Journal {
+    /// Rows between two checkpoints: a restart replays at most so many.
+    pub checkpoint_every: u64,
+    /// Rows in a file before the next checkpoint opens a new one.
+    pub rows_per_file: u64,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -2,7 +2,7 @@
 //! that loses, tears and refuses. It says which calls there are and what each promises; it decides nothing.
 
 use std::fmt::Debug;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -50,8 +50,8 @@ pub trait DiskFile: Debug + Send {
     fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()>;
     fn set_length(&self, length: u64) -> io::Result<()>;
     fn sync(&self) -> io::Result<()>;
-    /// Held until the file is closed, however its holder ends.
-    fn try_lock(&self) -> Result<(), TryLockError>;
+    /// Held until the file is closed, however its holder ends; `WouldBlock` when somebody else holds it.
+    fn try_lock(&self) -> io::Result<()>;
 }
 
 /// The operating system's.
@@ -122,8 +122,8 @@ impl DiskFile for File {
         self.sync_all()
     }
 
-    fn try_lock(&self) -> Result<(), TryLockError> {
-        Self::try_lock(self)
+    fn try_lock(&self) -> io::Result<()> {
+        Ok(Self::try_lock(self)?)
     }
 }
 

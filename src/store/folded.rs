@@ -13,10 +13,6 @@ use crate::domain::record::Entry;
 use crate::domain::recovery::DaemonState;
 use crate::domain::time::Timestamp;
 
-/// Rows between two checkpoints: a restart replays at most so many, in some 20 ms, and a checkpoint of a hundred accounts
-/// is written once in a few minutes of busy trading.
-pub const CHECKPOINT_EVERY: u64 = 20_000;
-
 /// A journal's handle with the state that its rows add up to.
 #[derive(Debug)]
 pub struct FoldedJournal {
@@ -24,6 +20,7 @@ pub struct FoldedJournal {
     state: DaemonState,
     /// Rows queued since the last checkpoint was queued: the disk may be behind both.
     rows_since_checkpoint: u64,
+    /// A restart replays at most so many.
     checkpoint_every: u64,
 }
 

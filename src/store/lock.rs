@@ -1,8 +1,6 @@
 //! One daemon per data directory. The lock is the operating system's, so it is gone when its holder is, however it died;
 //! the text in the file only tells a person who holds it.
 
-use std::fs::TryLockError;
-
 use super::disk::{DiskFile, Folder, Open};
 use super::error::JournalError;
 
@@ -25,10 +23,10 @@ impl DirectoryLock {
         let file = directory.open(FILE, Open::Making).map_err(io("open the lock file"))?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                 return Err(JournalError::Locked { directory: directory.path().to_owned(), holder: holder(&*file) });
             }
-            Err(TryLockError::Error(source)) => return Err(io("lock")(source)),
+            Err(source) => return Err(io("lock")(source)),
         }
         let holder = format!("process {}\n", std::process::id());
         let written = file.set_length(0).and_then(|()| file.write_all_at(holder.as_bytes(), 0));

@@ -17,7 +17,7 @@ pub use audit::{Audit, AuditFilter, AuditRow, VerifyOutcome, VerifyReport, verif
 pub use disk::{Disk, DiskFile, Folder, Open, OsDisk};
 pub use emergency::Emergency;
 pub use error::{AppendRefused, JournalError, JournalFault, RefusedBecause};
-pub use folded::{CHECKPOINT_EVERY, FoldedJournal, Queued, ReplayError};
+pub use folded::{FoldedJournal, Queued, ReplayError};
 pub use journal::{
     Ack, AckResult, Checkpoint, Durable, FaultPlan, InjectedFault, Journal, JournalHandle, JournalOptions, Recovery, Repair, RepairReport,
     Replay, Room, SteppedJournal, StoredEntry, repair,

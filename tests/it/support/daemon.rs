@@ -11,11 +11,13 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use super::io_faults::IoFaults;
 
 /// Trades all the time: averages that cross every other second on two symbols, and a strategy on the third that always has
 /// an opinion and rests a stop and a target behind each position, so that there is something to cancel.
@@ -70,16 +72,23 @@ impl Outcome {
 /// A directory with a configuration and a data directory in it.
 pub struct Home {
     root: TempDir,
+    /// What its daemons' I/O is under.
+    io_faults: OnceLock<IoFaults>,
 }
 
 impl Home {
     /// `config` is laid over the built-in default; an empty text is no configuration at all.
     pub fn new(config: &str) -> Arc<Self> {
-        let home = Self { root: tempfile::tempdir().unwrap() };
+        let home = Self { root: tempfile::tempdir().unwrap(), io_faults: OnceLock::new() };
         if !config.is_empty() {
             home.configure(config);
         }
         Arc::new(home)
+    }
+
+    /// Rules that the I/O of its daemons is under from the next one on; the first call makes them.
+    pub fn io_faults(&self) -> &IoFaults {
+        self.io_faults.get_or_init(IoFaults::new)
     }
 
     /// Replaces the configuration; a running daemon reads it on SIGHUP.
@@ -115,6 +124,7 @@ impl Home {
     /// `run`, with the configuration if there is one.
     fn run_command(&self) -> Command {
         let mut command = self.binary(&["run"]);
+        command.envs(self.io_faults.get().into_iter().flat_map(IoFaults::environment));
         if self.config().exists() {
             command.arg("--config").arg(self.config());
         }
@@ -320,6 +330,19 @@ impl Daemon {
         self.child.kill().unwrap();
         assert_eq!(self.child.wait().unwrap().signal(), Some(libc::SIGKILL), "{}", self.home.log());
         Arc::clone(&self.home)
+    }
+
+    /// Waits for a daemon that something kills.
+    pub fn dies(&mut self, within: Duration) {
+        let deadline = Instant::now() + within;
+        let status = loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => break status,
+                None => assert!(Instant::now() < deadline, "expected the daemon to be killed within {within:?}:\n{}", self.home.log()),
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        };
+        assert_eq!(status.signal(), Some(libc::SIGKILL), "{}", self.home.log());
     }
 
     /// SIGTERM, and how it ended.

@@ -3,6 +3,7 @@
 pub mod daemon;
 pub mod exchange;
 pub mod inside;
+pub mod io_faults;
 pub mod ledger;
 pub mod otlp;
 pub mod skip;

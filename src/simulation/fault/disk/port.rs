@@ -1,6 +1,5 @@
 //! The device as the store's file system: its calls, the device's answers as the errors that an operating system gives.
 
-use std::fs::TryLockError;
 use std::io;
 use std::path::Path;
 use std::sync::Mutex;
@@ -115,8 +114,8 @@ impl DiskFile for SimFile {
         self.with(Handle::sync)
     }
 
-    fn try_lock(&self) -> Result<(), TryLockError> {
+    fn try_lock(&self) -> io::Result<()> {
         let mut handle = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        handle.lock(Level::Exclusive).map_err(|_| TryLockError::WouldBlock)
+        handle.lock(Level::Exclusive).map_err(|_| io::ErrorKind::WouldBlock.into())
     }
 }
