@@ -26,14 +26,11 @@ use ringfence::domain::ids::{AccountId, Epoch, StrategyId, Symbol};
 use ringfence::domain::instrument::Instrument;
 use ringfence::domain::market::MarketView;
 use ringfence::domain::market_data::{Candle, DepthSnapshot, MarketEvent, MarketFrame};
-use ringfence::domain::money::{Money, Quantity, Ratio};
+use ringfence::domain::money::{Money, Quantity};
 use ringfence::domain::order::{Fill, NewOrder, OrderKind, Side, VenueCommand, VenueEvent, VenueSnapshot};
 use ringfence::domain::record::{Entry, Record};
 use ringfence::domain::recovery::DaemonState;
 use ringfence::domain::restart::{ChildName, RuntimeKind, SupervisionEvent, SupervisorPolicy};
-use ringfence::domain::risk::limits::{
-    AbnormalMarket, AccountLimits, HardLimits, MessageRate, OrderToTrade, PeriodCollar, RiskLimits, StrategyLimits, SymbolLimits,
-};
 use ringfence::domain::time::Timestamp;
 use ringfence::exchange::sources::{MarketSource, synthetic::Synthetic, synthetic::SyntheticConfig};
 use ringfence::messages::boards::RosterEntries;
@@ -44,6 +41,9 @@ use ringfence::store::{Journal, JournalOptions};
 use ringfence::strategies::{Desk, Draft, Holdings, HostConfig, Interest, Strategy, StrategyHost, StrategyInput};
 use ringfence::supervision::{Child, Directory, Environment, MonotonicClock, Runtimes, SupervisionSink, Supervisor, SupervisorSpec};
 use ringfence::venues::port::{NotTaken, Venue};
+
+#[path = "support/limits.rs"]
+mod limits;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -312,7 +312,8 @@ impl Bench {
                 record(&into_decision, decoded, intent.decided_at);
             }
         };
-        let port = JournalPort::new(journal.handle(), journal.emergency(), DaemonState::default(), 20_000, clock.clone(), Arc::new(observer));
+        let port =
+            JournalPort::new(journal.handle(), journal.emergency(), DaemonState::default(), 20_000, clock.clone(), Arc::new(observer));
         let around = Surroundings {
             directory: Directory::new(),
             alerts: AlertDesk::new(Default::default(), Duration::from_secs(300), clock.clone(), Arc::new(|_: &_| {})),
@@ -389,7 +390,7 @@ impl Bench {
     }
 
     fn risk_manager(&self) -> Child {
-        let (around, limits) = (self.around.clone(), limits(&self.instruments));
+        let (around, limits) = (self.around.clone(), limits::wide(&self.instruments, &accounts(), strategy_id()));
         Child::actor(names::risk_manager(), RuntimeKind::Trading, move |context| {
             (RiskManager, risk_manager::Arguments { limits: limits.clone(), around: around.clone(), reporter: context.reporter })
         })
@@ -462,62 +463,6 @@ impl Bench {
 
 fn met(met: bool) -> &'static str {
     if met { "met" } else { "NOT MET" }
-}
-
-/// Every limit there is, with room for a thousand orders a second.
-fn limits(instruments: &[Instrument]) -> RiskLimits {
-    let much = Some(Money(10_000_000.into()));
-    let symbol = SymbolLimits {
-        price_collar: Some(Ratio("0.05".parse().expect("a number"))),
-        max_order_value: much,
-        max_order_quantity: Some(Quantity(1_000.into())),
-        max_position_value: much,
-        duplicate_window: Some(Duration::from_micros(1)),
-        stale_after: Some(Duration::from_secs(5)),
-        period_collar: Some(PeriodCollar { distance: Ratio("0.2".parse().expect("a number")), period: Duration::from_secs(300) }),
-        abnormal: Some(AbnormalMarket {
-            max_spread: Ratio("0.05".parse().expect("a number")),
-            max_jump: Ratio("0.2".parse().expect("a number")),
-            jump_period: Duration::from_secs(10),
-            halt_after: MessageRate { count: 5, period: Duration::from_secs(600) },
-        }),
-        min_liquidation_distance: Some(Ratio("0.03".parse().expect("a number"))),
-    };
-    let share = |text: &str| Some(Ratio(text.parse().expect("a number")));
-    let often = MessageRate { count: 15_000, period: Duration::from_secs(1) };
-    let account = AccountLimits {
-        max_messages: Some(MessageRate { count: 5_000, period: Duration::from_secs(1) }),
-        max_daily_loss: much,
-        order_to_trade: Some(OrderToTrade { max_ratio: 1_000_000, free_messages: 1_000_000 }),
-        hard: HardLimits {
-            margin_floor: share("0.01"),
-            max_risk_per_trade: share("0.5"),
-            max_risk_total: share("0.9"),
-            max_drawdown_day: share("0.9"),
-            max_drawdown: share("0.9"),
-            max_consecutive_rejects: Some(10),
-            max_consecutive_losses: Some(1_000_000),
-        },
-        leverage: Some(10),
-        symbols: instruments.iter().map(|instrument| (instrument.symbol, symbol)).collect(),
-        ..AccountLimits::default()
-    };
-    let strategy = StrategyLimits {
-        accounts: accounts().into_iter().collect(),
-        symbols: instruments.iter().map(|instrument| instrument.symbol).collect(),
-        max_messages: Some(often),
-        max_executions: Some(often),
-        max_repeated_executions: Some(1 << 40),
-        ..StrategyLimits::default()
-    };
-    RiskLimits {
-        max_capital: much,
-        max_messages: Some(often),
-        strategies: BTreeMap::from([(strategy_id(), strategy)]),
-        accounts: accounts().into_iter().map(|id| (id, account.clone())).collect(),
-        instruments: instruments.iter().map(|instrument| (instrument.symbol, instrument.clone())).collect(),
-        ..RiskLimits::default()
-    }
 }
 
 /// Stands for the feed's task: hands decoded frames over at an even pace, on the trading thread.
