@@ -69,12 +69,17 @@ impl OrderManager {
         wanted
     }
 
-    pub(super) fn snapshot(&mut self, now: Timestamp, venue: &VenueSnapshot, out: &mut Out) {
-        self.looks += 1;
+    /// What the venue says of margin counts from now until it says something else; what it does not say stays as it was.
+    fn take_margin(&mut self, now: Timestamp, venue: &VenueSnapshot) {
         if let Some(margin) = &venue.margin {
             self.leverage.extend(margin.leverage.iter().copied());
             self.margin = Some(VenueMargin { at: now, ..margin.clone() });
         }
+    }
+
+    pub(super) fn snapshot(&mut self, now: Timestamp, venue: &VenueSnapshot, out: &mut Out) {
+        self.looks += 1;
+        self.take_margin(now, venue);
         let trades = self.book_listed(now, venue, out);
         self.book_funds(now, &venue.funds, out);
         self.see_listed(venue);

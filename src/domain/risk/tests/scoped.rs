@@ -49,7 +49,9 @@ fn cancel(machine: &mut RiskMachine, of: u32) {
 fn a_strategy_trades_what_it_is_configured_for_and_nothing_else() {
     let elsewhere = Symbol::new("ETHUSDT").unwrap();
     let cases = [
-        changed(|limits| drop(limits.accounts.remove(&account()))),
+        changed(|limits| {
+            limits.accounts.remove(&account());
+        }),
         changed(|limits| limits.symbols = BTreeSet::from([elsewhere])),
         RiskLimits { strategies: BTreeMap::new(), ..limits() },
     ];
