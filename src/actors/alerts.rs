@@ -115,7 +115,7 @@ mod tests {
         let desk = AlertDesk::new(AlertBook::default(), Duration::from_secs(60), clock.clone(), Arc::new(listener));
         let of_rows = desk.clone();
         let observer = Arc::new(move |port: &JournalPort, entry: &Entry| of_rows.entry(port, entry));
-        let port = JournalPort::new(journal.handle(), journal.emergency(), DaemonState::default(), clock, observer);
+        let port = JournalPort::new(journal.handle(), journal.emergency(), DaemonState::default(), 20_000, clock, observer);
         (journal, port, desk, heard)
     }
 

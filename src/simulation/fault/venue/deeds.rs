@@ -40,6 +40,11 @@ impl SimVenue {
             Class::F16Funding => self.charge_funding(),
             Class::F17ByHand => self.lend_a_hand(fault),
             Class::F24Stale => self.answer_from_the_past(fault),
+            // An order, a cancel or a question has to come meanwhile.
+            Class::F01NoAnswer | Class::F02NotFound | Class::F03FillBeforeAck | Class::F08FillRacesCancel => {
+                let longer = VenueFault { lasts: fault.lasts * 4, ..fault.clone() };
+                self.net.state().faults.begin(now, &longer);
+            }
             _ => self.net.state().faults.begin(now, fault),
         }
         self.settle();
@@ -47,6 +52,7 @@ impl SimVenue {
 
     pub(super) fn mend(&mut self) {
         FaultDesk::disarm(&self.venue);
+        self.market_silent = Timestamp::ZERO;
         let mut state = self.net.state();
         state.faults.end_all();
         state.shut.clear();
@@ -110,7 +116,12 @@ impl SimVenue {
         state.after(away, Due::MarketBack);
     }
 
+    /// User streams, or the market's.
     fn deafen(&mut self, fault: &VenueFault) {
+        if self.random.below(4) == 0 {
+            self.market_silent = self.clocks.world() + fault.lasts;
+            return;
+        }
         let mut state = self.net.state();
         let live: Vec<u64> = state.live(fault.account).collect();
         for id in live {
@@ -185,7 +196,10 @@ impl SimVenue {
         let mut rule = Rule::new(fault_kind);
         rule.symbol = Some(instrument.symbol);
         self.arm(rule);
-        self.net.state().after(fault.lasts * 2, Due::Relist(instrument.symbol));
+        let mut state = self.net.state();
+        let (now, lasting) = (state.now, VenueFault { lasts: fault.lasts * 2, account: None, ..fault.clone() });
+        state.faults.begin(now, &lasting);
+        state.after(lasting.lasts, Due::Relist(instrument.symbol));
     }
 
     /// The rules are as they were.

@@ -150,6 +150,11 @@ impl Faults {
                 fate.back = Some(self.late());
                 fate.behind = true;
             }
+            // Whose order is taken and whose answer is not heard asks for it, and is told that it is not there.
+            RequestKind::Place if self.hits(now, Class::F02NotFound, account) => {
+                self.fire(Class::F01NoAnswer);
+                fate.spoil = Some(Spoil::Words(Unsaid::Timeout));
+            }
             RequestKind::Cancel => fate.races = self.hits(now, Class::F08FillRacesCancel, account),
             RequestKind::Query if self.hits(now, Class::F02NotFound, account) => fate.spoil = Some(Spoil::NotFound),
             _ => {}

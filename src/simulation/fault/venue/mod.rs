@@ -77,6 +77,8 @@ pub struct SimVenue {
     market_shown: bool,
     /// The market's stream is down until then.
     market_down: Option<Timestamp>,
+    /// It stands, and says nothing until then.
+    market_silent: Timestamp,
 }
 
 impl SimVenue {
@@ -132,6 +134,7 @@ impl SimVenue {
             serial: 0,
             market_shown: false,
             market_down: None,
+            market_silent: Timestamp::ZERO,
             setup,
         }
     }
@@ -211,6 +214,13 @@ impl SimVenue {
         self.adapter().count_down(request, word);
         self.settle();
         request
+    }
+
+    /// Whoever asked waits no longer, as behind a deadline of his own.
+    pub fn give_up(&mut self, request: Request) {
+        if let Some(adapter) = &mut self.adapter {
+            adapter.give_up(request);
+        }
     }
 
     pub fn depth(&mut self, now: Timestamp, symbol: Symbol) -> Request {
@@ -423,7 +433,7 @@ impl SimVenue {
         let now = state.now;
         match served.code {
             _ if served.status == 418 => state.faults.fire(Class::F10RateLimit),
-            Some(-4014 | -4023 | -4003 | -4140 | -4164 | -1111) if !self.venue.faults().listings().is_empty() => {
+            Some(-4014 | -4023 | -4003 | -4140 | -4164 | -1111) if state.faults.until(now, Class::F14Filters, None).is_some() => {
                 state.faults.fire(Class::F14Filters)
             }
             _ => {}
@@ -487,6 +497,9 @@ impl SimVenue {
         }
         let mut state = self.net.state();
         let now = state.now;
+        if now < self.market_silent {
+            return state.faults.fire(Class::F12Zombie);
+        }
         if matches!(frame.event, MarketEvent::Depth(_)) && state.faults.loses_diff(now) {
             return state.faults.fire(Class::F11DepthGap);
         }

@@ -432,7 +432,12 @@ fn a_venue_that_shuts_us_out_is_left_alone_until_it_listens_again() {
     let (mut hits, mut pestered) = (0, 0);
     for seed in 0..30 {
         let mut scene = Scene::new(seed);
-        scene.safety(60, &[Class::F10RateLimit, Class::F09Skew, Class::F18VenueClock]);
+        let classes = [Class::F10RateLimit, Class::F09Skew, Class::F18VenueClock];
+        scene.safety(30, &classes);
+        // A clock that is set ends no ban.
+        scene.venue.set_clock(if seed % 2 == 0 { 3_600_000_000_000 } else { -60_000_000_000 });
+        scene.safety(30, &classes);
+        scene.venue.set_clock(0);
         scene.calm();
         assert_eq!(scene.differs(), None, "seed {seed}");
         hits += scene.fired.get(&Class::F10RateLimit).copied().unwrap_or_default();

@@ -249,7 +249,7 @@ impl Account {
             instrument.ok_or_else(|| format!("{} expected to be listed by the account's venue, found it is not", order.symbol))?;
         fits(instrument, order)?;
         let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
-        rate.take(self.now(), !order.reduce_only).map_err(|many| many.to_string())
+        rate.take(self.host().even_now(), !order.reduce_only).map_err(|many| many.to_string())
     }
 
     /// Whether it is as it must be.
@@ -297,7 +297,7 @@ impl Account {
             self.host().doubt_rules();
         }
         if let Failure::RateLimited { code: -1015, retry_after, .. } = failure {
-            self.rate.lock().unwrap_or_else(PoisonError::into_inner).refused(self.now(), *retry_after);
+            self.rate.lock().unwrap_or_else(PoisonError::into_inner).refused(self.host().even_now(), *retry_after);
         }
     }
 }

@@ -62,6 +62,8 @@ pub struct Host {
     pub product: Product,
     pub times: Times,
     pub network: Arc<dyn Network>,
+    /// What our clock said when the steady one stood at zero.
+    began: Timestamp,
     budget: Mutex<WeightBudget>,
     clock: Mutex<ClockOffset>,
     /// An order was refused for a rule: what is known of the rules may be old.
@@ -88,7 +90,14 @@ impl Host {
         let budget = WeightBudget::new(product.capabilities().weight_per_minute, reserved_permille);
         let (budget, clock) = (Mutex::new(budget), Mutex::default());
         let (doubt, weight_is_fixed, unlisted) = (AtomicBool::default(), AtomicBool::default(), AtomicBool::default());
-        Arc::new(Self { origin, product, times, network, budget, clock, doubt, weight_is_fixed, unlisted })
+        let began = times.now() - times.steady();
+        Arc::new(Self { origin, product, times, network, began, budget, clock, doubt, weight_is_fixed, unlisted })
+    }
+
+    /// A time that no clock's setting moves: how long a venue wants to be left alone is no matter of what our wall says (F18).
+    #[must_use]
+    pub fn even_now(&self) -> Timestamp {
+        self.began + self.times.steady()
     }
 
     /// Its rules could not be read when they were wanted: nothing is opened by rules that are a guess.
@@ -104,7 +113,7 @@ impl Host {
     /// Until when the venue listens to nobody here.
     #[must_use]
     pub fn shut(&self) -> Option<Timestamp> {
-        lock(&self.budget).shut(self.times.now())
+        lock(&self.budget).shut(self.even_now())
     }
 
     /// A rule that was kept here was not the venue's.
@@ -120,7 +129,7 @@ impl Host {
     /// Weight used in this minute.
     #[must_use]
     pub fn used_weight(&self) -> u32 {
-        lock(&self.budget).used(self.times.now())
+        lock(&self.budget).used(self.even_now())
     }
 
     /// The venue's own figure. One that was fixed stays.
@@ -157,11 +166,11 @@ impl Host {
     }
 
     fn take(&self, purpose: Purpose, weight: u32) -> Result<(), Exhausted> {
-        lock(&self.budget).take(self.times.now(), purpose, weight)
+        lock(&self.budget).take(self.even_now(), purpose, weight)
     }
 
     fn answered(&self, weight: u32, reply: Option<&Reply>) {
-        let (now, mut budget) = (self.times.now(), lock(&self.budget));
+        let (now, mut budget) = (self.even_now(), lock(&self.budget));
         budget.answered(now, weight, reply.and_then(|reply| reply.used.weight_1m));
         if let Some(reply) = reply.filter(|reply| matches!(reply.status, 418 | 429) && !self.is_about_orders(reply)) {
             budget.refused(now, reply.status, reply.used.retry_after.map(Duration::from_secs));
@@ -310,9 +319,9 @@ impl Caller {
     }
 
     async fn wait_for_budget(&self, purpose: Purpose, request: &Request) -> Result<(), Failure> {
-        let began = self.host.times.now();
+        let began = self.host.even_now();
         while let Err(wait) = self.host.take(purpose, request.weight) {
-            let now = self.host.times.now();
+            let now = self.host.even_now();
             let retry_after = Some(wait.until.since(now));
             if request.orders > 0 || wait.until.since(began) > BUDGET_WAIT_MAX {
                 // Nothing left; an order that would leave a minute late is another order.
@@ -427,4 +436,31 @@ pub fn read<'a, T: Deserialize<'a>>(product: Product, body: &'a [u8]) -> Result<
 
 fn not_sent(why: &str) -> Failure {
     Failure::Busy { code: NOT_SENT, message: why.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicI64;
+
+    use super::*;
+    use crate::venues::binance::codec::outcome::Used;
+
+    #[test]
+    fn a_ban_is_as_long_as_the_venue_said_whatever_our_clock_is_set_to() {
+        let (wall, steady) = (Arc::new(AtomicI64::new(1_000_000)), Arc::new(AtomicI64::new(500)));
+        let (ours, even) = (Arc::clone(&wall), Arc::clone(&steady));
+        let times = Times {
+            now: Arc::new(move || Timestamp::from_millis(ours.load(Ordering::Relaxed))),
+            steady: Arc::new(move || Duration::from_millis(even.load(Ordering::Relaxed).unsigned_abs())),
+        };
+        let host = Host::new(Origin::parse("http://127.0.0.1:1").unwrap(), Product::BinanceUsdm, times, 250);
+        let used = Used { retry_after: Some(30), ..Used::default() };
+        host.answered(1, Some(&Reply { status: 418, used, body: b"{\"code\":-1003,\"msg\":\"\"}".to_vec() }));
+        for set_to in [1_000_000 + 3_600_000, 0] {
+            wall.store(set_to, Ordering::Relaxed);
+            assert!(host.shut().is_some() && host.take(Purpose::Kill, 1).is_err(), "a clock set to {set_to} ends no ban");
+        }
+        steady.store(500 + 30_000, Ordering::Relaxed);
+        assert_eq!((host.shut(), host.take(Purpose::Market, 1)), (None, Ok(())));
+    }
 }
