@@ -66,7 +66,7 @@ impl World {
                 Order::Wake { supervisor, at } => {
                     let mut hub = self.hub.borrow_mut();
                     let due = hub.clock.when(hub.now, at);
-                    hub.at(due, Event::Wake(supervisor));
+                    hub.at(due, Event::Wake(supervisor, at));
                 }
                 Order::RootEnded { root, finish } => {
                     if let Finish::Escalated { class, .. } = finish {

@@ -35,8 +35,8 @@ pub enum Event {
     Gone(Role, Incarnation, ExitHow),
     Ready(Role, Incarnation),
     Beat(Role, Incarnation),
-    /// A supervisor's timer.
-    Wake(ChildName),
+    /// A supervisor's timer, and the time of supervision's clock that it is for.
+    Wake(ChildName, Timestamp),
     /// The journal writer's turn.
     Commit,
     /// Nobody waits for that answer any more.
