@@ -130,6 +130,8 @@ impl Orders {
             Observation::DaemonDied { .. } => {
                 self.running = false;
                 self.met.clear();
+                // What it said last may not have come to the disk: the next one asks, and says it again.
+                self.known.values_mut().for_each(|known| known.reported = None);
                 self.forget_unsent(|_| true);
             }
             Observation::ActorDied { name, .. } => {
