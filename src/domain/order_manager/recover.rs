@@ -150,12 +150,17 @@ impl OrderManager {
         !self.doubts.is_empty() && now.since(self.doubted) >= QUERY_EVERY
     }
 
-    pub(super) fn snapshot(&mut self, now: Timestamp, venue: &VenueSnapshot, out: &mut Out) {
-        self.looks += 1;
+    /// What the venue says of leverage and margin, where it says anything: it counts from now on.
+    fn take_margin(&mut self, now: Timestamp, venue: &VenueSnapshot) {
         if let Some(margin) = &venue.margin {
             self.leverage.extend(margin.leverage.iter().copied());
             self.margin = Some(VenueMargin { at: now, ..margin.clone() });
         }
+    }
+
+    pub(super) fn snapshot(&mut self, now: Timestamp, venue: &VenueSnapshot, out: &mut Out) {
+        self.looks += 1;
+        self.take_margin(now, venue);
         for trade in venue.trades.iter().filter(|_| !mutants::on(Mutant::MissedFillsLost)) {
             // One that is older than the memory of trades was booked in its time, or the positions will say that it was not.
             self.booked_if_new(now, trade.clone(), out);
