@@ -19,7 +19,7 @@ pub(super) const FILE_BYTES: u64 = 1 << 20;
 /// The latch's part: hundreds of halted scopes.
 pub(super) const LATCH_BYTES: u64 = 64 << 10;
 /// As many as the file holds; a bound that is met means the file is full too.
-const QUEUE: usize = 4096;
+pub(super) const RECORDS_MAX: usize = 4096;
 const MAGIC: [u8; 4] = *b"RFE1";
 /// Magic, length, and the first half of a checksum.
 const FRAME_HEAD: usize = 4 + 4 + 16;
@@ -79,7 +79,7 @@ impl Emergency {
         let file = data.open(FILE, Open::Writing).map_err(io("open"))?;
         let found = read_file(&*file).map_err(io("read"))?;
         let file_bytes = file.length().map_err(io("read"))?;
-        let (queue, jobs) = sync_channel(QUEUE);
+        let (queue, jobs) = sync_channel(RECORDS_MAX);
         let shared = Arc::new(Progress {
             file_bytes,
             next_offset: AtomicU64::new(found.end),
@@ -336,10 +336,10 @@ pub(super) fn prepare(data: &Folder, file_bytes: u64) -> Result<(), JournalError
         let length = file.length()?;
         if length < file_bytes {
             file.write_all_at(&vec![0; usize::try_from(file_bytes - length).unwrap_or(0)], length)?;
-            file.sync()?;
-            data.sync()?;
         }
-        Ok(())
+        // Also where it was there: whoever made it may have died before this.
+        file.sync()?;
+        data.sync()
     };
     make().map_err(|source| JournalError::Io { doing: "make", path: data.file(FILE), source })
 }

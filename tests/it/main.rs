@@ -30,6 +30,7 @@ mod market_stream;
 mod recorded_market;
 mod replayed_market;
 mod settings;
+mod simulate;
 mod supervision;
 mod support;
 mod tidy;

@@ -66,10 +66,14 @@ impl Profile {
 }
 
 /// What the simulation does not do, and why. The command lists it.
-pub const LEFT_OUT: &[(&str, &str)] = &[(
-    "F22 two daemons on one account",
-    "one daemon per data directory is held by a file lock, which a process takes (tests/it/daemon_bad_input.rs); a lease between hosts comes with fleets",
-)];
+pub const LEFT_OUT: &[(&str, &str)] = &[
+    (
+        "F22 two daemons on one account",
+        "one daemon per data directory is held by a lock of the file system (tests/it/daemon_bad_input.rs); a lease between hosts comes with fleets",
+    ),
+    ("F25 of a supervisor itself", "its death takes its children along by the actor system's links (tests/it/supervision)"),
+    ("F25 of all services at once", "the end from outside is a thread of the process (tests/it/daemon_faults)"),
+];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {

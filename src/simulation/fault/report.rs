@@ -172,10 +172,10 @@ impl Report {
         ];
         // Writing to a String cannot fail.
         for (name, value) in rows {
-            let _ = writeln!(text, "{name:<28}{value}");
+            let _ = writeln!(text, "{name:<32}{value}");
         }
         for (class, count) in &self.faults_fired {
-            let _ = writeln!(text, "  {class:<26}{count}");
+            let _ = writeln!(text, "  {class:<30}{count}");
         }
         for LeftOut { fault, why } in &self.not_simulated {
             let _ = writeln!(text, "not simulated: {fault}: {why}");

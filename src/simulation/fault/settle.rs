@@ -16,9 +16,10 @@ use super::daemon::{Actor, Event, Role};
 use super::venue::Truth;
 use super::world::World;
 
-/// Longer than the longest waits one behind the other: a restart's backoff (5 s), an order that is asked for until it is absent
-/// (12 s), a venue's ban (30 s), and two comparisons of the books (30 s each).
-pub const CONVERGES_WITHIN: Duration = Duration::from_secs(120);
+/// Longer than the longest waits one behind the other: what is left of a venue's ban (two minutes), the rest of a minute whose
+/// weight is used up, a restart's backoff (5 s), an order that is asked for until it is absent (12 s), and two comparisons of the
+/// books (30 s each).
+pub const CONVERGES_WITHIN: Duration = Duration::from_secs(300);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 
@@ -37,7 +38,9 @@ impl World {
         hub.venue.heal(now);
         hub.ambush = None;
         hub.redeliver = false;
+        // Somebody sets the machine's clock: a daemon whose clock is off opens nothing.
         hub.clock.set_rate(now, 0);
+        hub.clock.set_right();
         self.device.heal();
         if let Some(journal) = &mut hub.journal {
             journal.heal();

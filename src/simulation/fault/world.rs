@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use crate::actors::rules::kill_switch::{self, Notice};
 use crate::domain::ids::{AccountId, Incarnation};
+use crate::domain::mode::Mode;
 use crate::domain::restart::{ExitHow, Input};
 use crate::messages::boards::RosterEntries;
+use crate::messages::gate::Passage;
 use crate::messages::{ExecutorMessage, KillMessage, MarketMessage, StrategyMessage};
 use crate::simulation::assemble;
 
@@ -70,6 +72,11 @@ pub struct World {
     pub(super) calm: bool,
     pub(super) done: bool,
     words: Vec<VenueWord>,
+    /// How far the daemon's clock was last shown to be off.
+    clock_shown: i64,
+    /// Each account's way through the gate, and how strict it was last shown to be.
+    passages: Vec<Passage>,
+    gates_shown: Vec<Mode>,
 }
 
 /// Runs one seed from its beginning to its end.
@@ -137,6 +144,9 @@ impl World {
             calm: false,
             done: false,
             words: Vec::new(),
+            clock_shown: 0,
+            passages: Vec::new(),
+            gates_shown: vec![Mode::Normal; scene.accounts.len()],
         }
     }
 
@@ -153,6 +163,7 @@ impl World {
     }
 
     fn step(&mut self) {
+        self.show_clock_and_gate();
         if self.venue_speaks() {
             return;
         }
@@ -178,6 +189,26 @@ impl World {
             Some(next) => hub.now = hub.now.max(next),
             // Invariant: the operator looks for as long as the run goes on.
             None => self.done = true,
+        }
+    }
+
+    /// The adapter reads the daemon's clock and, right before an order's bytes are written, the halt gate.
+    fn show_clock_and_gate(&mut self) {
+        let mut hub = self.hub.borrow_mut();
+        let offset = hub.time().0 - hub.now.0;
+        if std::mem::replace(&mut self.clock_shown, offset) != offset {
+            hub.venue.set_clock(offset);
+        }
+        for (at, passage) in self.passages.iter().enumerate() {
+            let mode = match (passage.is_open(false), passage.is_open(true)) {
+                (true, _) => Mode::Normal,
+                (false, true) => Mode::ReduceOnly,
+                (false, false) => Mode::Halted,
+            };
+            if std::mem::replace(&mut self.gates_shown[at], mode) != mode {
+                let account = hub.scene.accounts[at];
+                hub.venue.set_gate(account, mode);
+            }
         }
     }
 
@@ -298,6 +329,7 @@ impl World {
     fn overdue(&mut self, request: Request) {
         let why = "no answer in time".to_owned();
         let asked = self.hub.borrow().asked.get(&request).cloned();
+        self.hub.borrow_mut().venue.give_up(request);
         let answer = match asked {
             Some(Asked::KillSwitch { .. }) => Answer::Events(Err(why)),
             Some(Asked::Book { .. }) => Answer::Depth(Err(why)),
@@ -484,6 +516,7 @@ impl World {
         drop(hub);
         self.boards.modes.set(Arc::new(modes.clone()));
         self.boards.gate.set(&modes);
+        self.passages = scene.accounts.iter().map(|account| self.boards.gate.passage(*account, &modes)).collect();
         self.boards.roster.set(RosterEntries {
             accounts: scene.accounts.clone(),
             symbols: scene.symbols.clone(),

@@ -207,7 +207,10 @@ impl Parts {
         let head = Head::open(&directory, standing.last, Epoch(epoch.0 - 1))?;
         let mut writer = Writer::new(directory.clone(), segment, head, standing.last, epoch, options);
         emergency::prepare(data, options.room.emergency)?;
-        let absorbed = emergency::read(data)?;
+        let mut absorbed = emergency::read(data)?;
+        if !absorbed.entries.is_empty() {
+            leave_out_absorbed(standing.tail(&directory, standing.last.seq), &mut absorbed.entries)?;
+        }
         let emergency_rows = absorbed.entries.len();
         let mut entries = absorbed.entries;
         let version = (options.version.clone(), options.config_hash.clone());
@@ -232,6 +235,19 @@ impl Parts {
         };
         Ok((Self { lock, writer, shared, emergency, emergency_writer }, recovery))
     }
+}
+
+/// Leaves out what the chain has already: a start that died after it had taken the entries in, and before the emergency log
+/// had forgotten all of them, left nothing behind them but that it started.
+fn leave_out_absorbed(tail: Replay, entries: &mut Vec<Entry>) -> Result<(), JournalError> {
+    let rows = tail.map(|stored| stored.map(|stored| stored.entry)).collect::<Result<Vec<_>, _>>()?;
+    let is_start = |entry: &Entry| matches!(entry.record, Record::DaemonStarted { .. });
+    if rows.last().is_some_and(is_start) {
+        // As many as the log holds at the most, and the starts behind them.
+        let last = &rows[rows.len().saturating_sub(emergency::RECORDS_MAX)..];
+        entries.retain(|entry| !last.contains(entry));
+    }
+    Ok(())
 }
 
 /// The writer has a thread of its own because a sync blocks: no runtime may wait for a disk.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 
 use super::chain::Link;
 use super::row::{Columns, Hash};
@@ -226,8 +226,11 @@ impl Segment {
     pub(crate) fn retire(self) -> rusqlite::Result<()> {
         self.connection.busy_timeout(Duration::ZERO)?;
         self.empty_log(true)?;
-        let _ = self.connection.execute_batch("PRAGMA journal_mode = DELETE");
-        Ok(())
+        match self.connection.execute_batch("PRAGMA journal_mode = DELETE") {
+            Err(error) if is_in_use(&error) => Ok(()),
+            // A sync that fails here fails as every other does.
+            retired => retired,
+        }
     }
 
     /// Pages that a commit of so many bytes adds to the log, a little more rather than less: whole pages, and the last one
@@ -252,6 +255,10 @@ fn roll_back(directory: &Folder, number: u32) {
     });
     // What is wrong then is told by whoever reads.
     drop(rolled_back);
+}
+
+fn is_in_use(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 fn raw_row<'a>(row: &'a rusqlite::Row<'_>) -> Result<RawRow<'a>, String> {

@@ -1,10 +1,13 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::*;
 use crate::domain::mode::Scope;
 use crate::domain::record::Record;
 use crate::store::{Audit, AuditFilter};
+
+/// Each of them a few lives of a journal; a person who changed the journal tries more.
+const SEEDS: u64 = 150;
 
 /// What was handed to the journal, and what it said; outlives every crash.
 struct Scene {
@@ -73,7 +76,12 @@ impl Scene {
         self.now = self.now + Duration::from_millis(1);
         let now = self.now;
         let was_failed = self.journal().failed().is_some();
-        for (ticket, result) in self.journal().commit(now) {
+        let errors = |device: &Device| device.accidents().syncs_failed + device.accidents().writes_failed;
+        let before = errors(&self.device);
+        let committed = self.journal().commit(now);
+        let failed = self.journal().failed().is_some();
+        assert!(failed || errors(&self.device) == before, "an error of the device that nobody minded");
+        for (ticket, result) in committed {
             let first = self.waiting.remove(&ticket).expect("one answer to each");
             let promised = result.is_ok();
             assert!(!(promised && was_failed), "nothing is promised after a failure");
@@ -157,6 +165,8 @@ impl Scene {
         let through_journal: Vec<u64> = found.iter().copied().filter(|number| !refused(number)).collect();
         assert!(through_journal.is_sorted_by(|a, b| a < b), "in order and once each: {through_journal:?}");
         assert!(found.iter().all(|number| *number < self.next));
+        let once: BTreeSet<&u64> = found.iter().collect();
+        assert_eq!(once.len(), found.len(), "what came through the emergency log came once: {found:?}");
         if let Some(latched) = self.latched {
             let found = Latch::new(&data(&self.device)).load(self.now);
             assert_eq!(!found.halted.is_empty(), latched, "the latch is as it was stored: {found:?}");
@@ -179,7 +189,7 @@ impl Scene {
 #[test]
 fn whatever_the_disk_does_what_was_promised_is_there_and_the_rest_is_whole_or_not_at_all() {
     let mut accidents = BTreeMap::<Class, u32>::new();
-    for seed in 0..300 {
+    for seed in 0..SEEDS {
         let mut scene = Scene::new(seed);
         for _ in 0..200 {
             scene.step();
@@ -187,7 +197,7 @@ fn whatever_the_disk_does_what_was_promised_is_there_and_the_rest_is_whole_or_no
         scene.device.take_fired().into_iter().for_each(|class| *accidents.entry(class).or_default() += 1);
     }
     let expected = [Class::F19DiskFull, Class::F19WriteError, Class::F19SyncError, Class::F19Torn, Class::F19Lost, Class::F19Reordered];
-    assert!(expected.iter().all(|class| accidents.get(class).is_some_and(|seeds| *seeds > 20)), "{accidents:?}");
+    assert!(expected.iter().all(|class| accidents.get(class).is_some_and(|seeds| *seeds > 10)), "{accidents:?}");
 }
 
 /// A hundred rows and more, in two files, with checkpoints; then the process dies.
@@ -204,7 +214,7 @@ fn written(seed: u64) -> (Device, Random) {
 
 #[test]
 fn a_bit_that_turned_over_is_found_or_changes_nothing_and_a_person_gets_out_of_it() {
-    let (mut found, mut harmless) = (0, 0);
+    let (mut found, mut left, mut harmless) = (0, 0, 0);
     for seed in 0..120 {
         let (device, mut random) = written(seed);
         let before = stored(&device);
@@ -212,36 +222,30 @@ fn a_bit_that_turned_over_is_found_or_changes_nothing_and_a_person_gets_out_of_i
         let class = if persists { Class::F19BitRot } else { Class::F19FlippedRead };
         let Wanted::Device(fault) = DiskFault::draw(class, &mut random).wanted else { unreachable!() };
         device.fault(fault);
-        let opened = SimJournal::open(&device, Timestamp(1));
+        let opened = SimJournal::open(&device, Timestamp(1)).map(|(journal, _)| drop(journal.crash(false, &mut random)));
         device.heal();
-        match opened {
-            Ok((journal, state)) => {
-                drop(journal.crash(false, &mut random));
-                let mut folded = DaemonState::default();
-                stored(&device).iter().for_each(|entry| folded.apply(entry));
-                folded.modes = state.modes.clone();
-                assert_eq!(state, folded, "seed {seed}");
-                harmless += 1;
-            }
-            Err(text) => {
-                assert!(text.contains("expected") || text.contains("could not"), "{text}");
-                found += 1;
-                if persists {
-                    // Its own words say where; what a repair keeps is what was written.
-                    SimJournal::repair(&device, Timestamp(2), "ann", "a bad sector")
-                        .unwrap_or_else(|error| panic!("{seed}: {text}: {error}"));
-                }
-                let (journal, _) = SimJournal::open(&device, Timestamp(3)).unwrap_or_else(|error| panic!("{seed}: {text}: {error}"));
-                drop(journal.crash(false, &mut random));
-            }
+        let is_broken = |device: &Device| verify(&data(device), |_| {}).unwrap().outcome != VerifyOutcome::Intact;
+        // A start proves the rows since the last checkpoint; those before it are the audit's.
+        let broken_before_the_checkpoint = opened.is_ok() && is_broken(&device);
+        if opened.is_err() && persists || broken_before_the_checkpoint {
+            let repaired = SimJournal::repair(&device, Timestamp(2), "ann", "a bad sector");
+            repaired.unwrap_or_else(|error| panic!("seed {seed}: {opened:?}: {error}"));
         }
+        let again = SimJournal::open(&device, Timestamp(3)).unwrap_or_else(|error| panic!("seed {seed}: {opened:?}: {error}"));
+        drop(again.0.crash(false, &mut random));
+        assert!(!is_broken(&device), "seed {seed}");
         let after = stored(&device);
         let kept = before.iter().zip(&after).take_while(|(one, other)| one == other).count();
         assert!(kept == before.len() || persists, "seed {seed}: {kept} of {}", before.len());
         let own = |entry: &Entry| matches!(entry.record, Record::DaemonStarted { .. } | Record::OperatorCommand { .. });
         assert!(after[kept..].iter().all(own), "seed {seed}: rows that nobody wrote behind row {kept}");
+        match opened {
+            Err(_) => found += 1,
+            Ok(()) if broken_before_the_checkpoint => left += 1,
+            Ok(()) => harmless += 1,
+        }
     }
-    assert!(found > 30 && harmless > 10, "{found} found, {harmless} harmless");
+    assert!(found > 20 && left > 0 && harmless > 10, "{found} found, {left} left to the audit, {harmless} harmless");
 }
 
 #[test]

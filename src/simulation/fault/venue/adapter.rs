@@ -197,6 +197,11 @@ impl Adapter {
         self.asked.insert(request, Task::new(asked.boxed()));
     }
 
+    /// Whoever asked waits no longer: the question ends where it is, with what it had taken of the budget.
+    pub fn give_up(&mut self, request: Request) {
+        self.asked.remove(&request);
+    }
+
     /// Lets everybody go on who has something to do, until nobody has.
     pub fn run(&mut self, words: &mut Vec<VenueWord>) {
         while self.run_links(words) | self.run_asked(words) {}

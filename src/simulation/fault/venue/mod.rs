@@ -216,6 +216,13 @@ impl SimVenue {
         request
     }
 
+    /// Whoever asked waits no longer, as behind a deadline of his own.
+    pub fn give_up(&mut self, request: Request) {
+        if let Some(adapter) = &mut self.adapter {
+            adapter.give_up(request);
+        }
+    }
+
     pub fn depth(&mut self, now: Timestamp, symbol: Symbol) -> Request {
         self.at(now);
         let book = self.exchange.depth_snapshot(symbol, DEPTH_LIMIT).now_or_never().and_then(Result::ok).flatten();
