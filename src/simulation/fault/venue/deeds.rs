@@ -40,10 +40,11 @@ impl SimVenue {
             Class::F16Funding => self.charge_funding(),
             Class::F17ByHand => self.lend_a_hand(fault),
             Class::F24Stale => self.answer_from_the_past(fault),
-            // An order, a cancel or a question has to come meanwhile.
-            Class::F01NoAnswer | Class::F02NotFound | Class::F03FillBeforeAck | Class::F08FillRacesCancel => {
-                let longer = VenueFault { lasts: fault.lasts * 4, ..fault.clone() };
-                self.net.state().faults.begin(now, &longer);
+            // An order has to come meanwhile; and of whomever, a cancel, a question or a fill at once.
+            Class::F01NoAnswer => self.net.state().faults.begin(now, &VenueFault { lasts: fault.lasts * 4, ..fault.clone() }),
+            Class::F02NotFound | Class::F03FillBeforeAck | Class::F08FillRacesCancel => {
+                let wider = VenueFault { lasts: fault.lasts * 6, account: None, ..fault.clone() };
+                self.net.state().faults.begin(now, &wider);
             }
             _ => self.net.state().faults.begin(now, fault),
         }
