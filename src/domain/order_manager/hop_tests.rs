@@ -10,6 +10,18 @@ fn not_sent(desk: &Desk) -> String {
 }
 
 #[test]
+pub(crate) fn nothing_is_taken_and_nothing_leaves_while_the_account_is_reconciled() {
+    let mut desk = Desk::ready();
+    desk.durable = false;
+    let waits = desk.submit(1, "1");
+    assert!(desk.manager.may_leave(waits).is_ok());
+    desk.on(1, Input::Reconnected);
+    assert!(desk.manager.may_leave(waits).is_err(), "its row became durable when the account was being reconciled");
+    desk.submit(2, "1");
+    assert!(not_sent(&desk).contains("it is being reconciled"), "{}", not_sent(&desk));
+}
+
+#[test]
 fn an_approval_of_another_build_is_refused() {
     let mut desk = Desk::ready();
     let approved = approve(1, intent(1, Side::Buy, "1", at(0)));

@@ -14,7 +14,7 @@ fn snapshots(desk: &Desk) -> Vec<TradesWanted> {
 }
 
 #[test]
-pub(crate) fn a_lost_trade_is_asked_for_though_newer_ones_have_come() {
+fn a_lost_trade_is_asked_for_though_newer_ones_have_come() {
     let mut desk = Desk::ready();
     let id = desk.submit(1, "2");
     desk.venue(1, accepted(id));

@@ -515,7 +515,7 @@ fn an_ended_order_that_the_venue_lists_after_all_is_cancelled_and_not_forgotten_
 
 /// A fill that is told while nobody is there is lost; the next one must not hide it from the successor of a successor.
 #[test]
-fn a_fill_heard_before_the_snapshot_does_not_hide_the_ones_before_it_from_the_next_life() {
+pub(crate) fn a_fill_heard_before_the_snapshot_does_not_hide_the_ones_before_it_from_the_next_life() {
     let mut desk = Desk::ready();
     let id = desk.submit(1, "4");
     desk.venue(1, fill(id, 1, "1"));
@@ -553,9 +553,9 @@ mod absent_tests;
 #[path = "funds_tests.rs"]
 pub(crate) mod funds;
 #[path = "hop_tests.rs"]
-mod hop;
+pub(crate) mod hop;
 #[path = "loss_tests.rs"]
-pub(crate) mod loss;
+mod loss;
 #[path = "reconcile_tests.rs"]
 mod reconciled;
 #[path = "spot_tests.rs"]
