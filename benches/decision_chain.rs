@@ -310,7 +310,8 @@ impl Bench {
                 record(&into_decision, decoded, intent.decided_at);
             }
         };
-        let port = JournalPort::new(journal.handle(), journal.emergency(), DaemonState::default(), 20_000, clock.clone(), Arc::new(observer));
+        let port =
+            JournalPort::new(journal.handle(), journal.emergency(), DaemonState::default(), 20_000, clock.clone(), Arc::new(observer));
         let around = Surroundings {
             directory: Directory::new(),
             alerts: AlertDesk::new(Default::default(), Duration::from_secs(300), clock.clone(), Arc::new(|_: &_| {})),
