@@ -132,9 +132,10 @@ impl Segment {
             self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
             // The log is emptied by the writer between commits, never inside one; `fullfsync` makes a sync a sync on macOS.
             self.connection.execute_batch(&format!(
-                "PRAGMA page_size = {PAGE_BYTES}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;
+                "PRAGMA page_size = {PAGE_BYTES}; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;
                  PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -{CACHE_KIB}; PRAGMA temp_store = MEMORY;"
-            ))
+            ))?;
+            run_to_the_end(&self.connection, "PRAGMA journal_mode = WAL")
         });
         configured.map_err(database("configure", &self.path))
     }
@@ -226,7 +227,7 @@ impl Segment {
     pub(crate) fn retire(self) -> rusqlite::Result<()> {
         self.connection.busy_timeout(Duration::ZERO)?;
         self.empty_log(true)?;
-        match self.connection.execute_batch("PRAGMA journal_mode = DELETE") {
+        match run_to_the_end(&self.connection, "PRAGMA journal_mode = DELETE") {
             Err(error) if is_in_use(&error) => Ok(()),
             // A sync that fails here fails as every other does.
             retired => retired,
@@ -255,6 +256,14 @@ fn roll_back(directory: &Folder, number: u32) {
     });
     // What is wrong then is told by whoever reads.
     drop(rolled_back);
+}
+
+/// A pragma that writes commits after the row that it returns: who stops at the row is told of no error of that commit.
+fn run_to_the_end(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
 }
 
 fn is_in_use(error: &rusqlite::Error) -> bool {

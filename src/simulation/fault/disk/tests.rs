@@ -262,3 +262,25 @@ fn a_device_that_hangs_answers_nothing_and_goes_on_where_it_was() {
     assert_eq!(scene.journal().commit(later).len(), 1);
     assert_eq!((scene.journal().running_since(), scene.journal().is_waiting()), (None, false));
 }
+
+/// A commit that ends a file and begins the next one has a dozen syncs, and each of them counts.
+#[test]
+fn each_sync_of_a_rotation_that_fails_ends_the_journal() {
+    let mut met = 0;
+    for after in 0..40 {
+        let mut scene = Scene::new(u64::from(after));
+        while scene.next < ROWS_PER_SEGMENT {
+            scene.append();
+            scene.commit();
+        }
+        let before = scene.device.accidents().syncs_failed;
+        scene.device.fault(device::DiskFault::SyncFails { after, forget: true });
+        // Far enough for the checkpoint that opens the next file.
+        for _ in 0..CHECKPOINT_EVERY {
+            scene.append();
+        }
+        scene.commit();
+        met += scene.device.accidents().syncs_failed - before;
+    }
+    assert!(met > 8, "{met} syncs failed in a rotation");
+}
