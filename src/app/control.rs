@@ -12,6 +12,7 @@ use tokio::sync::{broadcast, watch};
 
 use super::alerts;
 use super::embedded::Embedded;
+use super::gauges;
 use super::hub::{Hub, RESTART_SHOWS};
 use super::places::Places;
 use super::threads::Threads;
@@ -90,7 +91,7 @@ impl DaemonControl {
     }
 
     fn measure(&self) {
-        self.places.measure();
+        gauges::measure(&self.plan, &self.places, &self.hub);
         let (open, _) = self.plan.around.alerts.book();
         let critical = open.iter().filter(|alert| alert.severity == Severity::Critical).count();
         metrics::alerts_open(open.len() - critical, critical);

@@ -30,7 +30,7 @@ use crate::venues::binance::trading::venue::BinanceVenue;
 use crate::venues::port::Gate;
 
 /// The exchange inside refuses nobody for asking too much: its budget is never met.
-const EMBEDDED_WEIGHT: u32 = 10_000_000;
+pub(super) const EMBEDDED_WEIGHT: u32 = 10_000_000;
 
 /// Where Binance answers about keys, also those that trade elsewhere.
 const SPOT_HOST: &str = "https://api.binance.com";
@@ -67,7 +67,7 @@ pub struct Places {
 }
 
 /// The product that a kind of venue is.
-const fn product_of(kind: VenueKind) -> Product {
+pub(super) const fn product_of(kind: VenueKind) -> Product {
     match kind {
         VenueKind::BinanceSpot => Product::BinanceSpot,
         VenueKind::BinanceUsdm => Product::BinanceUsdm,
@@ -76,7 +76,7 @@ const fn product_of(kind: VenueKind) -> Product {
 }
 
 /// The symbols of a venue as far as they are known without asking it.
-fn described(settings: &Settings, venue: &VenueSpec) -> Vec<Instrument> {
+pub(super) fn described(settings: &Settings, venue: &VenueSpec) -> Vec<Instrument> {
     let kind = venue.kind.instruments();
     let here = settings.enabled_symbols().filter(|symbol| symbol.venue == Some(venue.id));
     let instrument = |name| instruments::bundled(kind, name).unwrap_or_else(|| instruments::inferred(kind, name, 2, 2));

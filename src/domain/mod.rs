@@ -5,6 +5,7 @@ pub mod bars;
 pub mod book;
 pub mod clock;
 pub mod dead_man;
+pub mod emptying;
 pub mod ids;
 pub mod indicators;
 pub mod instrument;

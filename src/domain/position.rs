@@ -186,6 +186,12 @@ impl Positions {
         Self { account, wallet, legs: BTreeMap::new(), seen: Seen::default(), funds: SeenFunds::default(), taken_at: None }
     }
 
+    /// Trades and ledger entries that are remembered so that none is booked twice.
+    #[must_use]
+    pub fn remembered(&self) -> (usize, usize) {
+        (self.seen.keys.len(), self.funds.keys.len())
+    }
+
     #[must_use]
     pub const fn account(&self) -> AccountId {
         self.account

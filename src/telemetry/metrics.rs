@@ -34,6 +34,9 @@ impl MetricsHandle {
         if let Some(bytes) = process::resident_bytes() {
             gauge!("ringfence_process_resident_bytes").set(bytes as f64);
         }
+        if let Some(count) = process::threads() {
+            gauge!("ringfence_process_threads").set(count as f64);
+        }
         if let Some(count) = process::open_files() {
             gauge!("ringfence_process_open_fds").set(count as f64);
         }
@@ -67,6 +70,10 @@ fn describe() {
     describe_gauge!("ringfence_uptime_seconds", "time since start");
     describe_gauge!("ringfence_process_resident_bytes", "memory in use");
     describe_gauge!("ringfence_process_open_fds", "open file descriptors");
+    describe_gauge!("ringfence_process_threads", "threads");
+    describe_gauge!("ringfence_table_entries", "entries of a table that the daemon keeps, by table and owner");
+    describe_gauge!("ringfence_journal_bytes", "the journal's files on the disk");
+    describe_gauge!("ringfence_journal_segments", "the journal's files with rows");
     describe_gauge!("ringfence_mailbox_depth", "messages waiting for a child");
     describe_gauge!("ringfence_account_equity", "wallet plus open profit, settlement currency");
     describe_gauge!("ringfence_account_day_pnl", "equity less equity at the start of the UTC day; NaN while a position has no price");
@@ -113,6 +120,19 @@ fn describe() {
 /// Messages waiting for a child.
 pub fn mailbox_depth(child: &str, depth: usize) {
     gauge!("ringfence_mailbox_depth", "child" => child.to_owned()).set(depth as f64);
+}
+
+/// How full what the daemon keeps is: every table that could grow without end if a bound of it did not hold.
+pub fn tables(owner: &str, entries: &[(&'static str, usize)]) {
+    for (table, entries) in entries {
+        gauge!("ringfence_table_entries", "table" => *table, "owner" => owner.to_owned()).set(*entries as f64);
+    }
+}
+
+/// What the journal takes on the disk.
+pub fn journal_files(segments: usize, bytes: u64) {
+    gauge!("ringfence_journal_segments").set(segments as f64);
+    gauge!("ringfence_journal_bytes").set(bytes as f64);
 }
 
 /// An account's books. A gauge is a statistic: the exact amounts are in `/status` and in the journal. What is not known is
@@ -187,11 +207,18 @@ fn statistic(amount: Money) -> f64 {
 
 /// What the operating system knows about this process. Linux keeps it in /proc; elsewhere the gauges are absent.
 mod process {
-    pub(super) fn resident_bytes() -> Option<u64> {
+    fn status(of: &str) -> Option<String> {
         let status = std::fs::read_to_string("/proc/self/status").ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(status.lines().find_map(|line| line.strip_prefix(of))?.trim().to_owned())
+    }
+
+    pub(super) fn resident_bytes() -> Option<u64> {
+        let kibibytes: u64 = status("VmRSS:")?.strip_suffix("kB")?.trim().parse().ok()?;
         Some(kibibytes * 1024)
+    }
+
+    pub(super) fn threads() -> Option<u64> {
+        status("Threads:")?.parse().ok()
     }
 
     pub(super) fn open_files() -> Option<usize> {

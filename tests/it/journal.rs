@@ -1,6 +1,7 @@
 //! The journal as its users meet it: what was acknowledged comes back after any end, what was changed behind its back is
 //! found and named, and a sick disk ends trading instead of losing rows.
 
+mod archive;
 mod crash;
 mod faults;
 mod tampering;
@@ -20,7 +21,7 @@ use ringfence::domain::record::{Entry, Record};
 use ringfence::domain::time::Timestamp;
 use ringfence::store::{
     Ack, AckResult, Audit, AuditFilter, FaultPlan, InjectedFault, Journal, JournalError, JournalHandle, JournalOptions, Recovery,
-    RefusedBecause, Repair, VerifyOutcome, repair, verify,
+    RefusedBecause, Repair, VerifyOutcome, archive, repair, verify,
 };
 
 fn options() -> JournalOptions {

@@ -5,6 +5,7 @@
 mod funds;
 mod order;
 mod recover;
+mod tables;
 #[cfg(test)]
 pub(crate) mod tests;
 mod venue;

@@ -15,6 +15,7 @@ mod book;
 mod checks;
 pub mod controls;
 pub mod limits;
+mod tables;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

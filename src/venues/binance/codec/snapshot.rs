@@ -28,6 +28,13 @@ pub struct Listed {
 }
 
 impl Translator {
+    /// How many entries it keeps, by table.
+    #[must_use]
+    pub fn tables(&self) -> [(&'static str, usize); 3] {
+        let (names, algos, held) = self.kept();
+        [("venue_order_names", names), ("venue_algos", algos), ("venue_words_held", held)]
+    }
+
     /// Ordinary orders that are open, under the names that they have here.
     ///
     /// # Errors

@@ -157,6 +157,14 @@ impl Account {
         self.translator.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many entries are kept of it, by table.
+    #[must_use]
+    pub fn tables(&self) -> [(&'static str, usize); 4] {
+        let flying = self.flying.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let [names, algos, held] = self.translator().tables();
+        [names, algos, held, ("orders_flying", flying)]
+    }
+
     /// What the account may trade, and what else it had an order on when its orders were last listed.
     #[must_use]
     pub fn symbols(&self) -> BTreeSet<Symbol> {
