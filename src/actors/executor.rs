@@ -17,10 +17,11 @@ use crate::domain::ids::{AccountId, ClientOrderId, Epoch, IntentId};
 use crate::domain::mode::FaultClass;
 use crate::domain::order::{AccountView, OrderIntent, OrderReport, TraceContext, VenueCommand, VenueEvent};
 use crate::domain::order_manager::Order;
+use crate::domain::reconcile::Finding;
 use crate::domain::time::Timestamp;
 use crate::messages::{Envelope, ExecutorMessage, Post};
 use crate::supervision::{ChildContext, ChildFault, Reporter};
-use crate::telemetry::events::{FillSeen, OrderRejected, OrderSent, OrderUnknown};
+use crate::telemetry::events::{FillSeen, OrderRejected, OrderSent, OrderUnknown, Reconciled};
 use crate::telemetry::metrics::{self, OrderTimers};
 use crate::venues::port::{Heard, Venue};
 
@@ -155,6 +156,10 @@ impl Outside for AtVenue {
 
     fn viewed(&mut self, view: &AccountView) {
         metrics::account_books(view.account, view.equity, view.day_pnl);
+    }
+
+    fn found(&mut self, account: AccountId, findings: &[Finding]) {
+        Reconciled { account, findings }.emit();
     }
 }
 

@@ -8,6 +8,7 @@ use super::metronome::TellTables;
 use super::ports::Ports;
 use super::rules::risk_manager::{self as rules, Outside};
 use crate::domain::order::{OrderIntent, Refusal, TraceContext};
+use crate::domain::risk::RiskMachine;
 use crate::domain::risk::limits::RiskLimits;
 use crate::messages::{Envelope, RiskMessage};
 use crate::supervision::Reporter;
@@ -81,5 +82,9 @@ impl Outside for Spans {
 
     fn decided(&mut self) {
         self.deciding = None;
+    }
+
+    fn beat(&mut self, machine: &RiskMachine) {
+        metrics::orders_to_trades(machine.order_to_trade());
     }
 }

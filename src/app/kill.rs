@@ -20,8 +20,8 @@ use crate::api::Endpoint;
 use crate::cli::{AccountKilled, Failure, KillOptions, KillReport};
 use crate::domain::emptying::{Emptied, Emptying, Next, Wanted};
 use crate::domain::instrument::Instrument;
-use crate::domain::mode::Scope;
-use crate::domain::order::{TradesWanted, VenueCommand, VenueEvent, VenueSnapshot};
+use crate::domain::mode::{Mode, Scope};
+use crate::domain::order::{NewOrder, TradesWanted, VenueCommand, VenueEvent, VenueSnapshot};
 use crate::domain::time::Timestamp;
 use crate::settings::{AccountSpec, Bases, Settings, VenueKind, VenueSpec};
 use crate::store::{HaltedScope, Latch, wall_clock};
@@ -53,7 +53,7 @@ const LATCH_WITHIN: Duration = Duration::from_secs(5);
 struct Open;
 
 impl Gate for Open {
-    fn enter(&self, _: bool) -> Option<Box<dyn Send>> {
+    fn enter(&self, _: &NewOrder) -> Option<Box<dyn Send>> {
         Some(Box::new(()))
     }
 }
@@ -139,8 +139,10 @@ fn write_latch(data_dir: &Path, scopes: &[Scope], cause: &str, by: &str) -> Resu
     let mut state = latch.load(now);
     for scope in scopes {
         // One that was halted before keeps its cause.
-        if !state.halted.iter().any(|halted| halted.scope == *scope) {
-            state.halted.push(HaltedScope { scope: *scope, since: now, cause: cause.to_owned(), by: Some(by.to_owned()) });
+        if !state.halted.iter().any(|held| held.scope == *scope && held.mode == Mode::Halted) {
+            state.halted.retain(|held| held.scope != *scope);
+            let (cause, by) = (cause.to_owned(), Some(by.to_owned()));
+            state.halted.push(HaltedScope { scope: *scope, mode: Mode::Halted, since: now, cause, by });
         }
     }
     latch.store(&state).map(drop).map_err(|error| error.to_string())

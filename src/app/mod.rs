@@ -15,6 +15,7 @@ mod kill;
 mod last_resort;
 mod listing;
 pub mod memory;
+mod overriding;
 mod places;
 mod reload;
 pub mod run;

@@ -31,9 +31,10 @@ use crate::api::{ApiConfig, ApiServer, EventKind};
 use crate::cli::screen::{self, Screen};
 use crate::cli::{Failure, RunOptions};
 use crate::domain::ids::Epoch;
+use crate::domain::mode::{Mode, Scope};
 use crate::domain::record::Entry;
 use crate::domain::recovery::DaemonState;
-use crate::messages::{Board, Clock, KillInbox, ModeBoard, Views, Wires, boards::Roster};
+use crate::messages::{Board, Clock, KillInbox, KillWord, ModeBoard, Views, Wires, boards::Feeds, boards::Roster};
 use crate::settings::{LogFormat, Settings};
 use crate::store::{Journal, JournalOptions, Latch};
 use crate::strategies::Registry;
@@ -184,6 +185,7 @@ impl Started<'_> {
     ) -> Result<(Surroundings, Environment, Arc<Places>), Failure> {
         let (clock, inbox, observer) = (self.clock.clone(), KillInbox::default(), Arc::clone(hub));
         let (modes, epoch) = (state.modes.clone(), state.epoch);
+        let ledgers = state.accounts.iter().filter_map(|(account, state)| Some((*account, state.positions.ledger_from()?))).collect();
         let alerts = sinks.desk(state.alerts.clone(), self.options.settings.alerts.escalate_after, &clock, hub);
         let desk = alerts.clone();
         let port = JournalPort::new(
@@ -197,16 +199,17 @@ impl Started<'_> {
                 desk.entry(port, entry);
             }),
         );
-        let directory = Directory::new();
+        let (directory, feeds) = (Directory::new(), Feeds::default());
         let environment = Environment {
             directory: directory.clone(),
             runtimes: self.runtimes.handles(),
-            sink: Arc::new(Sink::new(port.clone(), inbox.clone(), &directory)),
+            sink: Arc::new(Sink::new(port.clone(), inbox.clone(), &directory, feeds.clone())),
             clock: MonotonicClock::start(),
             jitter_seed: u64::from(epoch.0) ^ u64::from(std::process::id()),
         };
         let mode_board = ModeBoard::default();
-        let places = Places::open(&self.options.settings, Arc::clone(self.exchange), &clock, inbox.gate(), mode_board.clone()).await?;
+        let places =
+            Places::open(&self.options.settings, Arc::clone(self.exchange), &clock, inbox.gate(), mode_board.clone(), ledgers).await?;
         let history = services::WireHistory::new(&places);
         let around = Surroundings {
             directory,
@@ -216,6 +219,7 @@ impl Started<'_> {
             views: Arc::new(Views::default()),
             wires: Arc::new(Wires::default()),
             roster: Roster::default(),
+            feeds,
             gate: inbox.gate(),
             inbox,
             journal: port,
@@ -224,6 +228,7 @@ impl Started<'_> {
             services: self.runtimes.handles().services,
         };
         around.modes.set(Arc::new(modes.clone()));
+        around.modes.report(modes.clone());
         around.gate.set(&modes);
         Ok((around, environment, places))
     }
@@ -244,6 +249,9 @@ impl Started<'_> {
             environment: environment.clone(),
         });
         plan.around.roster.set(reload::roster(&plan, settings));
+        for (symbol, cause) in places.take_held() {
+            plan.around.kill_switch().tell(KillWord::Trip { scope: Scope::Symbol(symbol), mode: Mode::ReduceOnly, cause });
+        }
         let threads = Threads::new(self.journal.emergency(), self.exchange);
         let control = DaemonControl::new(
             Arc::clone(&plan),

@@ -200,6 +200,8 @@ impl Safety {
             Notice::Confirmed(account) => control.confirm(account),
             Notice::Emptied(account) => control.emptied(account),
             Notice::Unconfirmed(account, why) => control.not_emptied(account, why),
+            // It may have been let go when its guard gave up; what is back compares its books by itself.
+            Notice::Wanted(account) => drop(tree::bring_back(&self.plan, Scope::Account(account))),
             Notice::Modes { raised } => {
                 control.modes_changed();
                 self.lock_returning().extend(raised);
@@ -223,7 +225,7 @@ impl Safety {
     /// What is left when the kill switch is gone for good: the latch and the venue, straight from here.
     pub(super) async fn without_kill_switch(&self, why: &str) {
         let (scope, since) = (Scope::Global, self.plan.around.clock.now());
-        self.latch.store(LatchState { halted: vec![HaltedScope { scope, since, cause: why.to_owned(), by: None }] });
+        self.latch.store(LatchState { halted: vec![HaltedScope { scope, mode: Mode::Halted, since, cause: why.to_owned(), by: None }] });
         let patience = shutdown::Patience::within(CONFIRM_WITHIN);
         // Side by side: an account whose venue does not answer must not take the others' time.
         let accounts = self.plan.around.roster.get().accounts.clone();

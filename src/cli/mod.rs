@@ -21,6 +21,7 @@ mod halt;
 mod inject;
 mod kill;
 pub(crate) mod output;
+mod override_limits;
 mod restart;
 mod resume;
 mod run;
@@ -67,6 +68,7 @@ enum Command {
     Status(status::Arguments),
     Halt(halt::Arguments),
     Resume(resume::Arguments),
+    Override(override_limits::Arguments),
     Cancel(cancel::Arguments),
     Flatten(flatten::Arguments),
     Kill(kill::Arguments),
@@ -114,6 +116,7 @@ fn execute(command: Command, parts: &Parts<'_>) -> Result<(), Failure> {
         Command::Alerts(arguments) => alerts::execute(arguments),
         Command::Halt(arguments) => halt::execute(arguments),
         Command::Resume(arguments) => resume::execute(arguments),
+        Command::Override(arguments) => override_limits::execute(arguments),
         Command::Cancel(arguments) => cancel::execute(arguments),
         Command::Flatten(arguments) => flatten::execute(arguments),
         Command::Kill(arguments) => kill::execute(arguments, parts),

@@ -6,6 +6,7 @@ pub mod book;
 pub mod clock;
 pub mod dead_man;
 pub mod emptying;
+pub mod equity;
 pub mod ids;
 pub mod indicators;
 pub mod instrument;

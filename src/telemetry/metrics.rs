@@ -7,8 +7,9 @@ use ::metrics::{Histogram, describe_counter, describe_gauge, describe_histogram,
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use super::TelemetryError;
-use crate::domain::ids::AccountId;
+use crate::domain::ids::{AccountId, Symbol};
 use crate::domain::money::Money;
+use crate::domain::risk::DayTraffic;
 
 /// Seconds. From an actor hop (a microsecond) over a durable append (some hundred) to a venue's bad day.
 const SECONDS_BUCKETS: [f64; 14] = [1e-6, 2.5e-6, 5e-6, 1e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.1, 1.0, 10.0];
@@ -75,6 +76,8 @@ fn describe() {
     describe_gauge!("ringfence_journal_bytes", "the journal's files on the disk");
     describe_gauge!("ringfence_journal_segments", "the journal's files with rows");
     describe_gauge!("ringfence_mailbox_depth", "messages waiting for a child");
+    describe_gauge!("ringfence_order_to_trade_ratio", "messages for each trade of the UTC day; NaN before the first trade");
+    describe_gauge!("ringfence_day_messages", "new orders and cancels of the UTC day");
     describe_gauge!("ringfence_account_equity", "wallet plus open profit, settlement currency");
     describe_gauge!("ringfence_account_day_pnl", "equity less equity at the start of the UTC day; NaN while a position has no price");
     describe_gauge!("ringfence_mode", "0 Normal, 1 ReduceOnly, 2 CancelOnly, 3 Halted, by scope");
@@ -103,7 +106,10 @@ fn describe() {
     describe_counter!("ringfence_spans_lost_total", "spans that never reached the collector, by reason");
     describe_counter!("ringfence_spans_sent_total", "spans that the collector took");
     describe_counter!("ringfence_log_lines_lost_total", "log lines lost to a slow sink");
-    describe_counter!("ringfence_reconciliation_findings_total", "differences from the venue that reconciliation put right");
+    describe_counter!(
+        "ringfence_reconciliation_findings_total",
+        "differences from the venue that reconciliation found, by what they are and what was done"
+    );
     describe_counter!("ringfence_child_failures_total", "children that ended against their wish, by fault class");
     describe_counter!("ringfence_escalations_total", "faults that a supervisor passed upwards");
     describe_counter!("ringfence_thread_stalls_total", "threads whose heartbeat stopped");
@@ -140,6 +146,16 @@ pub fn journal_files(segments: usize, bytes: u64) {
 pub fn account_books(account: AccountId, equity: Money, day_pnl: Option<Money>) {
     gauge!("ringfence_account_equity", "account" => account.to_string()).set(statistic(equity));
     gauge!("ringfence_account_day_pnl", "account" => account.to_string()).set(day_pnl.map_or(f64::NAN, statistic));
+}
+
+/// Messages for each trade of the day, by account and symbol (C24); not a number on a day without a trade.
+pub fn orders_to_trades(days: impl Iterator<Item = (AccountId, Symbol, DayTraffic)>) {
+    for (account, symbol, DayTraffic { messages, trades, .. }) in days {
+        let ratio = if trades == 0 { f64::NAN } else { messages as f64 / trades as f64 };
+        let labels = [("account", account.to_string()), ("symbol", symbol.to_string())];
+        gauge!("ringfence_order_to_trade_ratio", &labels).set(ratio);
+        gauge!("ringfence_day_messages", &labels).set(messages as f64);
+    }
 }
 
 /// A venue's clock and limits, as its accounts share them. A clock that nobody has read yet is not a number.

@@ -49,6 +49,7 @@ fn entry(number: u64) -> Entry {
             status: OrderStatus::Working,
             filled: quantity,
             venue_order_id: Some(number),
+            assumed: Default::default(),
             detail: None,
         },
         3 => Record::Filled {
@@ -104,6 +105,7 @@ fn order_intended(account: AccountId, client_order_id: ClientOrderId, id: Intent
         time_in_force: TimeInForce::GoodTilCanceled,
         quantity,
         reduce_only: false,
+        stop: None,
         decided_at: Timestamp(9),
         reason: "cross_up".into(),
         trace: None,
