@@ -4,6 +4,9 @@
 //! empty ractor actors that pass a message of the same size on. Budget: p50 ≤ 2 µs, p99 ≤ 5 µs, and ≤ 1.5 × the empty chain.
 //! `cargo bench --bench decision_chain [-- ROUNDS]`
 
+#[path = "support/chain_limits.rs"]
+mod chain_limits;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -26,12 +29,11 @@ use ringfence::domain::ids::{AccountId, Epoch, StrategyId, Symbol};
 use ringfence::domain::instrument::Instrument;
 use ringfence::domain::market::MarketView;
 use ringfence::domain::market_data::{Candle, DepthSnapshot, MarketEvent, MarketFrame};
-use ringfence::domain::money::{Money, Quantity, Ratio};
+use ringfence::domain::money::Money;
 use ringfence::domain::order::{Fill, NewOrder, OrderKind, Side, VenueCommand, VenueEvent, VenueSnapshot};
 use ringfence::domain::record::{Entry, Record};
 use ringfence::domain::recovery::DaemonState;
 use ringfence::domain::restart::{ChildName, RuntimeKind, SupervisionEvent, SupervisorPolicy};
-use ringfence::domain::risk::limits::{AccountLimits, MessageRate, RiskLimits, SymbolLimits};
 use ringfence::domain::time::Timestamp;
 use ringfence::exchange::sources::{MarketSource, synthetic::Synthetic, synthetic::SyntheticConfig};
 use ringfence::messages::boards::RosterEntries;
@@ -321,6 +323,7 @@ impl Bench {
             views: Arc::new(Views::default()),
             wires: Arc::new(Wires::default()),
             roster: Roster::default(),
+            feeds: Default::default(),
             gate: HaltGate::default(),
             inbox: KillInbox::default(),
             journal: port,
@@ -388,7 +391,7 @@ impl Bench {
     }
 
     fn risk_manager(&self) -> Child {
-        let (around, limits) = (self.around.clone(), limits(&self.instruments));
+        let (around, limits) = (self.around.clone(), chain_limits::limits(&self.instruments, &accounts(), strategy_id()));
         Child::actor(names::risk_manager(), RuntimeKind::Trading, move |context| {
             (RiskManager, risk_manager::Arguments { limits: limits.clone(), around: around.clone(), reporter: context.reporter })
         })
@@ -461,29 +464,6 @@ impl Bench {
 
 fn met(met: bool) -> &'static str {
     if met { "met" } else { "NOT MET" }
-}
-
-/// Every limit there is, with room for a thousand orders a second.
-fn limits(instruments: &[Instrument]) -> RiskLimits {
-    let much = Some(Money(10_000_000.into()));
-    let symbol = SymbolLimits {
-        price_collar: Some(Ratio("0.05".parse().expect("a number"))),
-        max_order_value: much,
-        max_order_quantity: Some(Quantity(1_000.into())),
-        max_position_value: much,
-        duplicate_window: Some(Duration::from_micros(1)),
-        stale_after: Some(Duration::from_secs(5)),
-    };
-    let account = AccountLimits {
-        max_messages: Some(MessageRate { count: 5_000, period: Duration::from_secs(1) }),
-        max_daily_loss: much,
-        symbols: instruments.iter().map(|instrument| (instrument.symbol, symbol)).collect(),
-    };
-    RiskLimits {
-        max_capital: much,
-        accounts: accounts().into_iter().map(|id| (id, account.clone())).collect(),
-        instruments: instruments.iter().map(|instrument| (instrument.symbol, instrument.clone())).collect(),
-    }
 }
 
 /// Stands for the feed's task: hands decoded frames over at an even pace, on the trading thread.

@@ -15,12 +15,12 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use ringfence::domain::ids::{AccountId, Symbol};
+use ringfence::domain::ids::{AccountId, IntentId, Symbol};
 use ringfence::domain::indicators::{Bar, Indicator, RollingHigh, RollingLow};
 use ringfence::domain::market_data::Candle;
 use ringfence::domain::money::{Money, Price};
 use ringfence::domain::order::Side;
-use ringfence::strategies::{Configured, Desk, Draft, Interest, Kind, Problem, Strategy, StrategyInput, registry};
+use ringfence::strategies::{Configured, Desk, Draft, Interest, Kind, Problem, Recovered, Strategy, StrategyInput, registry};
 
 /// Everything that Ringfence does, with one more kind of strategy.
 fn main() -> ExitCode {
@@ -97,6 +97,19 @@ impl Strategy for Breakout {
             }
         }
     }
+
+    /// Optional. An account's books agree with its venue's again, after a start, a restart or a lost connection, and nothing has been
+    /// decided on them yet. The desk has what is true now; `recovered` says what was missed and what was put right. Here: an order
+    /// that still works was for a bar that is long over.
+    fn recovered(&mut self, recovered: &Recovered<'_>, desk: &mut Desk<'_>) {
+        let account = recovered.account;
+        for symbol in desk.symbols().iter() {
+            let working: Vec<IntentId> = desk.working(account, *symbol).iter().map(|order| order.intent).collect();
+            for intent in working {
+                desk.cancel(account, *symbol, intent, "from before");
+            }
+        }
+    }
 }
 
 impl Breakout {
@@ -142,10 +155,12 @@ impl Breakout {
 mod tests {
     use std::time::Duration;
 
-    use ringfence::domain::ids::{Epoch, StrategyId};
+    use ringfence::domain::ids::{ClientOrderId, Epoch, StrategyId};
     use ringfence::domain::instrument::{Instrument, InstrumentKind};
     use ringfence::domain::market::{ClosedBar, MarketUpdate, MarketView};
-    use ringfence::domain::order::{AccountView, PositionSide, PositionView};
+    use ringfence::domain::money::Quantity;
+    use ringfence::domain::order::{AccountView, OrderReport, OrderStatus, PositionSide, PositionView};
+    use ringfence::domain::reconcile::Reconciliation;
     use ringfence::domain::time::Timestamp;
     use ringfence::strategies::{Holdings, HostConfig, HostInput, StrategyEffect, StrategyHost};
     use serde_json::json;
@@ -176,7 +191,7 @@ mod tests {
         }
 
         /// The account's books: an account is traded from its first view on.
-        fn hold(&mut self, quantity: &str) {
+        fn hold(&mut self, quantity: &str) -> Vec<StrategyEffect> {
             let position = PositionView {
                 symbol: symbol(),
                 position_side: PositionSide::Both,
@@ -191,13 +206,48 @@ mod tests {
                 equity: money,
                 day_pnl: Some(Money::ZERO),
                 positions: vec![position],
+                peaks: None,
+                margin: None,
                 at: Timestamp::ZERO,
             };
-            self.host.on(Timestamp::ZERO, HostInput::Account(&view), &mut Vec::new());
+            let mut effects = Vec::new();
+            self.host.on(Timestamp::ZERO, HostInput::Account(&view), &mut effects);
+            effects
+        }
+
+        /// A bar that it buys on; gives the executor's word that the order works.
+        fn buy(&mut self, close: &str) -> OrderReport {
+            let Some(StrategyEffect::Propose(intent)) = self.effects(close).into_iter().next() else { panic!("it buys nothing") };
+            OrderReport {
+                account: account(),
+                strategy: Some(intent.strategy),
+                intent: Some(intent.id),
+                symbol: symbol(),
+                client_order_id: ClientOrderId::compose(account(), Epoch(1), intent.id),
+                side: intent.side,
+                position_side: PositionSide::Both,
+                kind: intent.kind,
+                reduce_only: false,
+                quantity: intent.quantity,
+                filled: Quantity::ZERO,
+                status: OrderStatus::Working,
+                fill: None,
+                detail: None,
+                at: Timestamp::ZERO,
+                trace: None,
+            }
         }
 
         /// A bar of one price; gives what is proposed, as `BUY 9.8`.
         fn bar(&mut self, close: &str) -> Vec<String> {
+            let proposed = |effect| match effect {
+                StrategyEffect::Propose(intent) => Some(format!("{} {}", intent.side, intent.quantity)),
+                _ => None,
+            };
+            self.effects(close).into_iter().filter_map(proposed).collect()
+        }
+
+        fn effects(&mut self, close: &str) -> Vec<StrategyEffect> {
             let open_time = Timestamp::ZERO + MINUTE * u32::try_from(self.bars).unwrap();
             self.bars += 1;
             let price: Price = close.parse().unwrap();
@@ -227,11 +277,7 @@ mod tests {
             let update = MarketUpdate { view, closed: [ClosedBar { interval: MINUTE, candle }].into() };
             let mut effects = Vec::new();
             self.host.on(at, HostInput::Market(&update), &mut effects);
-            let proposed = |effect| match effect {
-                StrategyEffect::Propose(intent) => Some(format!("{} {}", intent.side, intent.quantity)),
-                _ => None,
-            };
-            effects.into_iter().filter_map(proposed).collect()
+            effects
         }
     }
 
@@ -285,6 +331,21 @@ mod tests {
         for close in ["100", "101", "100", "99"] {
             assert!(flat.bar(close).is_empty());
         }
+    }
+
+    #[test]
+    fn what_still_works_after_a_lost_connection_is_taken_back() {
+        let mut bench = Bench::new();
+        bench.hold("0");
+        for close in ["100", "101", "100", "101"] {
+            bench.bar(close);
+        }
+        let order = bench.buy("102");
+        let reconciliation = Reconciliation { account: account(), at: Timestamp::ZERO, findings: vec![], missed: vec![], first: false };
+        bench.host.on(Timestamp::ZERO, HostInput::Report(&order), &mut Vec::new());
+        bench.host.on(Timestamp::ZERO, HostInput::Reconciled(&reconciliation), &mut Vec::new());
+        let cancels = bench.hold("0").into_iter().filter(|effect| matches!(effect, StrategyEffect::Cancel { .. }));
+        assert_eq!(cancels.count(), 1);
     }
 
     #[test]

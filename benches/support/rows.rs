@@ -19,6 +19,7 @@ pub fn entry(number: u64) -> Entry {
     let at = Timestamp(1_700_000_000_000_000_000 + number as i64 * 1_000);
     let changed = |status, detail| Record::OrderChanged {
         cancel_wanted: false,
+        assumed: Default::default(),
         account,
         client_order_id,
         intent: id,
@@ -70,6 +71,7 @@ fn intended(id: IntentId, account: AccountId, client_order_id: ClientOrderId) ->
         time_in_force,
         quantity,
         reduce_only: false,
+        stop: None,
         decided_at: Timestamp(1_700_000_000_000_000_000),
         reason: "cross_up".to_owned(),
         trace: None,

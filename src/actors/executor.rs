@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
+use super::metronome::TellTables;
 use super::names;
 use super::ports::Ports;
 use super::rules::executor::{self as rules, Outside};
@@ -16,10 +17,11 @@ use crate::domain::ids::{AccountId, ClientOrderId, Epoch, IntentId};
 use crate::domain::mode::FaultClass;
 use crate::domain::order::{AccountView, OrderIntent, OrderReport, TraceContext, VenueCommand, VenueEvent};
 use crate::domain::order_manager::Order;
+use crate::domain::reconcile::Finding;
 use crate::domain::time::Timestamp;
 use crate::messages::{Envelope, ExecutorMessage, Post};
 use crate::supervision::{ChildContext, ChildFault, Reporter};
-use crate::telemetry::events::{FillSeen, OrderRejected, OrderSent, OrderUnknown};
+use crate::telemetry::events::{FillSeen, OrderRejected, OrderSent, OrderUnknown, Reconciled};
 use crate::telemetry::metrics::{self, OrderTimers};
 use crate::venues::port::{Heard, Venue};
 
@@ -39,6 +41,7 @@ pub struct State {
     rules: rules::Executor,
     ports: Ports<ExecutorMessage>,
     outside: AtVenue,
+    ticks: TellTables,
 }
 
 impl Actor for Executor {
@@ -55,11 +58,17 @@ impl Actor for Executor {
         let traces = OrderTraces::new(account, incarnation, earlier);
         let mut outside = AtVenue { venue, traces, sent_at: BTreeMap::new(), timers: OrderTimers::of(account) };
         rules.start(&mut ports, &mut outside);
-        Ok(State { rules, ports, outside })
+        Ok(State { rules, ports, outside, ticks: TellTables::default() })
     }
 
     async fn handle(&self, _myself: ActorRef<Self::Msg>, envelope: Self::Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        let is_tick = matches!(envelope.message, ExecutorMessage::Tick);
         state.rules.message(envelope.message, envelope.trace, &mut state.ports, &mut state.outside);
+        if is_tick && state.ticks.is_time() {
+            let machine = state.rules.machine();
+            metrics::tables(machine.account().as_str(), &machine.tables());
+            metrics::tables(machine.account().as_str(), &[("orders_timed", state.outside.sent_at.len())]);
+        }
         Ok(())
     }
 }
@@ -147,6 +156,10 @@ impl Outside for AtVenue {
 
     fn viewed(&mut self, view: &AccountView) {
         metrics::account_books(view.account, view.equity, view.day_pnl);
+    }
+
+    fn found(&mut self, account: AccountId, findings: &[Finding]) {
+        Reconciled { account, findings }.emit();
     }
 }
 

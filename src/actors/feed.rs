@@ -2,6 +2,7 @@
 //! thread, stamps the frames and puts them into their markets' slots. It keeps no book and waits for nobody.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustc_hash::FxHashMap as HashMap;
 
@@ -21,6 +22,10 @@ use crate::venues::binance::market::{Decoded, Decoder, Other};
 
 /// Frames that cannot be read in one connection before it is given up: one is a curiosity, a hundred is another protocol.
 const UNDECODABLE_MAX: u32 = 100;
+/// Between two tries to reach a venue that is not there: at first as soon as a restart would come, later seldom enough for its limit
+/// on connections (300 in five minutes).
+const OPEN_AGAIN_MIN: Duration = Duration::from_millis(100);
+const OPEN_AGAIN_MAX: Duration = Duration::from_secs(5);
 
 /// What one feed reads.
 #[derive(Debug, Clone)]
@@ -66,7 +71,7 @@ enum Word {
 }
 
 /// # Errors
-/// When the venue cannot be reached, closes the connection, goes silent or late, or speaks something else.
+/// When the venue closes the connection, goes silent or late, or speaks something else.
 pub async fn read(context: ChildContext, spec: FeedSpec, around: Surroundings) -> Result<(), ChildFault> {
     let lost = |why: String| {
         FeedLost { feed: context.name.as_str(), why: &why }.emit();
@@ -74,8 +79,7 @@ pub async fn read(context: ChildContext, spec: FeedSpec, around: Surroundings) -
     };
     let began = around.clock.now();
     let decoder = Decoder::new(&spec.instruments).map_err(|error| ChildFault::new(FaultClass::Data, error.to_string()))?;
-    let opening = Pair::open(&around.services, &spec.base, streams(&spec.base, &spec.instruments), LOOK_EVERY);
-    let mut pair = context.reporter.attend(opening).await.map_err(|error| lost(error.to_string()))?;
+    let Some(mut pair) = open(&context, &spec, &around).await else { return Ok(()) };
     FeedConnected { feed: context.name.as_str(), took: around.clock.now().since(began) }.emit();
     let mut readers = readers(&spec, &around);
     for reader in readers.values_mut() {
@@ -91,6 +95,27 @@ pub async fn read(context: ChildContext, spec: FeedSpec, around: Surroundings) -
         match feed.on(event).map_err(lost)? {
             Word::Renew => pair.renew(),
             Word::Nothing => {}
+        }
+    }
+}
+
+/// A venue that is not there is not the feed's fault, and a restart would not help: it is waited for, its markets are stale meanwhile,
+/// and nobody opens anything on them. `None` when the feed is to stop.
+async fn open(context: &ChildContext, spec: &FeedSpec, around: &Surroundings) -> Option<Pair> {
+    let mut wait = OPEN_AGAIN_MIN;
+    loop {
+        let opening = Pair::open(&around.services, &spec.base, streams(&spec.base, &spec.instruments), LOOK_EVERY);
+        let opened = tokio::select! {
+            opened = context.reporter.attend(opening) => opened,
+            () = context.stop.cancelled() => return None,
+        };
+        match opened {
+            Ok(pair) => return Some(pair),
+            Err(error) => FeedLost { feed: context.name.as_str(), why: &error.to_string() }.emit(),
+        }
+        tokio::select! {
+            () = context.reporter.attend(tokio::time::sleep(wait)) => wait = (wait * 2).min(OPEN_AGAIN_MAX),
+            () = context.stop.cancelled() => return None,
         }
     }
 }

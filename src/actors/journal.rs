@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::domain::ids::AccountId;
 use crate::domain::record::{Entry, Record};
 use crate::domain::recovery::{AccountState, DaemonState};
+use crate::domain::risk::Memory;
 use crate::messages::Clock;
 use crate::store::emergency::EmergencyStanding;
 use crate::store::{Ack, AckResult, AppendRefused, Emergency, FoldedJournal, JournalHandle};
@@ -104,6 +105,12 @@ impl JournalPort {
     #[must_use]
     pub fn account(&self, account: AccountId) -> AccountState {
         self.lock().state().accounts.get(&account).cloned().unwrap_or_else(|| AccountState::new(account))
+    }
+
+    /// What risk remembers over its restarts.
+    #[must_use]
+    pub fn risk_memory(&self) -> Memory {
+        self.lock().state().risk_memory()
     }
 
     #[must_use]

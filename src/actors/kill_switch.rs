@@ -95,13 +95,14 @@ impl Outside for Reach {
     }
 
     fn store_latch(&mut self, modes: &ModeTable) {
-        let halted = modes.iter().filter(|entry| entry.mode == Mode::Halted).map(|entry| HaltedScope {
+        let held = modes.iter().map(|entry| HaltedScope {
             scope: entry.scope,
+            mode: entry.mode,
             since: entry.since,
             cause: entry.cause.clone(),
             by: None,
         });
-        self.latch.store(LatchState { halted: halted.collect() });
+        self.latch.store(LatchState { halted: held.collect() });
     }
 
     fn notice(&mut self, notice: Notice) {
@@ -125,6 +126,10 @@ impl Outside for Reach {
 
     fn lowered(&mut self, row: &Record) {
         let Record::ModeChanged { scope, from, to, cause, by, .. } = row else { return };
+        // A raise is told when it is in force.
+        if to <= from {
+            return;
+        }
         ModeChanged { scope: *scope, from: *from, to: *to, cause, by: by.as_deref() }.emit();
         if *to == Mode::Halted {
             KillTripped { scope: *scope, cause }.emit();

@@ -17,6 +17,20 @@ use crate::telemetry::metrics;
 const BEAT: Duration = Duration::from_millis(100);
 /// Executors, risk and strategies hear every how many-th beat: their deadlines are seconds.
 const SLOW_BEATS: u32 = 5;
+/// Whoever hears ticks tells how full its tables are with every so many-th: every two seconds, which is as often as anybody looks.
+const TABLES_EVERY: u32 = 4;
+
+/// Counts an actor's ticks until it is time to tell of its tables.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TellTables(u32);
+
+impl TellTables {
+    pub fn is_time(&mut self) -> bool {
+        self.0 = (self.0 + 1) % TABLES_EVERY;
+        self.0 == 0
+    }
+}
+
 /// A wall clock further away than this was set, or the machine slept.
 const STEP_TOLD: Duration = Duration::from_secs(1);
 

@@ -26,7 +26,7 @@ use tokio::runtime::Handle;
 use crate::domain::alerts::Alarm;
 use crate::domain::ids::Symbol;
 use crate::domain::market_data::{Candle, DepthSnapshot};
-use crate::messages::{Board, Clock, HaltGate, KillInbox, KillPost, ModeBoard, Views, Wires, boards::Roster};
+use crate::messages::{Board, Clock, HaltGate, KillInbox, KillPost, ModeBoard, Views, Wires, boards::Feeds, boards::Roster};
 use crate::supervision::Directory;
 use alerts::AlertDesk;
 use journal::JournalPort;
@@ -41,6 +41,7 @@ pub struct Surroundings {
     pub views: Arc<Views>,
     pub wires: Arc<Wires>,
     pub roster: Roster,
+    pub feeds: Feeds,
     pub gate: HaltGate,
     pub inbox: KillInbox,
     pub journal: JournalPort,

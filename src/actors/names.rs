@@ -3,6 +3,7 @@
 use crate::domain::ids::{AccountId, StrategyId, Symbol};
 use crate::domain::mode::Scope;
 use crate::domain::restart::ChildName;
+use crate::messages::boards::Feeds;
 
 fn name(text: &str) -> ChildName {
     // Invariant: ids have only characters that a child name allows, and stay within its length.
@@ -71,6 +72,15 @@ pub fn scope_of(child: &str) -> Scope {
     scope.unwrap_or(Scope::Global)
 }
 
+/// The same for a child that serves several scopes: a feed its symbols. A venue whose market cannot be heard is nobody else's matter.
+#[must_use]
+pub fn scopes_of(child: &str, feeds: &Feeds) -> Vec<Scope> {
+    let inner = child.strip_prefix("guard/").unwrap_or(child);
+    let number = inner.strip_prefix("feed/").and_then(|rest| rest.rsplit('/').next()).and_then(|number| number.parse().ok());
+    let symbols = number.map(|number| feeds.symbols(number)).unwrap_or_default();
+    if symbols.is_empty() { vec![scope_of(child)] } else { symbols.into_iter().map(Scope::Symbol).collect() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +93,17 @@ mod tests {
         assert_eq!(scope_of("market/BTCUSDT"), Scope::Symbol(Symbol::new("BTCUSDT").unwrap()));
         assert_eq!(scope_of("risk_manager"), Scope::Global);
         assert_eq!(scope_of("executor/NOT AN ID"), Scope::Global);
+    }
+
+    #[test]
+    fn a_fault_of_a_feed_covers_the_symbols_that_it_brings_and_no_other_venues() {
+        let [btc, eth, sol] = ["BTCUSDT", "ETHUSDT", "SOLUSDT"].map(|name| Symbol::new(name).unwrap());
+        let feeds = Feeds::default();
+        feeds.set(vec![vec![btc, eth], vec![sol]]);
+        let of = |child: &str| scopes_of(child, &feeds);
+        assert_eq!(of(feed(0).as_str()), [Scope::Symbol(btc), Scope::Symbol(eth)]);
+        assert_eq!(of(guard(&feed(1)).as_str()), [Scope::Symbol(sol)]);
+        assert_eq!(of(feed(2).as_str()), [Scope::Global], "whatever it brings");
+        assert_eq!(of("risk_manager"), [Scope::Global]);
     }
 }

@@ -11,6 +11,7 @@ use crate::domain::ids::{AccountId, Incarnation, StrategyId};
 use crate::domain::order::TraceContext;
 use crate::domain::record::Record;
 use crate::domain::recovery::AccountState;
+use crate::domain::risk::Memory;
 use crate::domain::time::Timestamp;
 use crate::messages::boards::Roster;
 use crate::messages::{
@@ -39,6 +40,13 @@ impl<M> Ports<M> {
     fn post_of(&mut self, id: StrategyId) -> &mut Post<StrategyMessage> {
         let around = &self.around;
         self.strategies.entry(id).or_insert_with(|| Post::new(&around.directory, &names::strategy(id)))
+    }
+}
+
+impl<M> Ports<M> {
+    fn post_to(&mut self, account: AccountId) -> &mut Post<ExecutorMessage> {
+        let around = &self.around;
+        self.executors.entry(account).or_insert_with(|| Post::new(&around.directory, &names::executor(account)))
     }
 }
 
@@ -75,6 +83,10 @@ impl<M> Around for Ports<M> {
         self.around.journal.account(account)
     }
 
+    fn risk_memory(&self) -> Memory {
+        self.around.journal.risk_memory()
+    }
+
     fn note(&mut self, rows: Vec<Record>) {
         self.around.journal.note(rows);
     }
@@ -84,9 +96,7 @@ impl<M> Around for Ports<M> {
     }
 
     fn executor(&mut self, account: AccountId, message: ExecutorMessage, trace: Option<TraceContext>) -> Result<(), ExecutorMessage> {
-        let around = &self.around;
-        let post = self.executors.entry(account).or_insert_with(|| Post::new(&around.directory, &names::executor(account)));
-        post.send_traced(message, trace)
+        self.post_to(account).send_traced(message, trace)
     }
 
     fn strategy(&mut self, id: StrategyId, message: StrategyMessage, trace: Option<TraceContext>) -> Result<(), StrategyMessage> {
@@ -107,6 +117,10 @@ impl<M> Around for Ports<M> {
 
     fn strategy_incarnation(&mut self, id: StrategyId) -> Option<Incarnation> {
         self.post_of(id).incarnation()
+    }
+
+    fn is_executor_up(&mut self, account: AccountId) -> bool {
+        self.post_to(account).incarnation().is_some()
     }
 
     fn ready(&mut self) {

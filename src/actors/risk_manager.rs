@@ -4,13 +4,16 @@
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::Surroundings;
+use super::metronome::TellTables;
 use super::ports::Ports;
 use super::rules::risk_manager::{self as rules, Outside};
 use crate::domain::order::{OrderIntent, Refusal, TraceContext};
+use crate::domain::risk::RiskMachine;
 use crate::domain::risk::limits::RiskLimits;
 use crate::messages::{Envelope, RiskMessage};
 use crate::supervision::Reporter;
 use crate::telemetry::events::OrderRefused;
+use crate::telemetry::metrics;
 use crate::telemetry::trace::{self, ActiveSpan, Field, Outcome, span};
 
 pub struct RiskManager;
@@ -25,6 +28,7 @@ pub struct State {
     rules: rules::RiskManager,
     ports: Ports<RiskMessage>,
     outside: Spans,
+    ticks: TellTables,
 }
 
 impl Actor for RiskManager {
@@ -40,11 +44,15 @@ impl Actor for RiskManager {
         let mut rules = rules::RiskManager::new(&ports, limits, incarnation);
         let mut outside = Spans { restart: restart.flatten(), deciding: None };
         rules.start(&mut ports, &mut outside);
-        Ok(State { rules, ports, outside })
+        Ok(State { rules, ports, outside, ticks: TellTables::default() })
     }
 
     async fn handle(&self, _myself: ActorRef<Self::Msg>, envelope: Self::Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        let is_tick = matches!(envelope.message, RiskMessage::Tick);
         state.rules.message(envelope.message, envelope.trace, &mut state.ports, &mut state.outside);
+        if is_tick && state.ticks.is_time() {
+            metrics::tables("risk_manager", &state.rules.machine().tables());
+        }
         Ok(())
     }
 }
@@ -74,5 +82,9 @@ impl Outside for Spans {
 
     fn decided(&mut self) {
         self.deciding = None;
+    }
+
+    fn beat(&mut self, machine: &RiskMachine) {
+        metrics::orders_to_trades(machine.order_to_trade());
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
 use super::ApiProblem;
-use crate::domain::ids::{StrategyId, VenueId};
+use crate::domain::ids::{StrategyId, Symbol, VenueId};
 use crate::domain::mode::Scope;
 
 /// Names and reasons are for the journal and a person's eye: a few lines at most.
@@ -40,6 +40,12 @@ pub enum Verb {
     },
     StartStrategy(StrategyId),
     StopStrategy(StrategyId),
+    /// Let one order of an account past named limits; the scope is the account.
+    Override {
+        symbol: Symbol,
+        controls: Vec<String>,
+        seconds: u64,
+    },
     /// A person has heard of that alert.
     AcknowledgeAlert(u64),
     /// For drills; only where the configuration allows fault injection.
@@ -65,7 +71,7 @@ impl Verb {
     /// Whether a person must answer for it, with a name and a reason.
     #[must_use]
     pub fn is_signed(&self) -> bool {
-        matches!(self, Self::Resume | Self::AcknowledgeAlert(_))
+        matches!(self, Self::Resume | Self::Override { .. } | Self::AcknowledgeAlert(_))
     }
 }
 
@@ -108,6 +114,9 @@ struct Body {
     by: Option<String>,
     reason: Option<String>,
     fault: Option<InjectedFault>,
+    symbol: Option<Symbol>,
+    controls: Option<Vec<String>>,
+    seconds: Option<u64>,
 }
 
 const EXPECTED: &str = "expected a JSON object such as {\"scope\": {\"account\": \"a1\"}, \"by\": \"ann\", \"reason\": \"maintenance over\"}; scope is \
@@ -117,6 +126,7 @@ const EXPECTED: &str = "expected a JSON object such as {\"scope\": {\"account\":
 pub(super) enum Asked {
     Plain(Verb),
     Inject { child: String },
+    Override,
 }
 
 /// Reads a body. An empty one is the whole daemon, by nobody in particular, except where a person must answer for it.
@@ -126,7 +136,11 @@ pub(super) fn parse(asked: Asked, body: &[u8]) -> Result<OperatorCommand, ApiPro
         Asked::Plain(_) if body.fault.is_some() => {
             return Err(ApiProblem::unprocessable("expected no \"fault\", which only /admin/inject/{name} takes"));
         }
+        _ if body.is_override() && !matches!(asked, Asked::Override) => {
+            return Err(ApiProblem::unprocessable("expected no \"symbol\", \"controls\" or \"seconds\", which only /admin/override takes"));
+        }
         Asked::Plain(verb) => verb,
+        Asked::Override => overriding(&body)?,
         Asked::Inject { child } => Verb::Inject { child, fault: body.fault.ok_or_else(fault_missing)? },
     };
     let (by, reason) = (text("by", body.by)?, text("reason", body.reason)?);
@@ -142,6 +156,28 @@ pub(super) fn parse(asked: Asked, body: &[u8]) -> Result<OperatorCommand, ApiPro
     let reason = reason.unwrap_or_else(|| format!("{} over the API", verb.name()));
     let (scope, venue) = (body.scope.unwrap_or(Scope::Global), body.venue);
     Ok(OperatorCommand { verb, scope, venue, by: by.unwrap_or_else(|| "api".to_owned()), reason })
+}
+
+impl Body {
+    fn is_override(&self) -> bool {
+        self.symbol.is_some() || self.controls.is_some() || self.seconds.is_some()
+    }
+}
+
+/// An override is of one account's one order: nothing of it may be left out.
+fn overriding(body: &Body) -> Result<Verb, ApiProblem> {
+    let missing = |what: &str| {
+        ApiProblem::unprocessable(format!(
+            "override expected {{\"scope\": {{\"account\": \"a1\"}}, \"symbol\": \"BTCUSDT\", \"controls\": [\"price_collar\"], \"seconds\": 60, \"by\": \"ann\", \"reason\": …}}, found no {what}"
+        ))
+    };
+    if !matches!(body.scope, Some(Scope::Account(_))) {
+        return Err(missing("account as its scope"));
+    }
+    let symbol = body.symbol.ok_or_else(|| missing("\"symbol\""))?;
+    let controls = body.controls.clone().filter(|controls| !controls.is_empty()).ok_or_else(|| missing("\"controls\""))?;
+    let seconds = body.seconds.ok_or_else(|| missing("\"seconds\""))?;
+    Ok(Verb::Override { symbol, controls, seconds })
 }
 
 fn read(body: &[u8]) -> Result<Body, ApiProblem> {
@@ -224,6 +260,25 @@ mod tests {
         let problem = resume(r#"{"scope": {"account": "A1"}}"#).unwrap_err();
         assert_eq!(problem.status, 422);
         assert!(problem.detail.contains("scope") && problem.detail.contains("a-z"), "{problem}");
+    }
+
+    #[test]
+    fn an_override_is_of_one_account_and_symbol_by_a_named_person() {
+        let whole = r#"{"scope": {"account": "a1"}, "symbol": "BTCUSDT", "controls": ["price_collar"], "seconds": 60, "by": "ann", "reason": "news"}"#;
+        let command = parse(Asked::Override, whole.as_bytes()).unwrap();
+        let (symbol, controls) = (Symbol::new("BTCUSDT").unwrap(), vec!["price_collar".to_owned()]);
+        assert_eq!(command.verb, Verb::Override { symbol, controls, seconds: 60 });
+        for left_out in [
+            r#""scope": {"account": "a1"}, "#,
+            r#""symbol": "BTCUSDT", "#,
+            r#""controls": ["price_collar"], "#,
+            r#""seconds": 60, "#,
+            r#""by": "ann", "#,
+        ] {
+            let body = whole.replace(left_out, "");
+            assert_eq!(parse(Asked::Override, body.as_bytes()).unwrap_err().status, 422, "{body}");
+        }
+        assert_eq!(parse(Asked::Plain(Verb::Halt), whole.as_bytes()).unwrap_err().status, 422, "a halt takes no symbol beside its scope");
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub(super) fn router(control: Arc<dyn Control>, guard: Guard, fault_injection: b
         .route("/admin/status", get(admin_status))
         .route("/admin/halt", post(|api, request| run(api, Verb::Halt, request)))
         .route("/admin/resume", post(|api, request| run(api, Verb::Resume, request)))
+        .route("/admin/override", post(override_limits))
         .route("/admin/cancel", post(|api, request| run(api, Verb::Cancel, request)))
         .route("/admin/emergency_exit", post(|api, request| run(api, Verb::Flatten, request)))
         .route("/admin/flatten", post(|api, request| run(api, Verb::Flatten, request)))
@@ -106,6 +107,10 @@ async fn run(State(api): State<Api>, verb: Verb, request: Request) -> Result<Jso
 
 async fn restart(State(api): State<Api>, Path(child): Path<String>, request: Request) -> Result<Json<CommandOutcome>, ApiProblem> {
     carry_out(&api, Asked::Plain(Verb::Restart { child }), request).await
+}
+
+async fn override_limits(State(api): State<Api>, request: Request) -> Result<Json<CommandOutcome>, ApiProblem> {
+    carry_out(&api, Asked::Override, request).await
 }
 
 async fn inject(State(api): State<Api>, Path(child): Path<String>, request: Request) -> Result<Json<CommandOutcome>, ApiProblem> {

@@ -12,6 +12,7 @@ use tokio::sync::{broadcast, watch};
 
 use super::alerts;
 use super::embedded::Embedded;
+use super::gauges;
 use super::hub::{Hub, RESTART_SHOWS};
 use super::places::Places;
 use super::threads::Threads;
@@ -90,7 +91,7 @@ impl DaemonControl {
     }
 
     fn measure(&self) {
-        self.places.measure();
+        gauges::measure(&self.plan, &self.places, &self.hub);
         let (open, _) = self.plan.around.alerts.book();
         let critical = open.iter().filter(|alert| alert.severity == Severity::Critical).count();
         metrics::alerts_open(open.len() - critical, critical);
@@ -156,7 +157,7 @@ impl DaemonControl {
     /// An account is shown as halted only once the venue itself shows no open order of it; until then it is what it is, an
     /// account whose orders are being cancelled.
     fn shown_mode(&self, account: AccountId) -> Mode {
-        let mode = self.plan.around.modes.get().account(account);
+        let mode = self.plan.around.modes.reported().account(account);
         if mode == Mode::Halted && !self.is_confirmed(account) { Mode::CancelOnly } else { mode }
     }
 
@@ -191,7 +192,7 @@ impl DaemonControl {
 
     fn strategies(&self) -> Vec<StrategyStatus> {
         let settings = self.plan.settings.load();
-        let (roster, modes) = (self.plan.around.roster.get(), self.plan.around.modes.get());
+        let (roster, modes) = (self.plan.around.roster.get(), self.plan.around.modes.reported());
         let standings = self.plan.around.views.strategies();
         let available = self.plan.traded();
         let status = |spec: &crate::settings::StrategySpec| {
@@ -212,7 +213,7 @@ impl DaemonControl {
     }
 
     fn symbols(&self) -> Vec<SymbolStatus> {
-        let (board, modes, now) = (self.plan.around.board.all(), self.plan.around.modes.get(), self.plan.around.clock.now());
+        let (board, modes, now) = (self.plan.around.board.all(), self.plan.around.modes.reported(), self.plan.around.clock.now());
         let status = |symbol: &crate::domain::ids::Symbol| {
             let view = board.get(symbol);
             SymbolStatus {
@@ -245,7 +246,7 @@ impl DaemonControl {
     }
 
     fn kill_switch(&self) -> KillSwitchView {
-        let modes = self.plan.around.modes.get();
+        let modes = self.plan.around.modes.reported();
         let first = modes.iter().filter(|entry| entry.mode == Mode::Halted).min_by_key(|entry| entry.since);
         KillSwitchView {
             tripped: first.is_some(),
@@ -384,6 +385,7 @@ impl DaemonControl {
                 self.journal(&command, child)
             }
             (None, Verb::Inject { child, fault }) => self.inject(child, *fault, &command)?,
+            (None, Verb::Override { .. }) => super::overriding::grant(&self.plan, &command).await?,
             (None, Verb::AcknowledgeAlert(id)) => {
                 let outcome = alerts::acknowledge(&self.plan, *id, &command.by, &command.reason)?;
                 self.journal(&command, &outcome)
@@ -482,7 +484,7 @@ impl DaemonControl {
 impl Control for DaemonControl {
     fn status(&self) -> StatusView {
         let around = &self.plan.around;
-        let (now, modes, roster) = (around.clock.now(), around.modes.get(), around.roster.get());
+        let (now, modes, roster) = (around.clock.now(), around.modes.reported(), around.roster.get());
         let restriction =
             |entry: &crate::domain::ladder::ScopeMode| Restriction { scope: entry.scope, mode: entry.mode, cause: entry.cause.clone() };
         StatusView {
@@ -543,7 +545,7 @@ impl Control for DaemonControl {
                 degraded.push(format!("{} was restarted {} s ago: {}", child.name, age.as_secs(), child.last_exit.unwrap_or_default()));
             }
         }
-        degraded.extend(around.modes.get().iter().map(|entry| format!("{} is {}: {}", entry.scope, entry.mode, entry.cause)));
+        degraded.extend(around.modes.reported().iter().map(|entry| format!("{} is {}: {}", entry.scope, entry.mode, entry.cause)));
         degraded.extend(self.threads.troubles(now));
         let failing = |(account, why): (&AccountId, &String)| {
             format!("{} is not emptied yet, {why}: it is tried on; look at the venue", Scope::Account(*account))

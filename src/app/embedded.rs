@@ -225,7 +225,9 @@ impl Embedded {
     pub fn kill(&self, services: &Handle) {
         for side in &self.sides {
             let handle = side.handle.clone();
-            services.spawn(async move { drop(handle.call::<()>(|_| panic!("injected panic")).await) });
+            services.spawn(async move {
+                let _ = handle.call::<()>(|_| panic!("injected panic")).await;
+            });
         }
     }
 
@@ -304,7 +306,7 @@ impl Embedded {
     }
 }
 
-const fn name(kind: VenueKind) -> &'static str {
+pub(super) const fn name(kind: VenueKind) -> &'static str {
     match kind {
         VenueKind::BinanceUsdm => "usdm",
         VenueKind::BinanceSpot => "spot",

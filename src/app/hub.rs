@@ -40,6 +40,12 @@ impl Hub {
         drop(self.sender.send(event));
     }
 
+    /// How many events a new reader is given.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// What a person would want to read of a journal entry, if anything.
     pub fn entry(&self, entry: &Entry) {
         if let Some((kind, text)) = line(&entry.record) {

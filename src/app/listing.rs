@@ -28,6 +28,8 @@ use crate::venues::binance::trading::weight::Purpose;
 
 /// It costs as much as a few orders, and rules change a few times a year.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// And one that has never answered: its accounts wait for it.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// A list of every symbol is a megabyte.
 const ANSWER: Duration = Duration::from_secs(10);
 const SILENCE_MAX: Duration = Duration::from_secs(20);
@@ -102,6 +104,24 @@ pub fn compare(traded: &[Instrument], before: &BTreeMap<Symbol, SymbolRules>, no
     relisted
 }
 
+/// The first look at a venue that could not be read at the start: whatever is not as it was guessed has changed, and what is not
+/// traded has stopped.
+#[must_use]
+pub fn first_look(guessed: &[Instrument], now: &BTreeMap<Symbol, SymbolRules>) -> Relisted {
+    let mut relisted = Relisted::default();
+    for instrument in guessed {
+        match now.get(&instrument.symbol) {
+            Some(are) if are.trading => {}
+            Some(are) => drop(relisted.stopped.insert(instrument.symbol, are.status.clone())),
+            None => drop(relisted.stopped.insert(instrument.symbol, "not listed".to_owned())),
+        }
+        if let Some(are) = now.get(&instrument.symbol).filter(|are| renewed(instrument, are) != *instrument) {
+            relisted.changed.insert(instrument.symbol, renewed(instrument, are));
+        }
+    }
+    relisted
+}
+
 #[must_use]
 pub fn child(plan: &Arc<Plan>, places: &Arc<Places>) -> Child {
     let (plan, places) = (Arc::clone(plan), Arc::clone(places));
@@ -130,14 +150,26 @@ async fn watch(context: ChildContext, plan: Arc<Plan>, places: Arc<Places>) -> R
         }
         due = LOOK_EVERY.as_secs();
         for place in places.all() {
+            context.reporter.heartbeat();
             match rules(place.host()).await {
+                Ok(now) if place.host().is_unlisted() => {
+                    let relisted = first_look(&place.instruments.load(), &now);
+                    seen.insert(place.spec.id.to_string(), now);
+                    take_over(&plan, &places, &place, relisted);
+                    place.host().set_unlisted(false);
+                }
                 Ok(now) => {
                     if let Some(before) = seen.insert(place.spec.id.to_string(), now.clone()) {
                         let relisted = compare(&place.instruments.load(), &before, &now);
                         take_over(&plan, &places, &place, relisted);
                     }
                 }
-                Err(why) => tracing::warn!(target: "ringfence::venues", venue = %place.spec.id, why, "what is listed could not be read"),
+                Err(why) => {
+                    tracing::warn!(target: "ringfence::venues", venue = %place.spec.id, why, "what is listed could not be read");
+                    if place.host().is_unlisted() {
+                        due = LOOK_AGAIN.as_secs();
+                    }
+                }
             }
         }
     }
@@ -160,7 +192,8 @@ fn take_over(plan: &Arc<Plan>, places: &Places, place: &Place, relisted: Reliste
     place.told.store(Arc::new(told.iter().map(both).collect()));
     plan.relist(places.instruments(), places.feeds());
     let (around, settings) = (&plan.around, plan.settings.load_full());
-    Post::new(&around.directory, &names::risk_manager()).tell(RiskMessage::Limits(Box::new(settings.risk_limits(&plan.traded()))));
+    Post::new(&around.directory, &names::risk_manager())
+        .tell(RiskMessage::Limits(Box::new(assemble::risk_limits(&settings, &plan.traded()))));
     cancel_what_does_not_fit(plan, &relisted.changed);
     let markets = around.directory.supervisor("markets");
     let replace = |supervisor: &'static str, inner: &crate::domain::restart::ChildName, child: Child| {

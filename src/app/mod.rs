@@ -2,16 +2,20 @@
 //! is elsewhere; here is who knows whom.
 
 mod alerts;
+mod alive;
 pub mod backtest;
 mod control;
 mod dead_man;
 mod embedded;
 mod embedded_market;
+mod gauges;
 mod hub;
 mod keys;
+mod kill;
 mod last_resort;
 mod listing;
 pub mod memory;
+mod overriding;
 mod places;
 mod reload;
 pub mod run;
@@ -34,6 +38,7 @@ pub fn main_with(registry: Registry) -> ExitCode {
     let parts = Parts {
         run: &|options| run::run(options, &registry),
         backtest: &|options| backtest::run(&options, &registry),
+        kill: &kill::run,
         validator: &validator,
     };
     cli::main(std::env::args_os(), &parts)

@@ -3,21 +3,26 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use secrecy::SecretString;
+use tokio::time::timeout;
 
 use super::embedded::Embedded;
 use super::{keys, listing};
 use crate::actors::feed::FeedSpec;
 use crate::cli::Failure;
-use crate::domain::ids::VenueId;
+use crate::domain::ids::{AccountId, Symbol, VenueId};
 use crate::domain::instrument::Instrument;
+use crate::domain::order::NewOrder;
+use crate::domain::time::Timestamp;
 use crate::exchange::instruments;
 use crate::messages::gate::Passage;
 use crate::messages::{Clock, HaltGate, ModeBoard};
 use crate::settings::{AccountSpec, Bases, Environment, MarginType, Settings, VenueKind, VenueSpec};
 use crate::telemetry::metrics;
+use crate::venues::binance::codec::exchange_info::SymbolRules;
 use crate::venues::binance::codec::product::Product;
 use crate::venues::binance::codec::snapshot::{check_holdings, check_purse};
 use crate::venues::binance::sign::Credentials;
@@ -30,7 +35,10 @@ use crate::venues::binance::trading::venue::BinanceVenue;
 use crate::venues::port::Gate;
 
 /// The exchange inside refuses nobody for asking too much: its budget is never met.
-const EMBEDDED_WEIGHT: u32 = 10_000_000;
+pub(super) const EMBEDDED_WEIGHT: u32 = 10_000_000;
+
+/// How long the start waits for what a venue lists: a megabyte, from the other side of the world. The other venues' accounts wait with it.
+const START_WITHIN: Duration = Duration::from_secs(3);
 
 /// Where Binance answers about keys, also those that trade elsewhere.
 const SPOT_HOST: &str = "https://api.binance.com";
@@ -41,8 +49,8 @@ const RESERVED_PERMILLE: u32 = 0;
 struct Door(Passage);
 
 impl Gate for Door {
-    fn enter(&self, reduce_only: bool) -> Option<Box<dyn Send>> {
-        self.0.enter(reduce_only).map(|leaving| Box::new(leaving) as Box<dyn Send>)
+    fn enter(&self, order: &NewOrder) -> Option<Box<dyn Send>> {
+        self.0.enter(order.reduce_only, order.rests()).map(|leaving| Box::new(leaving) as Box<dyn Send>)
     }
 }
 
@@ -64,10 +72,14 @@ pub struct Places {
     times: Times,
     gate: HaltGate,
     modes: ModeBoard,
+    /// Symbols that could not be traded at the start, and why.
+    held: Mutex<Vec<(Symbol, String)>>,
+    /// Up to when each account's books have its venue's ledger.
+    ledgers: BTreeMap<AccountId, Timestamp>,
 }
 
 /// The product that a kind of venue is.
-const fn product_of(kind: VenueKind) -> Product {
+pub(super) const fn product_of(kind: VenueKind) -> Product {
     match kind {
         VenueKind::BinanceSpot => Product::BinanceSpot,
         VenueKind::BinanceUsdm => Product::BinanceUsdm,
@@ -76,25 +88,47 @@ const fn product_of(kind: VenueKind) -> Product {
 }
 
 /// The symbols of a venue as far as they are known without asking it.
-fn described(settings: &Settings, venue: &VenueSpec) -> Vec<Instrument> {
+pub(super) fn described(settings: &Settings, venue: &VenueSpec) -> Vec<Instrument> {
     let kind = venue.kind.instruments();
     let here = settings.enabled_symbols().filter(|symbol| symbol.venue == Some(venue.id));
     let instrument = |name| instruments::bundled(kind, name).unwrap_or_else(|| instruments::inferred(kind, name, 2, 2));
     here.map(|symbol| symbol.instrument.apply(instrument(symbol.name))).collect()
 }
 
-/// The symbols by the venue's own rules.
-async fn listed(venue: &VenueSpec, host: &Arc<Host>, wanted: &[Instrument]) -> Result<Vec<Instrument>, Failure> {
-    let rules = listing::rules(host).await;
-    let rules = rules.map_err(|why| Failure::failed(format!("venue {} expected to tell what it lists, found: {why}", venue.id)))?;
+/// What a venue says of the symbols that it is to trade.
+struct Listed {
+    instruments: Vec<Instrument>,
+    /// What cannot be traded as things are, and why. Nobody else waits for it.
+    held: Vec<(Symbol, String)>,
+}
+
+/// The symbols by the venue's own rules. A venue that does not answer in time is no reason for the others not to start: its symbols
+/// stay as they are known here, and its accounts open nothing until `listing` has read its rules.
+async fn listed(venue: &VenueSpec, host: &Arc<Host>, wanted: &[Instrument]) -> Listed {
+    let read = timeout(START_WITHIN, listing::rules(host)).await;
+    match read.unwrap_or_else(|_| Err(format!("no answer within {START_WITHIN:?}"))) {
+        Ok(rules) => by_rules(venue.id, &rules, wanted),
+        Err(why) => {
+            tracing::warn!(target: "ringfence::venues", venue = %venue.id, why, "what is listed could not be read: its accounts open nothing until it is");
+            host.set_unlisted(true);
+            Listed { instruments: wanted.to_vec(), held: Vec::new() }
+        }
+    }
+}
+
+fn by_rules(venue: VenueId, rules: &BTreeMap<Symbol, SymbolRules>, wanted: &[Instrument]) -> Listed {
+    let mut held = Vec::new();
     let instrument = |wanted: &Instrument| {
-        let (id, symbol) = (venue.id, wanted.symbol);
-        let rules = rules.get(&symbol).filter(|rules| rules.trading);
-        let rules = rules
-            .ok_or_else(|| Failure::usage(format!("symbol {symbol} expected to be traded at venue {id}, found it is not; disable it")))?;
-        Ok(listing::renewed(wanted, rules))
+        let found = rules.get(&wanted.symbol);
+        let what = match found {
+            None => Some("not listed"),
+            Some(rules) => (!rules.trading).then_some(rules.status.as_str()),
+        };
+        held.extend(what.map(|what| (wanted.symbol, format!("venue {venue} says of {}: {what}", wanted.symbol))));
+        found.map_or_else(|| wanted.clone(), |rules| listing::renewed(wanted, rules))
     };
-    wanted.iter().map(instrument).collect()
+    let instruments = wanted.iter().map(instrument).collect();
+    Listed { instruments, held }
 }
 
 impl Place {
@@ -114,10 +148,12 @@ impl Places {
         clock: &Clock,
         gate: HaltGate,
         modes: ModeBoard,
+        ledgers: BTreeMap<AccountId, Timestamp>,
     ) -> Result<Arc<Self>, Failure> {
         let (clock, origin) = (clock.clone(), std::time::Instant::now());
         let times = Times { now: Arc::new(move || clock.now()), steady: Arc::new(move || origin.elapsed()) };
-        let places = Arc::new(Self { places: Mutex::default(), venue: Arc::default(), embedded, times, gate, modes });
+        let (places, held) = (Mutex::default(), Mutex::default());
+        let places = Arc::new(Self { places, venue: Arc::default(), embedded, times, gate, modes, held, ledgers });
         for account in settings.enabled_accounts() {
             places.reach(settings, account.venue).await?;
             places.add_account(account)?;
@@ -144,7 +180,7 @@ impl Places {
         let place = place.ok_or_else(|| Failure::failed(format!("venue {} is reached at the next start", account.venue)))?;
         let credentials = self.credentials(&place.spec, account)?;
         let VenueSpec { orders_per_second, recv_window, clock_offset_max, .. } = place.spec;
-        self.venue.add(Account::new(AccountParts {
+        let account_there = Account::new(AccountParts {
             id: account.id,
             host: Arc::clone(&place.host),
             streams: StreamBases { ws: place.bases.ws.clone(), ws_api: place.bases.ws_api.clone() },
@@ -160,7 +196,11 @@ impl Places {
             },
             key_host: self.key_host(&place)?,
             gate: Arc::new(Door(self.gate.passage(account.id, &self.modes.get()))),
-        }));
+        });
+        if let Some(until) = self.ledgers.get(&account.id) {
+            account_there.ledger_is_booked(*until);
+        }
+        self.venue.add(account_there);
         Ok(())
     }
 
@@ -208,7 +248,13 @@ impl Places {
             host.fix_weight_limit(EMBEDDED_WEIGHT);
         }
         // The exchange inside lists what it was made with.
-        let instruments = if spec.is_embedded() { instruments } else { listed(&spec, &host, &instruments).await? };
+        let instruments = if spec.is_embedded() {
+            instruments
+        } else {
+            let Listed { instruments, held } = listed(&spec, &host, &instruments).await;
+            self.held.lock().unwrap_or_else(PoisonError::into_inner).extend(held);
+            instruments
+        };
         if spec.kind == VenueKind::BinanceSpot {
             check_holdings(&instruments).map_err(Failure::usage)?;
         }
@@ -219,6 +265,12 @@ impl Places {
         let place = Arc::new(Place { spec, bases, instruments: Arc::new(ArcSwap::from_pointee(instruments)), told, host });
         self.lock().insert(id, place);
         Ok(())
+    }
+
+    /// Symbols that could not be traded at the start, and why, told once.
+    #[must_use]
+    pub fn take_held(&self) -> Vec<(Symbol, String)> {
+        std::mem::take(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Shows how far the venues' clocks are off and how much was asked of each.
@@ -251,5 +303,36 @@ impl Places {
     #[must_use]
     pub fn embedded_kind(settings: &Settings, account: &AccountSpec) -> Option<VenueKind> {
         settings.venue(account.venue).filter(|venue| venue.is_embedded()).map(|venue| venue.kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::instrument::InstrumentKind;
+    use crate::venues::binance::codec::exchange_info::exchange_info;
+    use crate::venues::binance::codec::outcome::Answer;
+
+    #[test]
+    fn what_a_venue_does_not_trade_is_held_and_the_rest_is_as_it_says() {
+        let row = |symbol: &str, status: &str| {
+            format!(
+                r#"{{"symbol":"{symbol}","status":"{status}","baseAsset":"BTC","quoteAsset":"USDT","marginAsset":"USDT","filters":[
+                {{"filterType":"PRICE_FILTER","minPrice":"0.5","maxPrice":"1000000","tickSize":"0.5"}},
+                {{"filterType":"LOT_SIZE","minQty":"0.001","maxQty":"1000","stepSize":"0.001"}},
+                {{"filterType":"MIN_NOTIONAL","notional":"100"}},
+                {{"filterType":"PERCENT_PRICE","multiplierUp":"1.05","multiplierDown":"0.95","multiplierDecimal":"4"}}]}}"#
+            )
+        };
+        let body = format!(r#"{{"symbols":[{},{}]}}"#, row("BTCUSDT", "TRADING"), row("ETHUSDT", "SETTLING"));
+        let info = exchange_info(Product::BinanceUsdm, Answer { status: 200, retry_after: None, body: body.as_bytes() }).unwrap();
+        let rules = info.symbols.into_iter().map(|rules| (rules.symbol(), rules)).collect();
+        let wanted = ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+            .map(|name| instruments::inferred(InstrumentKind::Perpetual, Symbol::new(name).unwrap(), 2, 2));
+        let Listed { instruments, held } = by_rules(VenueId::new("there").unwrap(), &rules, &wanted);
+        assert_eq!(instruments.len(), 3, "the others are traded as if nothing were");
+        assert_eq!(instruments[0].price_step, "0.5".parse().unwrap());
+        let told: Vec<_> = held.iter().map(|(symbol, why)| format!("{symbol}: {why}")).collect();
+        assert_eq!(told, ["ETHUSDT: venue there says of ETHUSDT: SETTLING", "SOLUSDT: venue there says of SOLUSDT: not listed"]);
     }
 }

@@ -10,6 +10,7 @@ use futures_util::future::{BoxFuture, OptionFuture};
 use tokio::sync::mpsc;
 
 use super::alerts::AlertSinks;
+use super::alive::{self, Alive};
 use super::control::DaemonControl;
 use super::embedded::{self, Embedded};
 use super::hub::Hub;
@@ -30,14 +31,15 @@ use crate::api::{ApiConfig, ApiServer, EventKind};
 use crate::cli::screen::{self, Screen};
 use crate::cli::{Failure, RunOptions};
 use crate::domain::ids::Epoch;
+use crate::domain::mode::{Mode, Scope};
 use crate::domain::record::Entry;
 use crate::domain::recovery::DaemonState;
-use crate::messages::{Board, Clock, KillInbox, ModeBoard, Views, Wires, boards::Roster};
+use crate::messages::{Board, Clock, KillInbox, KillWord, ModeBoard, Views, Wires, boards::Feeds, boards::Roster};
 use crate::settings::{LogFormat, Settings};
 use crate::store::{Journal, JournalOptions, Latch};
 use crate::strategies::Registry;
 use crate::supervision::signals::{self, Signal, Signals};
-use crate::supervision::{Directory, Environment, MonotonicClock, Runtimes, Supervisor, SupervisorHandle};
+use crate::supervision::{Directory, Environment, MonotonicClock, Runtimes, ServiceManager, Supervisor, SupervisorHandle, Word};
 use crate::telemetry::events::{DaemonReady, DaemonStopped, DaemonStopping};
 use crate::telemetry::logs;
 use crate::telemetry::{self, LogSink, OtlpConfig, TelemetryConfig, TelemetryGuard};
@@ -147,6 +149,7 @@ struct Running {
     safety: Arc<Safety>,
     places: Arc<Places>,
     url: String,
+    service_manager: ServiceManager,
 }
 
 impl Started<'_> {
@@ -166,6 +169,8 @@ impl Started<'_> {
         };
         let exit = running.until_asked(signals, &reload, began).await;
         DaemonStopping { cause: &exit.to_string() }.emit();
+        running.tell(Word::Status(exit.to_string()));
+        running.tell(Word::Stopping);
         let exit = running.stop(exit).await;
         drop(screen);
         Ok(exit)
@@ -180,6 +185,7 @@ impl Started<'_> {
     ) -> Result<(Surroundings, Environment, Arc<Places>), Failure> {
         let (clock, inbox, observer) = (self.clock.clone(), KillInbox::default(), Arc::clone(hub));
         let (modes, epoch) = (state.modes.clone(), state.epoch);
+        let ledgers = state.accounts.iter().filter_map(|(account, state)| Some((*account, state.positions.ledger_from()?))).collect();
         let alerts = sinks.desk(state.alerts.clone(), self.options.settings.alerts.escalate_after, &clock, hub);
         let desk = alerts.clone();
         let port = JournalPort::new(
@@ -193,16 +199,17 @@ impl Started<'_> {
                 desk.entry(port, entry);
             }),
         );
-        let directory = Directory::new();
+        let (directory, feeds) = (Directory::new(), Feeds::default());
         let environment = Environment {
             directory: directory.clone(),
             runtimes: self.runtimes.handles(),
-            sink: Arc::new(Sink::new(port.clone(), inbox.clone(), &directory)),
+            sink: Arc::new(Sink::new(port.clone(), inbox.clone(), &directory, feeds.clone())),
             clock: MonotonicClock::start(),
             jitter_seed: u64::from(epoch.0) ^ u64::from(std::process::id()),
         };
         let mode_board = ModeBoard::default();
-        let places = Places::open(&self.options.settings, Arc::clone(self.exchange), &clock, inbox.gate(), mode_board.clone()).await?;
+        let places =
+            Places::open(&self.options.settings, Arc::clone(self.exchange), &clock, inbox.gate(), mode_board.clone(), ledgers).await?;
         let history = services::WireHistory::new(&places);
         let around = Surroundings {
             directory,
@@ -212,6 +219,7 @@ impl Started<'_> {
             views: Arc::new(Views::default()),
             wires: Arc::new(Wires::default()),
             roster: Roster::default(),
+            feeds,
             gate: inbox.gate(),
             inbox,
             journal: port,
@@ -220,6 +228,7 @@ impl Started<'_> {
             services: self.runtimes.handles().services,
         };
         around.modes.set(Arc::new(modes.clone()));
+        around.modes.report(modes.clone());
         around.gate.set(&modes);
         Ok((around, environment, places))
     }
@@ -240,6 +249,9 @@ impl Started<'_> {
             environment: environment.clone(),
         });
         plan.around.roster.set(reload::roster(&plan, settings));
+        for (symbol, cause) in places.take_held() {
+            plan.around.kill_switch().tell(KillWord::Trip { scope: Scope::Symbol(symbol), mode: Mode::ReduceOnly, cause });
+        }
         let threads = Threads::new(self.journal.emergency(), self.exchange);
         let control = DaemonControl::new(
             Arc::clone(&plan),
@@ -254,7 +266,10 @@ impl Started<'_> {
         let url = server.url();
         let (exit_sender, exits) = mpsc::unbounded_channel();
         let (notice_sender, notices) = mpsc::unbounded_channel();
-        let safety = Safety::new(Arc::clone(&plan), modes, Latch::new(self.data_dir), threads, notice_sender, exit_sender);
+        let alive = Alive::default();
+        let service_manager = alive.service_manager();
+        let latch = Latch::new(self.data_dir);
+        let safety = Safety::new(Arc::clone(&plan), modes, latch, threads, notice_sender, exit_sender, alive.clone());
         let root = |spec| Supervisor::start_root(environment.clone(), spec);
         let gone = |error: crate::supervision::SupervisorGone| Failure::failed(error);
         let safety_root = root(safety.root(self.runtimes.trading_heartbeat(), self.runtimes.services_heartbeat())).await.map_err(gone)?;
@@ -267,9 +282,10 @@ impl Started<'_> {
         let trading_root = root(plan.trading_root()).await.map_err(gone)?;
         for root in [&safety_root, &services_root, &trading_root] {
             safety::watch_root(&safety, root);
+            alive.watch(root);
         }
         let roots = vec![trading_root, services_root, safety_root];
-        Ok(Running { plan, control, hub, roots, exits, notices, safety, places, url })
+        Ok(Running { plan, control, hub, roots, exits, notices, safety, places, url, service_manager })
     }
 
     fn api_config(&self) -> ApiConfig {
@@ -301,16 +317,21 @@ impl Running {
     async fn until_asked(&mut self, mut signals: Signals, reload: &Reload, began: Instant) -> Exit {
         let mut look = tokio::time::interval(LOOK_FOR_READY);
         let mut upkeep = tokio::time::interval(METRICS_UPKEEP);
-        let mut ready = false;
+        let (mut ready, mut told) = (false, String::new());
         // One reload at a time: what one takes out must be gone before the next one may bring it back.
         let (mut reloading, mut again): (Option<BoxFuture<'_, ()>>, bool) = (None, false);
         loop {
             tokio::select! {
-                _ = upkeep.tick() => self.control.upkeep(),
+                _ = upkeep.tick() => {
+                    self.control.upkeep();
+                    self.tell_standing(&mut told);
+                }
                 _ = look.tick(), if !ready => {
                     ready = crate::api::Control::ready(self.control.as_ref()).ready;
                     if ready {
                         DaemonReady { url: &self.url, took: began.elapsed() }.emit();
+                        self.tell(Word::Ready);
+                        self.tell_standing(&mut told);
                     }
                 }
                 signal = signals.next() => match signal {
@@ -320,17 +341,40 @@ impl Running {
                     }
                     Signal::StopNow => return Exit::Forced,
                     Signal::Reload if reloading.is_some() => again = true,
-                    Signal::Reload => reloading = Some(reload.run().boxed()),
+                    Signal::Reload => {
+                        self.tell(Word::Reloading);
+                        reloading = Some(reload.run().boxed());
+                    }
                 },
                 () = OptionFuture::from(reloading.as_mut()).map(drop), if reloading.is_some() => {
                     reloading = std::mem::take(&mut again).then(|| reload.run().boxed());
+                    // One that came before the first readiness ends with that.
+                    if ready && reloading.is_none() {
+                        self.tell(Word::Ready);
+                    }
                 }
                 Some(exit) = self.exits.recv() => {
                     tokio::spawn(second_signal(signals));
                     return exit;
                 }
-                Some(notice) = self.notices.recv() => self.safety.noticed(&self.control, notice),
+                Some(notice) = self.notices.recv() => {
+                    self.safety.noticed(&self.control, notice);
+                    self.tell_standing(&mut told);
+                }
             }
+        }
+    }
+
+    fn tell(&self, word: Word) {
+        self.service_manager.tell(word);
+    }
+
+    /// How it stands in one line, when that is another one than before.
+    fn tell_standing(&self, told: &mut String) {
+        let standing = alive::standing(&self.plan, self.control.as_ref());
+        if *told != standing {
+            told.clone_from(&standing);
+            self.tell(Word::Status(standing));
         }
     }
 

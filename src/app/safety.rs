@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::alive::Alive;
 use super::control::DaemonControl;
 use super::shutdown;
 use super::threads::Threads;
@@ -83,6 +84,7 @@ pub struct Safety {
     threads: Arc<Threads>,
     notices: mpsc::UnboundedSender<Notice>,
     exits: mpsc::UnboundedSender<Exit>,
+    alive: Alive,
 }
 
 impl Safety {
@@ -94,9 +96,10 @@ impl Safety {
         threads: Arc<Threads>,
         notices: mpsc::UnboundedSender<Notice>,
         exits: mpsc::UnboundedSender<Exit>,
+        alive: Alive,
     ) -> Arc<Self> {
         let latch = LatchWriter::new(latch, plan.around.services.clone());
-        Arc::new(Self { plan, latched, latch, returning: Mutex::default(), threads, notices, exits })
+        Arc::new(Self { plan, latched, latch, returning: Mutex::default(), threads, notices, exits, alive })
     }
 
     pub(super) fn plan(&self) -> &Plan {
@@ -112,7 +115,9 @@ impl Safety {
         let safety = Arc::clone(self);
         SupervisorSpec::new(policy, RuntimeKind::Services, move || {
             let dead_man = dead_man::child(&safety, trading.clone());
-            vec![safety.kill_switch(), safety.journal(), safety.watchdog(trading.clone(), services.clone()), safety.beat(), dead_man]
+            let teller = safety.alive.child(&safety, trading.clone(), services.clone());
+            let watches = [safety.watchdog(trading.clone(), services.clone()), safety.beat(), dead_man];
+            [safety.kill_switch(), safety.journal()].into_iter().chain(watches).chain(teller).collect()
         })
     }
 
@@ -195,6 +200,8 @@ impl Safety {
             Notice::Confirmed(account) => control.confirm(account),
             Notice::Emptied(account) => control.emptied(account),
             Notice::Unconfirmed(account, why) => control.not_emptied(account, why),
+            // It may have been let go when its guard gave up; what is back compares its books by itself.
+            Notice::Wanted(account) => drop(tree::bring_back(&self.plan, Scope::Account(account))),
             Notice::Modes { raised } => {
                 control.modes_changed();
                 self.lock_returning().extend(raised);
@@ -218,12 +225,12 @@ impl Safety {
     /// What is left when the kill switch is gone for good: the latch and the venue, straight from here.
     pub(super) async fn without_kill_switch(&self, why: &str) {
         let (scope, since) = (Scope::Global, self.plan.around.clock.now());
-        self.latch.store(LatchState { halted: vec![HaltedScope { scope, since, cause: why.to_owned(), by: None }] });
-        let deadline = tokio::time::Instant::now() + CONFIRM_WITHIN;
+        self.latch.store(LatchState { halted: vec![HaltedScope { scope, mode: Mode::Halted, since, cause: why.to_owned(), by: None }] });
+        let patience = shutdown::Patience::within(CONFIRM_WITHIN);
         // Side by side: an account whose venue does not answer must not take the others' time.
         let accounts = self.plan.around.roster.get().accounts.clone();
         futures_util::future::join_all(accounts.into_iter().map(async |account| {
-            match shutdown::cancel_at_venue(self.plan.venue.as_ref(), account, deadline, || true).await {
+            match shutdown::cancel_at_venue(self.plan.venue.as_ref(), account, patience, || true).await {
                 Ok(()) => tracing::warn!(target: "ringfence::controls", %account, "the venue shows no open order"),
                 Err(why) => tracing::error!(target: "ringfence::controls", %account, why, "not confirmed: look there by hand"),
             }

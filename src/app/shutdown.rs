@@ -1,9 +1,11 @@
 //! The ordered stop: not ready, no new intents, open orders as configured, trees down in reverse, journal closed. Each step
-//! has its share of the deadline; one that misses it is named and the next one goes on.
+//! has its share of the deadline; one that misses it is named and the next one goes on. Accounts stop side by side: a slow venue
+//! takes its own accounts' time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
 
 use super::control::DaemonControl;
@@ -18,8 +20,10 @@ use crate::settings::OpenOrders;
 use crate::supervision::{SupervisorHandle, shutdown};
 use crate::venues::port::Venue;
 
-/// How long one question to the venue may take while stopping.
-const ANSWER: Duration = Duration::from_secs(1);
+/// What the trees have at least to go down in, whatever the venues took.
+const TREES: Duration = Duration::from_secs(1);
+/// The shortest time that one question to a venue may take. A question is several requests, one after another in part.
+const ANSWER_MIN: Duration = Duration::from_secs(1);
 /// Between two looks at what an account still has open here.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Between two questions to the venue, which weigh much: from the one to the other.
@@ -27,26 +31,47 @@ const ASK_AGAIN: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs
 /// How far an executor may be behind its mailbox when it publishes its standing: a beat, and far more than it ever is.
 const EXECUTOR_LAG: Duration = Duration::from_millis(100);
 
+/// How long a venue is waited for: until then in all, and so long for one question.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    deadline: Instant,
+    answer: Duration,
+}
+
+impl Patience {
+    /// A venue that answers a question in a third of the time can be asked to cancel, and asked whether it did; one that does not is
+    /// asked again before the time is over.
+    #[must_use]
+    pub fn within(time: Duration) -> Self {
+        Self { deadline: Instant::now() + time, answer: (time / 3).max(ANSWER_MIN) }
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
+}
+
 /// Stops the trees. Says what did not go in order.
 pub async fn stop(plan: &Arc<Plan>, control: &DaemonControl, roots: Vec<SupervisorHandle>) -> Vec<String> {
     let settings = plan.settings.load_full();
-    let deadline = Instant::now() + settings.daemon.shutdown_deadline;
+    let patience = Patience::within(settings.daemon.shutdown_deadline);
+    let deadline = patience.deadline;
     control.stopping();
     let mut complaints = Vec::new();
     // With the strategies gone nobody proposes; with risk gone nothing is approved that is still on its way.
     take_down(plan, &roots, names::plain("strategies"), deadline).await;
     take_down(plan, &roots, names::risk_manager(), deadline).await;
     let since = plan.around.clock.now();
-    for account in plan.around.roster.get().accounts.clone() {
+    let accounts = plan.around.roster.get().accounts.clone();
+    let each = accounts.into_iter().map(async |account| {
         let done = match settings.daemon.on_shutdown {
-            OpenOrders::Cancel => cancel_all(plan, account, since, deadline).await,
-            OpenOrders::Keep => answered(plan, account, since, deadline).await,
+            OpenOrders::Cancel => cancel_all(plan, account, since, patience).await,
+            OpenOrders::Keep => answered(plan, account, since, patience).await,
         };
-        if let Err(why) = done {
-            complaints.push(format!("open orders of {account}: {why}"));
-        }
-    }
-    let left = deadline.saturating_duration_since(Instant::now()).max(ANSWER);
+        done.err().map(|why| format!("open orders of {account}: {why}"))
+    });
+    complaints.extend(join_all(each).await.into_iter().flatten());
+    let left = deadline.saturating_duration_since(Instant::now()).max(TREES);
     for report in shutdown::stop_roots(&plan.around.directory, roots, left).await {
         if !report.is_clean() {
             complaints.push(format!("{} expected to stop in order, found {:?}", report.root, report.outcome));
@@ -78,10 +103,10 @@ fn settled(plan: &Plan, account: AccountId, since: Timestamp, unsettled: fn(Orde
 }
 
 /// Until no order of the account is on its way, or time is up: what is kept stands at the venue and in the journal.
-async fn answered(plan: &Plan, account: AccountId, since: Timestamp, deadline: Instant) -> Result<(), String> {
+async fn answered(plan: &Plan, account: AccountId, since: Timestamp, patience: Patience) -> Result<(), String> {
     let on_its_way = |status| matches!(status, OrderStatus::Persisting | OrderStatus::Submitted);
     while !settled(plan, account, since, on_its_way) {
-        if Instant::now() >= deadline {
+        if patience.is_over() {
             return Err("the venue has not answered about every one of them".to_owned());
         }
         tokio::time::sleep(LOOK_AGAIN).await;
@@ -90,24 +115,24 @@ async fn answered(plan: &Plan, account: AccountId, since: Timestamp, deadline: I
 }
 
 /// Until the venue shows none and the executor has booked their ends, or time is up.
-async fn cancel_all(plan: &Arc<Plan>, account: AccountId, since: Timestamp, deadline: Instant) -> Result<(), String> {
+async fn cancel_all(plan: &Arc<Plan>, account: AccountId, since: Timestamp, patience: Patience) -> Result<(), String> {
     // An order whose outcome the venue does not tell yet is no order that it shows: the next start asks on.
     let booked = || settled(plan, account, since, |status| !status.is_terminal() && status != OrderStatus::Unknown);
-    cancel_at_venue(plan.venue.as_ref(), account, deadline, booked).await
+    cancel_at_venue(plan.venue.as_ref(), account, patience, booked).await
 }
 
 /// Until the venue shows no open order and `booked` holds, or time is up. A venue that does not answer is asked again: it
 /// may be overloaded or on its way back, and the orders are open meanwhile.
-pub async fn cancel_at_venue(venue: &dyn Venue, account: AccountId, deadline: Instant, booked: impl Fn() -> bool) -> Result<(), String> {
+pub async fn cancel_at_venue(venue: &dyn Venue, account: AccountId, patience: Patience, booked: impl Fn() -> bool) -> Result<(), String> {
     let mut wait = ASK_AGAIN[0];
     loop {
-        let why = match cancel_and_look(venue, account).await {
+        let why = match cancel_and_look(venue, account, patience.answer).await {
             Ok(0) if booked() => return Ok(()),
             Ok(0) => "the venue shows none, and their ends are not booked".to_owned(),
             Ok(count) => format!("the venue still shows {count}"),
             Err(why) => why,
         };
-        if Instant::now() >= deadline {
+        if patience.is_over() {
             return Err(why);
         }
         tokio::time::sleep(wait).await;
@@ -116,10 +141,10 @@ pub async fn cancel_at_venue(venue: &dyn Venue, account: AccountId, deadline: In
 }
 
 /// How many orders the venue shows after they were to be cancelled, or may show yet.
-async fn cancel_and_look(venue: &dyn Venue, account: AccountId) -> Result<usize, String> {
+async fn cancel_and_look(venue: &dyn Venue, account: AccountId, within: Duration) -> Result<usize, String> {
     let ask = |command| {
         let answer = venue.ask(account, command);
-        async { timeout(ANSWER, answer).await.map_err(|_| "no answer from the venue".to_owned())?.map_err(|error| error.to_string()) }
+        async { timeout(within, answer).await.map_err(|_| "no answer from the venue".to_owned())?.map_err(|error| error.to_string()) }
     };
     ask(VenueCommand::CancelAll { symbol: None }).await?;
     let events = ask(VenueCommand::Snapshot { trades: TradesWanted::new() }).await?;
@@ -180,7 +205,7 @@ mod tests {
 
     async fn cancel(answers: &[Answer], within: Duration) -> Result<(), String> {
         let venue = Script(Mutex::new(answers.iter().copied().collect()));
-        cancel_at_venue(&venue, AccountId::new("main").unwrap(), Instant::now() + within, || true).await
+        cancel_at_venue(&venue, AccountId::new("main").unwrap(), Patience::within(within), || true).await
     }
 
     #[tokio::test(start_paused = true)]
@@ -191,7 +216,7 @@ mod tests {
         assert_eq!(cancel(&[Refuse, Never, Well, WithoutSnapshot, Well, Refuse], long).await, Ok(()));
         let began = Instant::now();
         assert_eq!(cancel(&[Never; 100], long).await, Err("no answer from the venue".to_owned()));
-        assert!(began.elapsed() >= long && began.elapsed() < long + ANSWER * 2, "{:?}", began.elapsed());
+        assert!(began.elapsed() >= long && began.elapsed() < long * 2, "{:?}", began.elapsed());
         let refused = cancel(&[Refuse; 1_000], long).await.unwrap_err();
         assert!(refused.contains("a closed connection"), "{refused}");
     }

@@ -7,6 +7,7 @@ use crate::actors::names;
 use crate::domain::mode::{FaultClass, Mode};
 use crate::domain::record::Record;
 use crate::domain::restart::{ChildName, EventKind, SupervisionEvent};
+use crate::messages::boards::Feeds;
 use crate::messages::{KillInbox, KillPost, KillWord};
 use crate::supervision::{Directory, SupervisionSink};
 use crate::telemetry::events::{ChildFailed, ChildReady, ChildRestarted, Escalated};
@@ -14,12 +15,13 @@ use crate::telemetry::events::{ChildFailed, ChildReady, ChildRestarted, Escalate
 pub struct Sink {
     journal: JournalPort,
     kill_switch: Mutex<KillPost>,
+    feeds: Feeds,
 }
 
 impl Sink {
     #[must_use]
-    pub fn new(journal: JournalPort, inbox: KillInbox, directory: &Directory) -> Self {
-        Self { journal, kill_switch: Mutex::new(KillPost::new(inbox, directory, &names::kill_switch())) }
+    pub fn new(journal: JournalPort, inbox: KillInbox, directory: &Directory, feeds: Feeds) -> Self {
+        Self { journal, kill_switch: Mutex::new(KillPost::new(inbox, directory, &names::kill_switch())), feeds }
     }
 
     fn tell(&self, word: KillWord) {
@@ -41,8 +43,9 @@ impl SupervisionSink for Sink {
                     return;
                 }
                 ChildFailed { child, incarnation: event.incarnation, class, cause: &event.detail }.emit();
-                let scope = names::scope_of(child);
-                self.tell(KillWord::Fault { scope, class, detail: format!("{child}: {}", event.detail) });
+                for scope in names::scopes_of(child, &self.feeds) {
+                    self.tell(KillWord::Fault { scope, class, detail: format!("{child}: {}", event.detail) });
+                }
             }
             _ => {}
         }
@@ -51,8 +54,9 @@ impl SupervisionSink for Sink {
     /// A supervisor that gives up stops its children next; the kill switch halts what they served before that is felt.
     fn escalated(&self, supervisor: &ChildName, class: FaultClass, why: &str) {
         Escalated { supervisor: supervisor.as_str(), class, cause: why }.emit();
-        let scope = names::scope_of(supervisor.as_str());
-        let cause = format!("{supervisor} gave up after repeated {class} faults: {why}");
-        self.tell(KillWord::Trip { scope, mode: Mode::Halted, cause });
+        for scope in names::scopes_of(supervisor.as_str(), &self.feeds) {
+            let cause = format!("{supervisor} gave up after repeated {class} faults: {why}");
+            self.tell(KillWord::Trip { scope, mode: Mode::Halted, cause });
+        }
     }
 }

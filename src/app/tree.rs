@@ -69,6 +69,7 @@ impl Plan {
     #[must_use]
     pub fn new(parts: PlanParts) -> Arc<Self> {
         let PlanParts { settings, registry, instruments, venue, feeds, epoch, around, environment } = parts;
+        around.feeds.set(brought(&feeds));
         let settings = ArcSwap::from_pointee(settings);
         let (instruments, feeds) = (ArcSwap::from_pointee(instruments), ArcSwap::from_pointee(feeds));
         let proposers = Mutex::default();
@@ -84,6 +85,7 @@ impl Plan {
     /// The venues' rules changed: whatever is made from here on is made by the new ones.
     pub fn relist(&self, instruments: Vec<Instrument>, feeds: Vec<FeedSpec>) {
         self.instruments.store(Arc::new(instruments));
+        self.around.feeds.set(brought(&feeds));
         self.feeds.store(Arc::new(feeds));
     }
 
@@ -127,7 +129,7 @@ impl Plan {
     fn risk_manager(self: &Arc<Self>) -> Child {
         let plan = Arc::clone(self);
         let child = Child::actor(names::risk_manager(), RuntimeKind::Trading, move |context| {
-            let limits = plan.settings.load().risk_limits(&plan.traded());
+            let limits = assemble::risk_limits(&plan.settings.load(), &plan.traded());
             (RiskManager, risk_manager::Arguments { limits, around: plan.around.clone(), reporter: context.reporter })
         });
         child.heartbeat(self.heartbeat()).mailbox_bound(MAILBOX_BOUND)
@@ -219,8 +221,8 @@ impl Plan {
         let (plan, spec) = (Arc::clone(self), spec.clone());
         let name = names::feed(number);
         let task = Child::task(name.clone(), RuntimeKind::Trading, move |context| feed::read(context, spec.clone(), plan.around.clone()));
-        // Silence of its socket is the feed's own matter; this is about the feed itself.
-        self.guarded(&name, vec![task.ready_within(Duration::from_secs(10)).heartbeat(self.heartbeat())])
+        // Silence of its socket, and a venue that is not there, are the feed's own matter; this is about the feed itself.
+        self.guarded(&name, vec![task.reports_ready().heartbeat(self.heartbeat())])
     }
 
     #[must_use]
@@ -265,6 +267,10 @@ impl Plan {
     }
 }
 
+fn brought(feeds: &[FeedSpec]) -> Vec<Vec<Symbol>> {
+    feeds.iter().map(|feed| feed.instruments.iter().map(|instrument| instrument.symbol).collect()).collect()
+}
+
 /// The instruments that those settings trade, out of those that the exchange lists.
 #[must_use]
 pub fn traded(settings: &Settings, listed: &[Instrument]) -> Vec<Instrument> {
@@ -300,7 +306,7 @@ pub fn bring_back(plan: &Arc<Plan>, scope: Scope) -> bool {
     for instrument in plan.traded().into_iter().filter(|instrument| all || scope == Scope::Symbol(instrument.symbol)) {
         stand &= ensure(directory, "markets", plan.market(instrument));
     }
-    if all {
+    if all || matches!(scope, Scope::Symbol(_)) {
         for feed in plan.feeds() {
             stand &= ensure(directory, "markets", feed);
         }

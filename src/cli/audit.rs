@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::domain::ids::{AccountId, ClientOrderId};
 use crate::domain::time::Timestamp;
 use crate::settings::{SettingsSource, any_strategy};
-use crate::store::{Audit, AuditFilter, AuditRow, JournalError, JournalOptions, Repair, VerifyOutcome, repair, verify};
+use crate::store::{Audit, AuditFilter, AuditRow, JournalError, JournalOptions, Repair, VerifyOutcome, archive, repair, verify};
 
 use super::client::RequiredSignature;
 use super::failure::Failure;
@@ -47,6 +47,10 @@ enum Question {
     /// Walk the whole hash chain; exit code 1 when it is broken
     #[command(after_help = "Example: ringfence audit verify --data-dir ./data")]
     Verify(VerifyArguments),
+    /// Move old rows, which no start needs, out of the data directory; copied and proven first
+    #[command(after_help = "Example: ringfence audit archive --to /archive/ringfence --keep 2\n\n\
+        Copied back beside the others, the files are verified and asked like before.")]
+    Archive(ArchiveArguments),
     /// Give up the rows behind a break, as a named person with a reason; they are moved aside, not deleted
     #[command(after_help = "Example: ringfence audit repair --accept-loss-after 4711 --by ann --reason \"disk replaced\"")]
     Repair(RepairArguments),
@@ -97,6 +101,21 @@ struct VerifyArguments {
 }
 
 #[derive(Debug, Args)]
+struct ArchiveArguments {
+    /// Where the files go
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// The newest so many files stay, of a million rows each; more where a start needs them
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    keep: usize,
+    #[command(flatten)]
+    place: Place,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
 struct RepairArguments {
     /// The last row to keep, exactly as `audit verify` names it
     #[arg(long, value_name = "ROW")]
@@ -119,6 +138,7 @@ pub(super) fn execute(arguments: Arguments) -> Result<(), Failure> {
         Question::Alerts(filter) => ask(&filter, Audit::alerts),
         Question::Controls(arguments) => audit_controls::execute(&arguments),
         Question::Verify(arguments) => verify_chain(&arguments),
+        Question::Archive(arguments) => archive_rows(&arguments),
         Question::Repair(arguments) => repair_chain(arguments),
     }
 }
@@ -174,8 +194,12 @@ fn verify_chain(arguments: &VerifyArguments) -> Result<(), Failure> {
     }
     let told = match &report.outcome {
         VerifyOutcome::Intact => {
+            let archived = match report.archived_rows {
+                0 => String::new(),
+                rows => format!("; rows 1 to {rows} are archived"),
+            };
             format!(
-                "intact: {} rows in {} segments, the last is row {} with hash {}\n",
+                "intact: {} rows in {} segments, the last is row {} with hash {}{archived}\n",
                 report.rows, report.segments, report.last_seq, report.last_hash
             )
         }
@@ -190,6 +214,18 @@ fn verify_chain(arguments: &VerifyArguments) -> Result<(), Failure> {
         output::print(&told)?;
     }
     if report.outcome == VerifyOutcome::Intact { Ok(()) } else { Err(Failure::Told(1)) }
+}
+
+fn archive_rows(arguments: &ArchiveArguments) -> Result<(), Failure> {
+    let report = archive(&arguments.place.data_dir()?, &arguments.to, arguments.keep).map_err(Failure::failed)?;
+    if arguments.json {
+        return output::print_json(&report);
+    }
+    let (files, to) = (report.segments.len(), arguments.to.display());
+    output::print(&match files {
+        0 => "nothing to archive: no file is old enough\n".to_owned(),
+        _ => format!("{files} files, {} bytes, are in {to}; rows up to {} are archived\n", report.bytes, report.through),
+    })
 }
 
 fn repair_chain(arguments: RepairArguments) -> Result<(), Failure> {

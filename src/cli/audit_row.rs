@@ -2,6 +2,7 @@
 
 use crate::domain::order::{NewOrder, OrderKind};
 use crate::domain::record::Record;
+use crate::domain::risk::overrides::Override;
 
 pub(super) fn summary(record: &Record) -> String {
     match record {
@@ -32,6 +33,16 @@ pub(super) fn summary(record: &Record) -> String {
             told.collect::<Vec<_>>().join(", ")
         }
         Record::ModeChanged { scope, from, to, cause, .. } => format!("{scope}: {from} → {to}: {cause}"),
+        Record::OverrideGranted { granted } => {
+            let Override { account, symbol, controls, expires, by, reason, .. } = granted;
+            format!("override of {} for {account} on {symbol} until {expires} by {by}: {reason}", controls.join(", "))
+        }
+        Record::OverrideUsed { intent, symbol, controls, .. } => {
+            format!("override of {} used by {intent} on {symbol}", controls.join(", "))
+        }
+        Record::EquityPeaked { peaks, because, .. } => {
+            format!("equity peaked at {}, of the day at {}{}", peaks.ever, peaks.day, after_colon(because.as_deref()))
+        }
         Record::OperatorCommand { verb, scope, by, reason, outcome } => format!("{verb} {scope} by {by}: {reason}; {outcome}"),
         Record::ConfigChanged { changes, config_hash } => format!("config {}: {}", short(config_hash), changes.join("; ")),
         Record::Supervision { child, incarnation, event, class, detail } => {

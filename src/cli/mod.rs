@@ -19,7 +19,9 @@ mod failure;
 mod flatten;
 mod halt;
 mod inject;
+mod kill;
 pub(crate) mod output;
+mod override_limits;
 mod restart;
 mod resume;
 mod run;
@@ -36,12 +38,15 @@ use crate::settings::StrategyValidator;
 
 pub use backtest::BacktestOptions;
 pub use failure::Failure;
+pub use kill::{AccountKilled, KillOptions, KillReport};
 pub use run::RunOptions;
 
 /// What the commands hand over to: the parts of the program that lie above them.
 pub struct Parts<'p> {
     pub run: &'p dyn Fn(RunOptions) -> Result<(), Failure>,
     pub backtest: &'p dyn Fn(BacktestOptions) -> Result<(), Failure>,
+    /// Empties accounts at their venues.
+    pub kill: &'p dyn Fn(&KillOptions) -> Result<KillReport, Failure>,
     /// Judges a strategy's kind and settings.
     pub validator: &'p StrategyValidator<'p>,
 }
@@ -63,8 +68,10 @@ enum Command {
     Status(status::Arguments),
     Halt(halt::Arguments),
     Resume(resume::Arguments),
+    Override(override_limits::Arguments),
     Cancel(cancel::Arguments),
     Flatten(flatten::Arguments),
+    Kill(kill::Arguments),
     Restart(restart::Arguments),
     Inject(inject::Arguments),
     Alerts(alerts::Arguments),
@@ -109,8 +116,10 @@ fn execute(command: Command, parts: &Parts<'_>) -> Result<(), Failure> {
         Command::Alerts(arguments) => alerts::execute(arguments),
         Command::Halt(arguments) => halt::execute(arguments),
         Command::Resume(arguments) => resume::execute(arguments),
+        Command::Override(arguments) => override_limits::execute(arguments),
         Command::Cancel(arguments) => cancel::execute(arguments),
         Command::Flatten(arguments) => flatten::execute(arguments),
+        Command::Kill(arguments) => kill::execute(arguments, parts),
         Command::Restart(arguments) => restart::execute(arguments),
         Command::Inject(arguments) => inject::execute(arguments),
         Command::Backtest(arguments) => backtest::execute(arguments, parts),
@@ -152,7 +161,7 @@ mod tests {
             ran.borrow_mut().push((options.source.file, options.source.data_dir, options.plain));
             Ok(())
         };
-        let parts = Parts { run: &run, backtest: &|_| Ok(()), validator: &|_, _| Ok(()) };
+        let parts = Parts { run: &run, backtest: &|_| Ok(()), kill: &|_| Err(Failure::failed("not asked for")), validator: &|_, _| Ok(()) };
         for arguments in [&["ringfence"][..], &["ringfence", "run"]] {
             main(arguments.iter().map(OsString::from), &parts);
         }

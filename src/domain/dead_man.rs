@@ -88,7 +88,7 @@ impl DeadMan {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     const AFTER: Duration = Duration::from_secs(60);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_not_well_is_left_to_the_venues_clock_and_told_of_at_once_when_it_is() {
+    pub(crate) fn whoever_is_not_well_is_left_to_the_venues_clock_and_told_of_at_once_when_it_is() {
         let mut machine = DeadMan::default();
         machine.look(at(0), &watched(true, &["BTCUSDT"]));
         assert!(machine.look(at(30), &watched(false, &["BTCUSDT"])).is_empty());

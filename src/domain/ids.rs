@@ -187,6 +187,10 @@ name!(
     StrategyId, "strategy id", 24, "a-z, 0-9, '_' and '-'", lower_name
 );
 name!(
+    /// Who an account belongs to in the end: orders of one owner's accounts never meet.
+    OwnerId, "owner id", 24, "a-z, 0-9, '_' and '-'", lower_name
+);
+name!(
     /// A configured venue.
     VenueId, "venue id", 24, "a-z, 0-9, '_' and '-'", lower_name
 );
@@ -203,6 +207,15 @@ name!(
     /// (<https://developers.binance.com/docs/derivatives/usds-margined-futures/trade/rest-api/New-Order>).
     ClientOrderId, "client order id", 36, "A-Z, a-z, 0-9 and . : / _ -", client_order_char
 );
+
+/// Who owns what nobody said the owner of: all of it has one owner.
+impl Default for OwnerId {
+    fn default() -> Self {
+        let mut id = Inline { bytes: [0; 24], length: 0 };
+        id.push(b"one");
+        Self(id)
+    }
+}
 
 /// How often this data directory was opened for trading. It makes ids unique across restarts and tells an old process
 /// from a new one.
@@ -264,6 +277,15 @@ impl ClientOrderId {
         Self(id)
     }
 
+    /// The intent of an order of ours, read back out of its id.
+    #[must_use]
+    pub fn intent(&self, account: AccountId) -> Option<IntentId> {
+        let rest = self.as_str().strip_prefix("rf-")?.strip_prefix(account.as_str())?.strip_prefix('-')?;
+        let (epoch, intent) = rest.split_once('-')?;
+        let (epoch, intent) = (u64::from_str_radix(epoch, 16).ok()?, u64::from_str_radix(intent, 16).ok()?);
+        (epoch <= 0xF_FFFF && intent <= 0xFFF_FFFF_FFFF).then_some(IntentId(epoch << 44 | intent))
+    }
+
     /// Whether this id was made by Ringfence for that account.
     #[must_use]
     pub fn is_ours(&self, account: AccountId) -> bool {
@@ -292,6 +314,7 @@ mod tests {
             let id = ClientOrderId::compose(account, Epoch(epoch), IntentId::compose(Epoch(epoch), 1, counter));
             assert_eq!(id, ClientOrderId::new(expected).unwrap());
             assert_eq!(id.as_str(), expected);
+            assert_eq!(id.intent(account), Some(IntentId::compose(Epoch(epoch), 1, counter)), "and is read back");
         }
     }
 

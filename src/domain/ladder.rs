@@ -2,19 +2,24 @@
 //! and at once; up only with a named person's reason. It decides and remembers; it sends nothing and stops nothing.
 
 use super::mutants::{self, Mutant};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::ids::{AccountId, StrategyId, Symbol};
-use super::mode::{FaultClass, Mode, Scope};
+use super::mode::{FaultClass, Mode, Scope, ScopeKind};
+use super::order::Side;
 use super::time::Timestamp;
 
 /// The mode of every scope that is not `Normal`. Small, copied to whoever must obey it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ModeTable {
     entries: BTreeMap<String, ScopeMode>,
+    /// Orders that must not rest while the kill switch closes a position of the same owner: of that account, on that symbol, of
+    /// that side. Whoever closes names them anew after a restart.
+    #[serde(skip)]
+    barred: BTreeSet<(AccountId, Symbol, Side)>,
 }
 
 /// A scope's mode, why and since when.
@@ -52,6 +57,29 @@ impl ModeTable {
         self.of(Scope::Global).max(self.of(Scope::Account(account)))
     }
 
+    /// Whether an order of that account and side must not rest on the symbol: one of the owner's positions is being closed
+    /// against it.
+    #[must_use]
+    pub fn is_barred(&self, account: AccountId, symbol: Symbol, side: Side) -> bool {
+        !self.barred.is_empty() && self.barred.contains(&(account, symbol, side))
+    }
+
+    /// Everything that is barred now.
+    #[must_use]
+    pub fn barred(&self) -> &BTreeSet<(AccountId, Symbol, Side)> {
+        &self.barred
+    }
+
+    pub(crate) fn set_barred(&mut self, barred: BTreeSet<(AccountId, Symbol, Side)>) {
+        self.barred = barred;
+    }
+
+    /// Since when the scope is in the mode that it is in; `None` in Normal.
+    #[must_use]
+    pub fn since(&self, scope: Scope) -> Option<Timestamp> {
+        self.entries.get(&scope.to_string()).map(|entry| entry.since)
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &ScopeMode> {
         self.entries.values()
     }
@@ -59,6 +87,13 @@ impl ModeTable {
     /// Takes a halt over that an earlier life left behind.
     pub fn latch(&mut self, scope: Scope, cause: &str, since: Timestamp) {
         self.set(scope, Mode::Halted, cause, since);
+    }
+
+    /// Takes a mode over that an earlier life left behind, if the scope is freer than that.
+    pub fn restrict(&mut self, scope: Scope, mode: Mode, cause: &str, since: Timestamp) {
+        if self.of(scope) < mode {
+            self.set(scope, mode, cause, since);
+        }
     }
 
     pub(crate) fn set(&mut self, scope: Scope, mode: Mode, cause: &str, since: Timestamp) {
@@ -70,11 +105,34 @@ impl ModeTable {
     }
 }
 
-/// How many faults of one class a scope may have within a period before it is halted.
+/// How many faults of one class a scope may have within a period, and what it is held to when it has more. Used up again while it is
+/// held so already, it goes a rung further down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaultBudget {
     pub intensity: u32,
     pub period: Duration,
+    pub then: Mode,
+}
+
+/// Budgets by class, and by kind of scope where that has one of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FaultBudgets {
+    pub of_class: BTreeMap<FaultClass, FaultBudget>,
+    pub of_scope: BTreeMap<(ScopeKind, FaultClass), FaultBudget>,
+}
+
+impl FaultBudgets {
+    /// A class without a budget, because none was configured, counts as used up: nothing runs unbounded.
+    fn of(&self, scope: Scope, class: FaultClass) -> FaultBudget {
+        let own = self.of_scope.get(&(scope.kind(), class)).or_else(|| self.of_class.get(&class));
+        own.copied().unwrap_or(FaultBudget { intensity: 0, period: Duration::ZERO, then: Mode::Halted })
+    }
+}
+
+impl From<BTreeMap<FaultClass, FaultBudget>> for FaultBudgets {
+    fn from(of_class: BTreeMap<FaultClass, FaultBudget>) -> Self {
+        Self { of_class, of_scope: BTreeMap::new() }
+    }
 }
 
 /// A mode that changed.
@@ -112,7 +170,7 @@ pub struct Raise {
 #[derive(Debug, Clone)]
 pub struct Ladder {
     modes: ModeTable,
-    budgets: BTreeMap<FaultClass, FaultBudget>,
+    budgets: FaultBudgets,
     faults: BTreeMap<(Scope, FaultClass), VecDeque<Timestamp>>,
     /// Scopes whose raise is being written, with the number of the raise.
     raising: BTreeMap<Scope, u64>,
@@ -122,9 +180,9 @@ pub struct Ladder {
 impl Ladder {
     /// `latched` is what an earlier life left behind.
     #[must_use]
-    pub fn new(budgets: BTreeMap<FaultClass, FaultBudget>, latched: ModeTable) -> Self {
+    pub fn new(budgets: impl Into<FaultBudgets>, latched: ModeTable) -> Self {
         let latched = if mutants::on(Mutant::LatchNotRestored) { ModeTable::default() } else { latched };
-        Self { modes: latched, budgets, faults: BTreeMap::new(), raising: BTreeMap::new(), raises: 0 }
+        Self { modes: latched, budgets: budgets.into(), faults: BTreeMap::new(), raising: BTreeMap::new(), raises: 0 }
     }
 
     #[must_use]
@@ -132,13 +190,13 @@ impl Ladder {
         &self.modes
     }
 
-    /// Counts a fault. A class without a budget halts everything; a class with one halts `scope` when it is used up. A
-    /// class that has neither, because no budget was configured, counts as used up: nothing runs unbounded.
+    /// Counts a fault. One of a class that cannot have a budget halts everything; a budget that is used up holds `scope` to what the
+    /// budget says, and to the next rung when it is held to that already.
     pub fn fault(&mut self, now: Timestamp, scope: Scope, class: FaultClass, detail: &str) -> Option<Transition> {
         if class.has_no_budget() {
             return self.lower(now, Scope::Global, Mode::Halted, &format!("{class} fault: {detail}"));
         }
-        let budget = self.budgets.get(&class).copied().unwrap_or(FaultBudget { intensity: 0, period: Duration::ZERO });
+        let budget = self.budgets.of(scope, class);
         let window = self.faults.entry((scope, class)).or_default();
         while window.front().is_some_and(|first| now.since(*first) > budget.period) {
             window.pop_front();
@@ -151,7 +209,8 @@ impl Ladder {
         window.clear();
         let scope = if mutants::on(Mutant::OneFaultHaltsAll) { Scope::Global } else { scope };
         let cause = format!("{count} {class} faults within {:?}, budget {}: {detail}", budget.period, budget.intensity);
-        self.lower(now, scope, Mode::Halted, &cause)
+        let held = self.modes.of(scope);
+        self.lower(now, scope, if held >= budget.then { held.stricter() } else { budget.then }, &cause)
     }
 
     /// Makes a scope stricter. `None` when it already is as strict. A raise that is being written is off: the scope stays as
@@ -173,6 +232,18 @@ impl Ladder {
     /// # Errors
     /// When the person or the reason is missing, there is nothing to raise, or it is being raised already.
     pub fn begin_raise(&mut self, scope: Scope, by: &str, reason: &str) -> Result<Raise, RaiseError> {
+        let from = self.may_raise(scope, by, reason)?;
+        self.raises += 1;
+        self.raising.insert(scope, self.raises);
+        let cause = format!("raised by {by}: {reason}");
+        Ok(Raise { serial: self.raises, transition: Transition { scope, from, to: Mode::Normal, cause } })
+    }
+
+    /// Whether that person may raise it; gives the mode that it is in.
+    ///
+    /// # Errors
+    /// As [`Self::begin_raise`].
+    pub fn may_raise(&self, scope: Scope, by: &str, reason: &str) -> Result<Mode, RaiseError> {
         let missing = if by.trim().is_empty() { Some("no name") } else { reason.trim().is_empty().then_some("no reason") };
         if let Some(found) = missing.filter(|_| !mutants::on(Mutant::RaisedByNobody)) {
             return Err(RaiseError::Unnamed { scope, found });
@@ -184,10 +255,7 @@ impl Ladder {
         if self.raising.contains_key(&scope) {
             return Err(RaiseError::UnderWay { scope });
         }
-        self.raises += 1;
-        self.raising.insert(scope, self.raises);
-        let cause = format!("raised by {by}: {reason}");
-        Ok(Raise { serial: self.raises, transition: Transition { scope, from, to: Mode::Normal, cause } })
+        Ok(from)
     }
 
     /// The row of a raise is durable. False when the scope was lowered meanwhile: that stands.
@@ -225,12 +293,26 @@ pub(crate) mod tests {
     }
 
     fn ladder() -> Ladder {
-        let budget = FaultBudget { intensity: 2, period: Duration::from_secs(60) };
+        let budget = FaultBudget { intensity: 2, period: Duration::from_secs(60), then: Mode::Halted };
         Ladder::new(BTreeMap::from([(FaultClass::Panic, budget)]), ModeTable::default())
     }
 
     #[test]
-    fn a_budget_halts_its_scope_one_past_the_limit_and_no_other() {
+    fn a_budget_that_is_used_up_again_goes_a_rung_further_down_and_each_kind_of_scope_has_its_own() {
+        let budget = |then| FaultBudget { intensity: 1, period: Duration::from_secs(60), then };
+        let mut budgets = FaultBudgets::from(BTreeMap::from([(FaultClass::VenueReject, budget(Mode::ReduceOnly))]));
+        budgets.of_scope.insert((ScopeKind::Account, FaultClass::VenueReject), budget(Mode::CancelOnly));
+        let mut ladder = Ladder::new(budgets, ModeTable::default());
+        let (strategy, a) = (Scope::Strategy(StrategyId::new("s").unwrap()), Scope::Account(account("a")));
+        let mut modes = |scope, second| ladder.fault(at(second), scope, FaultClass::VenueReject, "x").map(|transition| transition.to);
+        let found: Vec<_> = (0..8).map(|second| modes(strategy, second)).collect();
+        let rungs = [Mode::ReduceOnly, Mode::CancelOnly, Mode::Halted].map(Some);
+        assert_eq!(found, [None, rungs[0], None, rungs[1], None, rungs[2], None, None], "and no further");
+        assert_eq!([modes(a, 10), modes(a, 11)], [None, Some(Mode::CancelOnly)]);
+    }
+
+    #[test]
+    pub(crate) fn a_budget_halts_its_scope_one_past_the_limit_and_no_other() {
         let mut ladder = ladder();
         let a = Scope::Account(account("a"));
         assert_eq!(ladder.fault(at(0), a, FaultClass::Panic, "x"), None);

@@ -5,6 +5,8 @@ pub mod bars;
 pub mod book;
 pub mod clock;
 pub mod dead_man;
+pub mod emptying;
+pub mod equity;
 pub mod ids;
 pub mod indicators;
 pub mod instrument;

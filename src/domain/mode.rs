@@ -19,6 +19,18 @@ pub enum Mode {
     Halted,
 }
 
+impl Mode {
+    /// The next rung down.
+    #[must_use]
+    pub const fn stricter(self) -> Self {
+        match self {
+            Self::Normal => Self::ReduceOnly,
+            Self::ReduceOnly => Self::CancelOnly,
+            Self::CancelOnly | Self::Halted => Self::Halted,
+        }
+    }
+}
+
 /// What a mode, a limit or a command covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -27,6 +39,29 @@ pub enum Scope {
     Account(AccountId),
     Strategy(StrategyId),
     Symbol(Symbol),
+}
+
+/// The kinds of [`Scope`], for what holds for every account alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Display, EnumIter, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum ScopeKind {
+    Global,
+    Account,
+    Strategy,
+    Symbol,
+}
+
+impl Scope {
+    #[must_use]
+    pub const fn kind(self) -> ScopeKind {
+        match self {
+            Self::Global => ScopeKind::Global,
+            Self::Account(_) => ScopeKind::Account,
+            Self::Strategy(_) => ScopeKind::Strategy,
+            Self::Symbol(_) => ScopeKind::Symbol,
+        }
+    }
 }
 
 impl std::fmt::Display for Scope {

@@ -63,6 +63,10 @@ pub enum Mutant {
     InFlightUncounted,
     /// An account whose executor has not spoken counts as empty.
     SilentAccountUncounted,
+    /// Own orders may meet: the venue's prevention is trusted.
+    OwnCrossAllowed,
+    /// An order whose cancel has no answer yet is in nobody's way.
+    PendingCancelUncounted,
     /// Nobody trades while one account reconciles.
     SiblingsHeldUp,
     /// A ledger entry from before the wallet was taken over is counted again.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use strum::Display;
 
+pub use super::equity::{EquityPeaks, Liquidation, VenueMargin};
 use super::ids::{AccountId, Asset, ClientOrderId, IntentId, StrategyId, Symbol};
 use super::money::{Money, Price, Quantity};
 use super::time::Timestamp;
@@ -114,6 +115,13 @@ impl OrderKind {
         }
     }
 
+    /// Whether such an order may stand in the book, where others can trade with it: one at a limit, also behind a trigger. At the
+    /// market, and for the moment alone, an order never does.
+    #[must_use]
+    pub const fn may_rest(&self, time_in_force: TimeInForce) -> bool {
+        self.limit_price().is_some() && !matches!(time_in_force, TimeInForce::ImmediateOrCancel | TimeInForce::FillOrKill)
+    }
+
     #[must_use]
     pub const fn trigger(&self) -> Option<Price> {
         match *self {
@@ -162,6 +170,10 @@ pub struct OrderIntent {
     pub quantity: Quantity,
     #[serde(default)]
     pub reduce_only: bool,
+    /// Where the strategy will cut the loss of what this order opens. Risk counts the way there, and without one the way to the
+    /// collar's end; whoever promises a stop places it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Price>,
     pub decided_at: Timestamp,
     /// Why, in a word or two, for the journal: `cross_up`, `stop_loss`.
     pub reason: String,
@@ -185,6 +197,14 @@ pub struct NewOrder {
     pub reduce_only: bool,
     #[serde(default)]
     pub self_trade_prevention: SelfTradePrevention,
+}
+
+impl NewOrder {
+    /// Where others could trade with it, if anywhere.
+    #[must_use]
+    pub fn rests(&self) -> Option<(Symbol, Side)> {
+        self.kind.may_rest(self.time_in_force).then_some((self.symbol, self.side))
+    }
 }
 
 /// Where an order stands. `Unknown` is not a failure: its whole exposure stays reserved until the venue's word.
@@ -416,6 +436,13 @@ pub struct VenueSnapshot {
     /// as it leaves.
     #[serde(default)]
     pub on_their_way: usize,
+    /// `None` where the venue was not asked, or does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<VenueMargin>,
+    /// By the venue's own clock, the newest change of money or positions that is in what it shows. `None` where it does not say, or
+    /// where what it shows is not of one moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
 }
 
 /// What a venue answers or tells. Every one names the order that it is about; none is an answer to a caller's stack.
@@ -517,6 +544,12 @@ pub struct AccountView {
     /// Equity now less equity at the start of the UTC day. `None` while it is not known: a position has no price yet.
     pub day_pnl: Option<Money>,
     pub positions: Vec<PositionView>,
+    /// `None` while the day's figure is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peaks: Option<EquityPeaks>,
+    /// As the venue last showed it; what happened since is not in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<VenueMargin>,
     pub at: Timestamp,
 }
 

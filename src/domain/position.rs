@@ -140,6 +140,8 @@ pub enum Applied {
     Booked(Realised),
     /// It was booked before; nothing changed.
     Duplicate,
+    /// It was new to us, and is in the position and the wallet that were taken over from the venue after it: they stay as they are.
+    Included,
     /// Older than the memory of executions, and not in it: it cannot be told from a duplicate. Nothing changed; the caller
     /// must compare the position with the venue's.
     TooOld,
@@ -151,7 +153,7 @@ impl Applied {
     pub const fn booked(self) -> Option<Realised> {
         match self {
             Self::Booked(realised) => Some(realised),
-            Self::Duplicate | Self::TooOld => None,
+            Self::Duplicate | Self::Included | Self::TooOld => None,
         }
     }
 }
@@ -176,6 +178,12 @@ pub struct Positions {
     funds: SeenFunds,
     /// When the venue's wallet was last taken over: what moved it before is in it, whether or not the ledger has told it by then.
     taken_at: Option<Timestamp>,
+    /// By the venue's clock: up to when trades are in what was taken over from it, whether or not they have been listed by then.
+    covered_until: Option<Timestamp>,
+    /// By the venue's clock: the newest trade or entry of its ledger that is known here.
+    newest_change: Option<Timestamp>,
+    /// By the venue's clock: the newest entry of its ledger that is booked.
+    newest_funds: Option<Timestamp>,
 }
 
 impl Positions {
@@ -183,7 +191,23 @@ impl Positions {
     /// holdings at cost, so that equity means the same everywhere.
     #[must_use]
     pub fn new(account: AccountId, wallet: Money) -> Self {
-        Self { account, wallet, legs: BTreeMap::new(), seen: Seen::default(), funds: SeenFunds::default(), taken_at: None }
+        Self {
+            account,
+            wallet,
+            legs: BTreeMap::new(),
+            seen: Seen::default(),
+            funds: SeenFunds::default(),
+            taken_at: None,
+            covered_until: None,
+            newest_change: None,
+            newest_funds: None,
+        }
+    }
+
+    /// Trades and ledger entries that are remembered so that none is booked twice.
+    #[must_use]
+    pub fn remembered(&self) -> (usize, usize) {
+        (self.seen.keys.len(), self.funds.keys.len())
     }
 
     #[must_use]
@@ -224,6 +248,10 @@ impl Positions {
             Admission::Duplicate => return Applied::Duplicate,
             Admission::TooOld => return Applied::TooOld,
         }
+        self.newest_change = self.newest_change.max(Some(fill.at));
+        if self.covered_until.is_some_and(|until| fill.at <= until) {
+            return Applied::Included;
+        }
         let leg = self.legs.entry((fill.symbol, fill.position_side)).or_default();
         let realised = leg.book(fill);
         self.wallet += realised.pnl - realised.fee;
@@ -235,6 +263,8 @@ impl Positions {
         let new = self.funds.admit((moved.kind, moved.id));
         if new {
             self.wallet += moved.amount;
+            self.newest_change = self.newest_change.max(Some(moved.at));
+            self.newest_funds = self.newest_funds.max(Some(moved.at));
         }
         new
     }
@@ -244,6 +274,42 @@ impl Positions {
     #[must_use]
     pub fn is_in_wallet(&self, moved: &FundsMoved) -> bool {
         self.taken_at.is_some_and(|taken| moved.at <= taken)
+    }
+
+    /// Whether that execution is booked, or in what was taken over from the venue.
+    #[must_use]
+    pub fn has_booked(&self, fill: &Fill) -> bool {
+        self.seen.keys.contains(&(fill.symbol, fill.venue_order_id, fill.trade_id))
+    }
+
+    /// Whether it is older than what is remembered of executions, and not among it.
+    #[must_use]
+    pub fn is_forgotten(&self, fill: &Fill) -> bool {
+        !self.has_booked(fill) && self.seen.forgotten.get(&fill.symbol).is_some_and(|floor| fill.trade_id <= *floor)
+    }
+
+    /// By the venue's clock, the newest thing that is known here to have moved the account: an answer without it is an old one.
+    #[must_use]
+    pub const fn newest_change(&self) -> Option<Timestamp> {
+        self.newest_change
+    }
+
+    /// From when on the venue's ledger may have entries that are not in the wallet; `None` before the first contact.
+    #[must_use]
+    pub fn ledger_from(&self) -> Option<Timestamp> {
+        self.newest_funds.max(self.taken_at)
+    }
+
+    /// Whether anything was ever held there.
+    #[must_use]
+    pub fn has_leg(&self, symbol: Symbol, side: PositionSide) -> bool {
+        self.legs.contains_key(&(symbol, side))
+    }
+
+    /// What was taken over from the venue has every trade up to that moment of its clock: one of them that is listed later is not
+    /// booked on top of it.
+    pub fn cover_until(&mut self, as_of: Timestamp) {
+        self.covered_until = self.covered_until.max(Some(as_of));
     }
 
     /// The position of a symbol, flat when there never was one. `Both` in one-way mode, a leg in hedge mode.
@@ -439,6 +505,12 @@ struct State {
     funds: Vec<(FundsKind, u64)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     taken_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    covered_until: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    newest_change: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    newest_funds: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -460,6 +532,9 @@ impl From<Positions> for State {
             forgotten: book.seen.forgotten,
             funds: book.funds.order.into(),
             taken_at: book.taken_at,
+            covered_until: book.covered_until,
+            newest_change: book.newest_change,
+            newest_funds: book.newest_funds,
         }
     }
 }
@@ -473,6 +548,9 @@ impl From<State> for Positions {
             seen: Seen::recalled(state.seen, state.forgotten),
             funds: SeenFunds::recalled(state.funds),
             taken_at: state.taken_at,
+            covered_until: state.covered_until,
+            newest_change: state.newest_change,
+            newest_funds: state.newest_funds,
         }
     }
 }

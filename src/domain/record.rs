@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
 use super::alerts::{AlertEvent, AlertKind, Severity};
-use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId, StrategyId};
+use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId, StrategyId, Symbol};
 use super::mode::{FaultClass, Mode, Scope};
 use super::money::{Money, Quantity};
-use super::order::{Fill, FundsMoved, NewOrder, OrderIntent, OrderStatus, VenuePosition};
+use super::order::{EquityPeaks, Fill, FundsMoved, NewOrder, OrderIntent, OrderStatus, VenuePosition};
+use super::risk::overrides::Override;
 use super::time::Timestamp;
 
 /// One fact. `kind()` names it in the journal's index.
@@ -53,6 +54,9 @@ pub enum Record {
         /// Somebody wants it cancelled, though it may be too early for that.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         cancel_wanted: bool,
+        /// What of `filled` is the venue's word alone: its trades may still come.
+        #[serde(default, skip_serializing_if = "is_nothing")]
+        assumed: Quantity,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
     },
@@ -77,6 +81,12 @@ pub enum Record {
         taken_at: Option<Timestamp>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         adopted: Vec<VenuePosition>,
+        /// By the venue's clock: up to when trades are in what was taken over, if something was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        covered_until: Option<Timestamp>,
+        /// The account was met by it: what was found was there before us.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        first: bool,
     },
     /// Money moved without a trade: entries of the venue's ledger, told once each.
     FundsMoved {
@@ -97,6 +107,28 @@ pub enum Record {
         by: String,
         reason: String,
         outcome: String,
+    },
+    /// A named person lets one order past named limits.
+    OverrideGranted {
+        #[serde(rename = "override")]
+        granted: Override,
+    },
+    /// It was: in the journal before the order is.
+    OverrideUsed {
+        id: u64,
+        intent: IntentId,
+        account: AccountId,
+        symbol: Symbol,
+        /// Those of its controls that would have refused.
+        controls: Vec<String>,
+    },
+    /// The highest that an account's equity was; written when it has risen enough to matter.
+    EquityPeaked {
+        account: AccountId,
+        peaks: EquityPeaks,
+        /// Why it was set lower again: a person raised the account after its drawdown, or funds were taken out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        because: Option<String>,
     },
     ConfigChanged {
         changes: Vec<String>,
@@ -131,6 +163,11 @@ pub enum Record {
     },
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_nothing(quantity: &Quantity) -> bool {
+    quantity.is_zero()
+}
+
 impl Record {
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -145,8 +182,11 @@ impl Record {
             Self::OrderChanged { account, .. }
             | Self::DayOpened { account, .. }
             | Self::Reconciled { account, .. }
+            | Self::EquityPeaked { account, .. }
+            | Self::OverrideUsed { account, .. }
             | Self::FundsMoved { account, .. } => Some(*account),
             Self::Filled { fill, .. } => Some(fill.account),
+            Self::OverrideGranted { granted } => Some(granted.account),
             Self::ModeChanged { scope, .. } | Self::OperatorCommand { scope, .. } | Self::KillSwitch { scope, .. } => match scope {
                 Scope::Account(account) => Some(*account),
                 _ => None,

@@ -9,10 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::alerts::AlertBook;
 use super::ids::{AccountId, ClientOrderId, Epoch, StrategyId, Symbol};
 use super::ladder::ModeTable;
+use super::mode::{Mode, Scope};
 use super::money::{Money, Quantity};
-use super::order::{Fill, NewOrder, OrderIntent, OrderStatus};
-use super::position::{Position, Positions};
+use super::order::{EquityPeaks, Fill, NewOrder, OrderIntent, OrderStatus};
+use super::position::{Applied, Position, Positions};
 use super::record::{Entry, Record};
+use super::risk::Memory;
+use super::risk::overrides::Override;
 use super::time::Timestamp;
 
 /// An order whose end is not in the journal.
@@ -29,6 +32,9 @@ pub struct OpenOrder {
     /// A cancel was asked for and must not be forgotten with the executor that was asked.
     #[serde(default)]
     pub cancel_wanted: bool,
+    /// What of `filled` is the venue's word alone.
+    #[serde(default)]
+    pub assumed: Quantity,
 }
 
 /// Equity when a UTC day began for an account.
@@ -54,6 +60,9 @@ pub struct AccountState {
     #[serde(default)]
     pub met_at: Option<Timestamp>,
     pub day: Option<DayOpen>,
+    /// The highest that equity was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peaks: Option<EquityPeaks>,
     /// What each strategy's own fills came to, for strategies that share a symbol on the account.
     pub own: Vec<(StrategyId, Symbol, Position)>,
     /// Orders and fills since the journal began, for the status page.
@@ -65,7 +74,7 @@ impl AccountState {
     #[must_use]
     pub fn new(account: AccountId) -> Self {
         let positions = Positions::new(account, Money::ZERO);
-        Self { open: BTreeMap::new(), positions, met: false, met_at: None, day: None, own: Vec::new(), orders: 0, fills: 0 }
+        Self { open: BTreeMap::new(), positions, met: false, met_at: None, day: None, peaks: None, own: Vec::new(), orders: 0, fills: 0 }
     }
 }
 
@@ -86,12 +95,24 @@ pub struct DaemonState {
     pub epoch: Epoch,
     pub accounts: BTreeMap<AccountId, AccountState>,
     pub modes: ModeTable,
+    /// Orders of each strategy that executed since a person last resumed it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub executed: BTreeMap<StrategyId, u64>,
+    /// Overrides that were granted and not used; those that ended are dropped with the next one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<Override>,
     /// Unacknowledged ones outlive the process.
     #[serde(default)]
     pub alerts: AlertBook,
 }
 
 impl DaemonState {
+    /// What risk remembers over its own restarts and the daemon's.
+    #[must_use]
+    pub fn risk_memory(&self) -> Memory {
+        Memory { executed: self.executed.clone(), overrides: self.overrides.clone() }
+    }
+
     pub fn apply(&mut self, entry: &Entry) {
         match &entry.record {
             Record::DaemonStarted { epoch, .. } => self.epoch = *epoch,
@@ -106,21 +127,28 @@ impl DaemonState {
                     venue_order_id: None,
                     trades_from: account.positions.newest_trade(order.symbol).unwrap_or_default(),
                     cancel_wanted: false,
+                    assumed: Quantity::ZERO,
                 };
                 account.open.insert(order.client_order_id, open);
             }
             Record::OrderChanged { account, client_order_id, .. } => self.changed(*account, *client_order_id, &entry.record),
             Record::Filled { fill, strategy, .. } => {
                 let account = self.account(fill.account);
-                if account.positions.apply(fill).booked().is_some() {
-                    account.fills += 1;
-                    account.book_own(*strategy, fill);
+                if !matches!(account.positions.apply(fill), Applied::Booked(_) | Applied::Included) {
+                    return;
+                }
+                account.fills += 1;
+                account.book_own(*strategy, fill);
+                // An order counts once, with its first execution: its own row comes behind the fill's.
+                let is_first = account.open.get(&fill.client_order_id).is_some_and(|order| order.filled.is_zero());
+                if let Some(strategy) = strategy.filter(|_| is_first) {
+                    *self.executed.entry(strategy).or_default() += 1;
                 }
             }
             Record::DayOpened { account, utc_day, equity } => {
                 self.account(*account).day = Some(DayOpen { utc_day: *utc_day, equity: *equity });
             }
-            Record::Reconciled { account, wallet, taken_at, adopted, .. } => {
+            Record::Reconciled { account, wallet, taken_at, adopted, covered_until, .. } => {
                 let account = self.account(*account);
                 account.met = true;
                 account.met_at.get_or_insert(entry.at);
@@ -129,6 +157,9 @@ impl DaemonState {
                     positions.adopt_position(position);
                 }
                 positions.adopt_wallet(*wallet, taken_at.unwrap_or(entry.at));
+                if let Some(until) = covered_until {
+                    positions.cover_until(*until);
+                }
             }
             Record::FundsMoved { account, moved } => {
                 let positions = &mut self.account(*account).positions;
@@ -136,20 +167,32 @@ impl DaemonState {
                     positions.move_funds(entry);
                 }
             }
-            Record::ModeChanged { scope, to, cause, .. } => self.modes.set(*scope, *to, cause, entry.at),
+            Record::ModeChanged { scope, to, cause, .. } => {
+                self.modes.set(*scope, *to, cause, entry.at);
+                if let (Scope::Strategy(strategy), Mode::Normal) = (scope, to) {
+                    self.executed.remove(strategy);
+                }
+            }
+            Record::EquityPeaked { account, peaks, .. } => self.account(*account).peaks = Some(*peaks),
+            Record::OverrideGranted { granted } => {
+                self.overrides.retain(|known| entry.at < known.expires);
+                self.overrides.push(granted.clone());
+            }
+            Record::OverrideUsed { id, .. } => self.overrides.retain(|known| known.id != *id),
             Record::Alert { .. } => self.alerts.apply(entry.at, &entry.record),
             _ => {}
         }
     }
 
     fn changed(&mut self, account: AccountId, id: ClientOrderId, row: &Record) {
-        let Record::OrderChanged { status, filled, venue_order_id, cancel_wanted, .. } = row else { return };
+        let Record::OrderChanged { status, filled, venue_order_id, cancel_wanted, assumed, .. } = row else { return };
         let open = &mut self.account(account).open;
         if status.is_terminal() {
             open.remove(&id);
         } else if let Some(order) = open.get_mut(&id) {
             order.status = *status;
             order.filled = order.filled.max(*filled);
+            order.assumed = *assumed;
             order.venue_order_id = venue_order_id.or(order.venue_order_id);
             order.cancel_wanted |= *cancel_wanted || *status == OrderStatus::PendingCancel;
         }

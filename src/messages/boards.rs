@@ -13,6 +13,7 @@ use crate::domain::ladder::ModeTable;
 use crate::domain::market::MarketView;
 use crate::domain::mode::Mode;
 use crate::domain::order::{AccountView, OrderReport};
+use crate::domain::time::Timestamp;
 
 /// The newest view of every symbol.
 #[derive(Debug, Clone, Default)]
@@ -55,18 +56,35 @@ impl Board {
     }
 }
 
-/// The modes as the kill switch last decided them.
+/// The modes as the kill switch last decided them, which everybody obeys at once; and as they are shown, which they are when a
+/// crash would not forget them.
 #[derive(Debug, Clone, Default)]
-pub struct ModeBoard(Arc<ArcSwap<ModeTable>>);
+pub struct ModeBoard(Arc<Modes>);
+
+#[derive(Debug, Default)]
+struct Modes {
+    decided: ArcSwap<ModeTable>,
+    reported: ArcSwap<ModeTable>,
+}
 
 impl ModeBoard {
     pub fn set(&self, modes: Arc<ModeTable>) {
-        self.0.store(modes);
+        self.0.decided.store(modes);
     }
 
     #[must_use]
     pub fn get(&self) -> Arc<ModeTable> {
-        self.0.load_full()
+        self.0.decided.load_full()
+    }
+
+    /// They are in the journal.
+    pub fn report(&self, modes: ModeTable) {
+        self.0.reported.store(Arc::new(modes));
+    }
+
+    #[must_use]
+    pub fn reported(&self) -> Arc<ModeTable> {
+        self.0.reported.load_full()
     }
 }
 
@@ -75,6 +93,8 @@ impl ModeBoard {
 pub struct AccountStanding {
     pub mode: Mode,
     pub ready: bool,
+    /// When the books were last found to agree with the venue's; `None` while they are being compared.
+    pub reconciled: Option<Timestamp>,
     pub orders: u64,
     pub fills: u64,
     pub view: AccountView,
@@ -141,6 +161,22 @@ impl Views {
     #[must_use]
     pub fn strategies(&self) -> Arc<BTreeMap<StrategyId, StrategyStanding>> {
         self.strategies.load_full()
+    }
+}
+
+/// Which symbols each feed brings, by the feed's number: what a fault of it covers.
+#[derive(Debug, Clone, Default)]
+pub struct Feeds(Arc<ArcSwap<Vec<Vec<Symbol>>>>);
+
+impl Feeds {
+    pub fn set(&self, feeds: Vec<Vec<Symbol>>) {
+        self.0.store(Arc::new(feeds));
+    }
+
+    /// Nothing for one that is not known.
+    #[must_use]
+    pub fn symbols(&self, number: usize) -> Vec<Symbol> {
+        self.0.load().get(number).cloned().unwrap_or_default()
     }
 }
 

@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use arc_swap::ArcSwap;
 
-use crate::domain::ids::AccountId;
+use crate::domain::ids::{AccountId, Symbol};
 use crate::domain::ladder::ModeTable;
 use crate::domain::mode::{Mode, Scope};
+use crate::domain::mutants::{self, Mutant};
+use crate::domain::order::Side;
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -25,11 +27,14 @@ struct Word {
     mode: AtomicU8,
     /// Orders between their look at the gate and the venue's hands.
     leaving: AtomicU32,
+    /// What must not rest while a position of the same owner is being closed against it.
+    barred: ArcSwap<Vec<(Symbol, Side)>>,
 }
 
 impl Word {
-    fn new(mode: Mode) -> Arc<Self> {
-        Arc::new(Self { mode: AtomicU8::new(level(mode)), leaving: AtomicU32::new(0) })
+    fn new(account: AccountId, modes: &ModeTable) -> Arc<Self> {
+        let (mode, barred) = (AtomicU8::new(level(modes.account(account))), ArcSwap::from_pointee(barred(account, modes)));
+        Arc::new(Self { mode, leaving: AtomicU32::new(0), barred })
     }
 }
 
@@ -74,6 +79,7 @@ impl HaltGate {
         self.0.global.store(level(global), Ordering::SeqCst);
         for (account, word) in self.0.accounts.load().iter() {
             word.mode.store(level(modes.account(*account)), Ordering::SeqCst);
+            word.barred.store(Arc::new(barred(*account, modes)));
         }
         if global == Mode::Halted {
             self.0.slammed.store(false, Ordering::SeqCst);
@@ -85,10 +91,11 @@ impl HaltGate {
     pub fn passage(&self, account: AccountId, modes: &ModeTable) -> Passage {
         self.0.accounts.rcu(|accounts| {
             let mut accounts = HashMap::clone(accounts);
-            accounts.entry(account).or_insert_with(|| Word::new(modes.account(account)));
+            accounts.entry(account).or_insert_with(|| Word::new(account, modes));
             accounts
         });
-        let word = self.0.accounts.load().get(&account).map_or_else(|| Word::new(Mode::Halted), Arc::clone);
+        // Invariant: it was put in right here.
+        let word = self.0.accounts.load().get(&account).map_or_else(|| Word::new(account, modes), Arc::clone);
         Passage { gate: self.clone(), account: word }
     }
 
@@ -103,11 +110,13 @@ impl HaltGate {
 impl Passage {
     /// Lets an order through, or not. Counted before the look and until the hand-over is done, so that a halt can tell an
     /// order that is held back from one that slipped through in the same instant.
+    /// `rests` is where others could trade with it.
     #[must_use]
-    pub fn enter(&self, reduce_only: bool) -> Option<Leaving> {
+    pub fn enter(&self, reduce_only: bool, rests: Option<(Symbol, Side)>) -> Option<Leaving> {
         self.account.leaving.fetch_add(1, Ordering::SeqCst);
         let leaving = Leaving(Arc::clone(&self.account));
-        self.is_open(reduce_only).then_some(leaving)
+        let is_barred = rests.is_some_and(|place| self.account.barred.load().contains(&place));
+        (self.is_open(reduce_only) && !is_barred).then_some(leaving)
     }
 
     /// Whether an order may leave right now; one that only reduces may leave in ReduceOnly too.
@@ -115,8 +124,13 @@ impl Passage {
     pub fn is_open(&self, reduce_only: bool) -> bool {
         let strictest = self.account.mode.load(Ordering::SeqCst).max(self.gate.0.global.load(Ordering::SeqCst));
         let allowed = if reduce_only { level(Mode::ReduceOnly) } else { level(Mode::Normal) };
-        strictest <= allowed && !self.gate.0.slammed.load(Ordering::SeqCst)
+        let is_open = strictest <= allowed && !self.gate.0.slammed.load(Ordering::SeqCst);
+        is_open || mutants::on(Mutant::GateUnread)
     }
+}
+
+fn barred(account: AccountId, modes: &ModeTable) -> Vec<(Symbol, Side)> {
+    modes.barred().iter().filter(|(held, ..)| *held == account).map(|(_, symbol, side)| (*symbol, *side)).collect()
 }
 
 const fn level(mode: Mode) -> u8 {
@@ -124,12 +138,12 @@ const fn level(mode: Mode) -> u8 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::domain::time::Timestamp;
 
     #[test]
-    fn a_slammed_gate_lets_nothing_pass_until_everything_is_halted_and_raised_again() {
+    pub(crate) fn a_slammed_gate_lets_nothing_pass_until_everything_is_halted_and_raised_again() {
         let gate = HaltGate::default();
         let [a, b] = ["a", "b"].map(|name| AccountId::new(name).unwrap());
         let passages = [a, b].map(|account| gate.passage(account, &ModeTable::default()));
@@ -149,14 +163,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_barred_does_not_leave_to_rest_and_everything_else_does() {
+        let gate = HaltGate::default();
+        let (account, symbol) = (AccountId::new("a").unwrap(), Symbol::new("BTCUSDT").unwrap());
+        let passage = gate.passage(account, &ModeTable::default());
+        let mut modes = ModeTable::default();
+        modes.set_barred([(account, symbol, Side::Buy)].into());
+        gate.set(&modes);
+        assert!(passage.enter(false, Some((symbol, Side::Buy))).is_none());
+        assert!(passage.enter(false, Some((symbol, Side::Sell))).is_some(), "the other side");
+        assert!(passage.enter(false, None).is_some(), "it rests nowhere");
+        gate.set(&ModeTable::default());
+        assert!(passage.enter(false, Some((symbol, Side::Buy))).is_some());
+    }
+
+    #[test]
     fn an_order_counts_as_leaving_from_its_look_at_the_gate_until_it_was_handed_over() {
         let gate = HaltGate::default();
         let account = AccountId::new("a").unwrap();
         let passage = gate.passage(account, &ModeTable::default());
-        let leaving = passage.enter(false).unwrap();
+        let leaving = passage.enter(false, None).unwrap();
         gate.slam();
         assert!(gate.is_leaving(account), "it slipped through before the slam");
-        assert!(passage.enter(true).is_none());
+        assert!(passage.enter(true, None).is_none());
         drop(leaving);
         assert!(!gate.is_leaving(account));
     }
@@ -178,7 +207,7 @@ mod tests {
                     loop {
                         // Taken before the look: being preempted behind it is not the gate's delay.
                         let now = Instant::now();
-                        if passage.enter(false).is_none() {
+                        if passage.enter(false, None).is_none() {
                             return last;
                         }
                         last = now;

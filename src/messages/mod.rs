@@ -17,7 +17,9 @@ use crate::domain::kill_switch;
 use crate::domain::ladder::ModeTable;
 use crate::domain::market_data::{Candle, DepthSnapshot};
 use crate::domain::order::{AccountView, OrderIntent, OrderReport, Refusal, VenueEvent, VenueSnapshot};
+use crate::domain::reconcile::Reconciliation;
 use crate::domain::risk::limits::RiskLimits;
+use crate::domain::risk::overrides::Override;
 use crate::domain::risk::{AccountBook, Approved};
 
 pub use boards::{Board, ModeBoard, Views};
@@ -64,16 +66,30 @@ pub enum StrategyMessage {
     Account(Arc<AccountView>),
     /// The account is told anew: [`crate::strategies::HostInput::Anew`].
     Anew(AccountId),
+    /// The account was held against its venue: [`crate::strategies::HostInput::Reconciled`].
+    Reconciled(Arc<Reconciliation>),
 }
 
 /// To the risk manager.
 #[derive(Debug)]
 pub enum RiskMessage {
     Propose(Arc<OrderIntent>),
-    Cancel { account: AccountId, symbol: Symbol, client_order_id: ClientOrderId, reason: String },
-    SetLeverage { account: AccountId, symbol: Symbol, leverage: u8 },
+    Cancel {
+        account: AccountId,
+        symbol: Symbol,
+        client_order_id: ClientOrderId,
+        reason: String,
+    },
+    SetLeverage {
+        account: AccountId,
+        symbol: Symbol,
+        leverage: u8,
+    },
     Report(Arc<OrderReport>),
     Book(Box<AccountBook>),
+    /// The same while its executor reconciles.
+    Recovering(Box<AccountBook>),
+    Override(Box<Override>),
     Account(Arc<AccountView>),
     Modes(Arc<ModeTable>),
     Limits(Box<RiskLimits>),
@@ -130,7 +146,7 @@ pub enum KillMessage {
         ticket: u64,
         failure: Option<String>,
     },
-    Accounts(std::collections::BTreeMap<AccountId, kill_switch::OnKill>),
+    Accounts(std::collections::BTreeMap<AccountId, kill_switch::KillPlan>),
     Tick,
 }
 

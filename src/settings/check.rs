@@ -34,6 +34,10 @@ pub fn resolve(mut raw: Raw, mut rows: Vec<Row>, validator: &StrategyValidator<'
     if let Some(risk) = &mut raw.risk {
         names.drop_leftovers(risk, &mut rows);
         names.check_overrides(risk, problems);
+        let strategies: Vec<String> = raw.strategies.iter().map(|placed| placed.name.clone()).collect();
+        for placed in &risk.strategies {
+            problems.extend(names.unknown("strategy", &placed.path, &placed.name, Some(&strategies), &placed.origin));
+        }
     }
     raw.strategies.iter_mut().filter_map(|placed| placed.value.as_mut()).for_each(|strategy| names.trim_leftovers(strategy));
     unique("a venue id", &raw.venues, problems);

@@ -7,6 +7,7 @@
 
 mod check;
 mod diff;
+mod hard;
 mod layers;
 mod limits;
 mod origin;
@@ -22,10 +23,11 @@ use std::sync::Arc;
 
 pub use check::{StrategyValidator, any_strategy};
 pub use diff::Change;
+pub use hard::{DrawdownHalts, Hard, HardOnce, StrategyOwn};
 pub use origin::{Origin, Row, SourceText};
 pub use problem::{Problem, Problems};
 pub use shape::*;
-pub use value::show_duration;
+pub use value::{parse_duration, show_duration};
 pub use venues::{Bases, EMBEDDED, EMBEDDED_SPOT, Environment, KeySource, VenueKind, VenueSpec, embedded, embedded_spot};
 
 /// The default settings, as a commented file: every key is in it.

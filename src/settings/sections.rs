@@ -4,17 +4,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::ids::{AccountId, StrategyId, Symbol};
-use crate::domain::mode::FaultClass;
+use crate::domain::ids::{AccountId, OwnerId, StrategyId, Symbol};
+use crate::domain::ladder::{FaultBudget, FaultBudgets};
+use crate::domain::mode::{FaultClass, ScopeKind};
 use crate::domain::money::{Money, Quantity, Ratio};
 use strum::IntoEnumIterator;
 
+use super::hard;
 use super::layers::{Node, Value};
 use super::origin::Origin;
 use super::reader::{Notes, Section};
 use super::shape::{
-    AccountSpec, Alerts, Backtest, Daemon, Exchange, InstrumentOverride, Journal, Limits, MarketSource, OnKill, Rate, Risk, Supervision,
-    SymbolSpec, SyntheticOverride, Telemetry,
+    AccountSpec, Alerts, Backtest, Daemon, Exchange, HeldTo, InstrumentOverride, Journal, Limits, MarketSource, OnKill, Rate, Risk,
+    Supervision, SymbolSpec, SyntheticOverride, Telemetry,
 };
 use super::value::{Setting, describe};
 use super::venues::{self, EMBEDDED, EMBEDDED_SPOT, VenueSpec};
@@ -50,9 +52,10 @@ pub struct Placed<T> {
 pub struct RawRisk {
     pub risk: Risk,
     pub origin: Origin,
-    /// The names in `[risk.accounts]` and `[risk.symbols]`.
+    /// The names in `[risk.accounts]`, `[risk.symbols]` and `[risk.strategies]`.
     pub accounts: Vec<Placed<AccountId>>,
     pub symbols: Vec<Placed<Symbol>>,
+    pub strategies: Vec<Placed<StrategyId>>,
 }
 
 /// What could be read of a strategy: its references are checked even where the rest is wrong.
@@ -172,6 +175,7 @@ fn account(mut section: Section<'_>) -> Option<AccountSpec> {
     let named = section.text_of("venue");
     let venue = section.key("venue").or(venues::embedded());
     let key = venues::read_key(&mut section);
+    let owner = section.key("owner").or(OwnerId::default());
     let enabled = section.key("enabled").or(true);
     let funds = section.key("starting_funds").that(ABOVE_ZERO, |funds: &Money| funds.is_positive());
     // Only the exchange carried inside pays money in; which venue it is, `venues` says for those that have another name.
@@ -189,6 +193,7 @@ fn account(mut section: Section<'_>) -> Option<AccountSpec> {
         venue,
         venue_named: named.is_some(),
         key,
+        owner,
         enabled,
         starting_funds: starting_funds?,
         hedge_mode,
@@ -274,7 +279,12 @@ fn limits(section: &mut Section<'_>, covers: Covers) -> Limits {
     let price_collar = section.key("price_collar").that(SHARE, is_share).optional();
     let max_order_value = section.key("max_order_value").that(ABOVE_ZERO, |most: &Money| most.is_positive()).optional();
     let max_position_value = section.key("max_position_value").that(ABOVE_ZERO, |most: &Money| most.is_positive()).optional();
-    let mut limits = Limits { price_collar, max_order_value, max_position_value, ..Limits::default() };
+    let hard = match covers {
+        Covers::Everything => hard::defaults(section),
+        Covers::OneAccount => hard::of_account(section),
+        Covers::OneSymbol => hard::of_symbol(section),
+    };
+    let mut limits = Limits { price_collar, max_order_value, max_position_value, hard, ..Limits::default() };
     if covers != Covers::OneAccount {
         let quantity = "a quantity above zero in quotes such as \"0.5\"";
         limits.max_order_quantity = section.key("max_order_quantity").that(quantity, |most: &Quantity| most.is_positive()).optional();
@@ -306,6 +316,8 @@ fn risk(mut section: Section<'_>, top: &Section<'_>) -> Option<RawRisk> {
     let stale_after = section.key("stale_after").that(SOME_TIME, is_some_time).required();
     let (accounts, by_account) = overrides(&mut section, "accounts", Covers::OneAccount);
     let (symbols, by_symbol) = overrides(&mut section, "symbols", Covers::OneSymbol);
+    let (strategies, by_strategy) = of_strategies(&mut section);
+    let once = hard::once(&mut section, rate);
     section.finish();
     let risk = Risk {
         defaults,
@@ -314,8 +326,30 @@ fn risk(mut section: Section<'_>, top: &Section<'_>) -> Option<RawRisk> {
         max_capital,
         duplicate_window: duplicate_window?,
         stale_after: stale_after?,
+        strategies: by_strategy,
+        once,
     };
-    Some(RawRisk { risk, origin, accounts, symbols })
+    Some(RawRisk { risk, origin, accounts, symbols, strategies })
+}
+
+fn of_strategies(section: &mut Section<'_>) -> (Vec<Placed<StrategyId>>, BTreeMap<StrategyId, hard::StrategyOwn>) {
+    let (mut places, mut by_name) = (Vec::new(), BTreeMap::new());
+    for (key, mut table) in section.named("strategies") {
+        let own = hard::of_strategy(&mut table, rate);
+        let placed = |id| Placed { name: key.to_owned(), value: Some(id), path: table.whole_path(), origin: table.origin() };
+        match key.parse::<StrategyId>() {
+            Ok(id) => {
+                places.push(placed(id));
+                by_name.insert(id, own);
+            }
+            Err(error) => {
+                let expected = <StrategyId as Setting>::expected();
+                table.note(&table.whole_path(), &expected, &format!("`{key}`"), Some(error.to_string()), table.origin());
+            }
+        }
+        table.finish();
+    }
+    (places, by_name)
 }
 
 fn overrides<Id>(section: &mut Section<'_>, name: &'static str, covers: Covers) -> (Vec<Placed<Id>>, BTreeMap<Id, Limits>)
@@ -342,14 +376,7 @@ fn supervision(mut section: Section<'_>) -> Option<Supervision> {
     let [period, backoff_min, backoff_max, stable_after, heartbeat_deadline, thread_deadline] =
         ["period", "backoff_min", "backoff_max", "stable_after", "heartbeat_deadline", "thread_deadline"]
             .map(|name| section.key(name).that(SOME_TIME, is_some_time).required());
-    let mut budgets = section.section("fault_budgets");
-    let mut fault_budgets = BTreeMap::new();
-    for class in FaultClass::iter().filter(|class| !class.has_no_budget()) {
-        if let Some(budget) = rate(budgets.section(class.into())) {
-            fault_budgets.insert(class, budget);
-        }
-    }
-    budgets.finish();
+    let fault_budgets = fault_budgets(section.section("fault_budgets"));
     section.finish();
     Some(Supervision {
         intensity: intensity?,
@@ -361,6 +388,49 @@ fn supervision(mut section: Section<'_>) -> Option<Supervision> {
         thread_deadline: thread_deadline?,
         fault_budgets,
     })
+}
+
+/// Of every class, and of a kind of scope where it has some of its own.
+fn fault_budgets(mut section: Section<'_>) -> FaultBudgets {
+    let mut budgets = FaultBudgets::default();
+    let classes = || FaultClass::iter().filter(|class| !class.has_no_budget());
+    for class in classes() {
+        if let Some(budget) = fault_budget(section.section(class.into()), class) {
+            budgets.of_class.insert(class, budget);
+        }
+    }
+    for kind in ScopeKind::iter() {
+        let mut own = section.section(kind.into());
+        for class in classes() {
+            let budget = own.section(class.into());
+            if budget.is_present()
+                && let Some(budget) = fault_budget(budget, class)
+            {
+                budgets.of_scope.insert((kind, class), budget);
+            }
+        }
+        own.finish();
+    }
+    section.finish();
+    budgets
+}
+
+fn fault_budget(mut section: Section<'_>, class: FaultClass) -> Option<FaultBudget> {
+    let count = section.key("count").that(COUNT, |count: &u32| *count > 0).required();
+    let period = section.key("period").that(SOME_TIME, is_some_time).required();
+    let then = section.key("then").or(held_to(class));
+    section.finish();
+    Some(FaultBudget { intensity: count?, period: period?, then: then.into() })
+}
+
+/// Where nothing is said: what cannot be reached can still be cancelled, what is refused or cannot be seen can still be closed, and
+/// what panics or wedges time and again is not to be trusted with either.
+const fn held_to(class: FaultClass) -> HeldTo {
+    match class {
+        FaultClass::Transport => HeldTo::CancelOnly,
+        FaultClass::VenueReject | FaultClass::Data => HeldTo::ReduceOnly,
+        FaultClass::Panic | FaultClass::Stall | FaultClass::Invariant | FaultClass::Storage => HeldTo::Halted,
+    }
 }
 
 fn strategy(mut section: Section<'_>) -> RawStrategy {

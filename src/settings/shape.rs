@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use strum::{Display, EnumString, VariantNames};
 
-use crate::domain::ids::{AccountId, StrategyId, Symbol, VenueId};
+use crate::domain::ids::{AccountId, OwnerId, StrategyId, Symbol, VenueId};
 use crate::domain::instrument::{Instrument, InstrumentKind};
-use crate::domain::mode::FaultClass;
+use crate::domain::ladder::FaultBudgets;
+use crate::domain::mode::Mode;
 use crate::domain::money::{Money, Price, Quantity, Ratio};
 
+use super::hard::{Hard, HardOnce, StrategyOwn};
 use super::origin::Row;
 use super::venues::{KeySource, VenueSpec};
 
@@ -125,6 +127,8 @@ pub struct AccountSpec {
     pub venue_named: bool,
     /// Where its key is; the exchange carried inside gives its accounts keys itself.
     pub key: Option<KeySource>,
+    /// Orders of accounts with one owner never meet.
+    pub owner: OwnerId,
     pub enabled: bool,
     /// Paid in once, when the embedded exchange first sees the account; in a backtest at its start.
     pub starting_funds: Money,
@@ -213,6 +217,9 @@ pub struct Risk {
     pub duplicate_window: Duration,
     /// A market silent for longer is stale: nothing is decided on it.
     pub stale_after: Duration,
+    /// Each strategy's own.
+    pub strategies: BTreeMap<StrategyId, StrategyOwn>,
+    pub once: HardOnce,
 }
 
 /// Limits of one account on one symbol, or a layer of them.
@@ -228,6 +235,7 @@ pub struct Limits {
     pub max_messages: Option<Rate>,
     /// Per account, counted from the start of the UTC day.
     pub max_daily_loss: Option<Money>,
+    pub hard: Hard,
 }
 
 /// So many within so long.
@@ -235,6 +243,25 @@ pub struct Limits {
 pub struct Rate {
     pub count: u32,
     pub period: Duration,
+}
+
+/// What a scope is held to when its budget of faults is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum HeldTo {
+    ReduceOnly,
+    CancelOnly,
+    Halted,
+}
+
+impl From<HeldTo> for Mode {
+    fn from(held: HeldTo) -> Self {
+        match held {
+            HeldTo::ReduceOnly => Self::ReduceOnly,
+            HeldTo::CancelOnly => Self::CancelOnly,
+            HeldTo::Halted => Self::Halted,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -251,7 +278,7 @@ pub struct Supervision {
     /// A trading thread without a beat for longer is spinning: everything is halted from outside.
     pub thread_deadline: Duration,
     /// Faults of a class within its period before the ladder steps down. Invariant and storage faults have no budget.
-    pub fault_budgets: BTreeMap<FaultClass, Rate>,
+    pub fault_budgets: FaultBudgets,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -350,6 +377,7 @@ impl Risk {
             max_position_value: stricter(by_account.max_position_value, by_symbol.max_position_value).or(all.max_position_value),
             max_messages: by_account.max_messages.or(all.max_messages),
             max_daily_loss: by_account.max_daily_loss.or(all.max_daily_loss),
+            hard: by_account.hard.over(by_symbol.hard).over(all.hard),
         }
     }
 }

@@ -47,7 +47,7 @@ fn every_key_of_the_raw_shape_is_in_the_default_file_with_a_comment_above() {
     let lines: Vec<&str> = BUILT_IN.lines().collect();
     for key in known_keys() {
         let name = key.rsplit(['.', '*']).next().unwrap_or_default().trim_matches(['[', ']']);
-        if name.is_empty() || ["count", "period"].contains(&name) {
+        if name.is_empty() || ["count", "period", "then"].contains(&name) {
             continue;
         }
         let at = lines.iter().position(|line| {
@@ -70,6 +70,22 @@ fn a_file_lies_over_the_default_and_a_variable_over_both_and_each_is_named() {
     assert_eq!(origin(&settings, "risk.price_collar"), "environment RINGFENCE__RISK__PRICE_COLLAR");
     assert!(origin(&settings, "risk.max_capital").starts_with("built-in default, line "), "{}", origin(&settings, "risk.max_capital"));
     assert_eq!(origin(&settings, "accounts[beta].hedge_mode"), "not set");
+}
+
+#[test]
+fn a_budget_says_what_it_leads_to_and_a_kind_of_scope_may_have_its_own() {
+    use crate::domain::mode::{FaultClass, Mode, ScopeKind};
+    let text = "[supervision.fault_budgets]\ntransport = { count = 4, period = \"2m\" }\n\
+                account = { transport = { count = 9, period = \"1m\", then = \"halted\" } }\n";
+    let budgets = read_with(text, &[]).unwrap().fault_budgets();
+    let transport = budgets.of_class[&FaultClass::Transport];
+    assert_eq!((transport.intensity, transport.period.as_secs(), transport.then), (4, 120, Mode::CancelOnly));
+    assert_eq!(budgets.of_class[&FaultClass::VenueReject].then, Mode::ReduceOnly);
+    assert_eq!(budgets.of_class[&FaultClass::Panic].then, Mode::Halted);
+    let own: Vec<_> = budgets.of_scope.iter().map(|((kind, class), budget)| (*kind, *class, budget.intensity, budget.then)).collect();
+    assert_eq!(own, [(ScopeKind::Account, FaultClass::Transport, 9, Mode::Halted)]);
+    let mistake = read_with("[supervision.fault_budgets]\npanic = { count = 3, period = \"1m\", then = \"normal\" }\n", &[]);
+    assert!(mistake.unwrap_err().to_string().contains("reduce_only"), "nothing leads to Normal");
 }
 
 /// Six kinds of mistakes; each must be found although the others are there.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::domain::ids::{AccountId, StrategyId, Symbol, VenueId};
+use crate::domain::ids::{AccountId, OwnerId, StrategyId, Symbol, VenueId};
 use crate::domain::instrument::InstrumentKind;
 use crate::domain::money::{Money, Price, Quantity, Ratio};
 
@@ -202,7 +202,7 @@ macro_rules! name {
         }
     )*};
 }
-name!(AccountId => "an account id", StrategyId => "a strategy id", Symbol => "a symbol", VenueId => "a venue id");
+name!(AccountId => "an account id", OwnerId => "an owner id", StrategyId => "a strategy id", Symbol => "a symbol", VenueId => "a venue id");
 
 impl Setting for Duration {
     fn expected() -> String {
@@ -224,7 +224,9 @@ impl Setting for Duration {
 const UNITS: [(&str, u64); 6] =
     [("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)];
 
-fn parse_duration(text: &str) -> Option<Duration> {
+/// A whole number and a unit, as the settings have it.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (count, unit) = text.split_at(digits);
     let (_, micros) = UNITS.iter().find(|(name, _)| *name == unit)?;
@@ -261,7 +263,8 @@ macro_rules! choice {
     )*};
 }
 choice!(super::shape::OpenOrders, super::shape::LogFormat, super::shape::MarketSource, super::shape::OnKill, super::shape::MarginType);
-choice!(super::venues::VenueKind, super::venues::Environment);
+choice!(super::hard::DrawdownHalts);
+choice!(super::shape::HeldTo, super::venues::VenueKind, super::venues::Environment);
 
 impl Setting for InstrumentKind {
     fn expected() -> String {

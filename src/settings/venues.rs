@@ -66,7 +66,7 @@ pub enum Environment {
 }
 
 /// The addresses of a venue.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 pub struct Bases {
     /// `https://host`, without a path.
     pub rest: String,

@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 
 use crate::domain::ids::{AccountId, Epoch, StrategyId, Symbol};
-use crate::domain::instrument::Instrument;
+use crate::domain::instrument::{Instrument, InstrumentKind};
 use crate::domain::recovery::DaemonState;
+use crate::domain::risk::limits::RiskLimits;
+use crate::domain::risk::margin::{Bracket, Brackets};
+use crate::exchange::core::margin::{self, PerpetualRules};
 use crate::settings::{Settings, StrategySpec};
 use crate::strategies::{Holdings, HostConfig, Registry, Strategy, StrategyHost};
 
@@ -36,6 +39,20 @@ impl Proposer {
         let slot = u16::try_from(place).unwrap_or(u16::MAX).min(crate::domain::kill_switch::SLOT - 1);
         Self { epoch, slot, first_intent: 0 }
     }
+}
+
+/// The limits of the settings, with the venue's maintenance brackets of every perpetual: the bundled ones, and careful ones for a
+/// symbol that they do not have.
+#[must_use]
+pub fn risk_limits(settings: &Settings, available: &[Instrument]) -> RiskLimits {
+    let perpetuals = available.iter().filter(|instrument| instrument.kind == InstrumentKind::Perpetual);
+    let brackets = perpetuals.map(|instrument| {
+        let steps = PerpetualRules::of(instrument).brackets;
+        let step =
+            |step: &margin::Bracket| Bracket { notional_cap: step.notional_cap, rate: step.maintenance, cumulative: step.cumulative };
+        (instrument.symbol, Brackets::new(steps.iter().map(step).collect()))
+    });
+    RiskLimits { brackets: brackets.collect(), ..settings.risk_limits(available) }
 }
 
 /// The enabled strategies that have something to trade: an account, and a symbol among those available.

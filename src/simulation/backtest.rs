@@ -203,7 +203,7 @@ pub fn parts(settings: &Settings, registry: &Registry, instruments: &[Instrument
         exchange,
         markets: instruments.iter().map(market).collect::<Result<_, _>>()?,
         hosts: hosts.collect::<Result<_, AssembleError>>()?,
-        risk: RiskMachine::new(RISK_INCARNATION, settings.risk_limits(instruments), ModeTable::default()),
+        risk: RiskMachine::new(RISK_INCARNATION, assemble::risk_limits(settings, instruments), ModeTable::default()),
         executors: executors.collect(),
         kill_switch: KillSwitch::new(ladder, settings.on_kill(), epoch, Incarnation(1)),
         order_latency: settings.backtest.order_latency,

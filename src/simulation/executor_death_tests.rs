@@ -32,6 +32,7 @@ const RISK: Incarnation = Incarnation(1);
 
 struct Scene {
     random: u64,
+    buys: bool,
     now: Timestamp,
     exchange: Exchange,
     index: usize,
@@ -69,6 +70,7 @@ impl Scene {
         let state = DaemonState::default();
         let mut scene = Self {
             random: seed,
+            buys: seed.is_multiple_of(2),
             now: Timestamp::from_millis(1_700_000_000_000),
             exchange,
             index,
@@ -145,12 +147,14 @@ impl Scene {
             strategy: StrategyId::new("s").unwrap(),
             account: account(),
             symbol: symbol(),
-            side: if self.draw(2) == 0 { Side::Buy } else { Side::Sell },
+            // Mostly one side a scene: what rests there is in the way of the other.
+            side: if (self.draw(24) == 0) == self.buys { Side::Sell } else { Side::Buy },
             position_side: PositionSide::Both,
             kind,
             time_in_force: TimeInForce::GoodTilCanceled,
             quantity: Quantity(rust_decimal::Decimal::new(i64::try_from(100 + self.draw(900)).unwrap(), 3)),
             reduce_only: false,
+            stop: None,
             decided_at: self.now,
             reason: "test".into(),
             trace: None,
@@ -272,8 +276,9 @@ impl Scene {
             Effect::Send(command) => self.to_venue.push_back(command),
             Effect::Report(report) => self.on_risk(risk::Input::Report(report)),
             Effect::Book(book) => self.on_risk(risk::Input::Book(*book)),
+            Effect::Recovering(book) => self.on_risk(risk::Input::Recovering(*book)),
             Effect::Account(view) => self.on_risk(risk::Input::Account(*view)),
-            Effect::Fault { .. } | Effect::Trip { .. } | Effect::Ready => {}
+            Effect::Reconciled(_) | Effect::Found(_) | Effect::Fault { .. } | Effect::Trip { .. } | Effect::Ready => {}
         }
     }
 
@@ -353,5 +358,5 @@ fn an_executor_killed_at_any_moment_sends_no_order_twice_and_loses_none() {
         fills += scene.venue().trades.len();
     }
     // The seeds must have seen what they are for.
-    assert!(deaths > 2_000 && orders > 2_000 && fills > 2_000, "{deaths} deaths, {orders} orders, {fills} fills");
+    assert!(deaths > 2_000 && orders > 2_000 && fills > 1_500, "{deaths} deaths, {orders} orders, {fills} fills");
 }

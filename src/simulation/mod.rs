@@ -3,6 +3,8 @@
 pub mod assemble;
 pub mod backtest;
 #[cfg(test)]
+mod bulkhead_tests;
+#[cfg(test)]
 mod executor_death_tests;
 pub mod fault;
 pub mod report;

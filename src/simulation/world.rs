@@ -323,6 +323,7 @@ impl World {
                 }
                 self.work.push_back(Work::Risk(risk::Input::Book(*book)));
             }
+            Effect::Recovering(book) => self.work.push_back(Work::Risk(risk::Input::Recovering(*book))),
             Effect::Account(view) => {
                 for host in 0..self.parts.hosts.len() {
                     let id = self.parts.hosts[host].0;
@@ -330,15 +331,22 @@ impl World {
                 }
                 self.work.push_back(Work::Risk(risk::Input::Account(*view)));
             }
-            Effect::Fault { class, detail } => {
-                let scope = Scope::Account(self.parts.executors[index].account());
+            Effect::Fault { scope, class, detail } => {
                 self.work.push_back(Work::Kill(kill_switch::Input::Fault { scope, class, detail }));
             }
             Effect::Trip { mode, cause } => {
                 let scope = Scope::Account(self.parts.executors[index].account());
                 self.work.push_back(Work::Kill(kill_switch::Input::Trip { scope, mode, cause }));
             }
-            Effect::Ready => {}
+            Effect::Reconciled(reconciliation) => {
+                let (account, reconciled) = (reconciliation.account, Some(self.now));
+                self.work.push_back(Work::Kill(kill_switch::Input::Standing { account, reconciled }));
+                for host in 0..self.parts.hosts.len() {
+                    let id = self.parts.hosts[host].0;
+                    self.tell_host(id, HostInput::Reconciled(&reconciliation));
+                }
+            }
+            Effect::Found(_) | Effect::Ready => {}
         }
     }
 
@@ -387,8 +395,14 @@ impl World {
                 self.seen_modes = modes;
             }
             Effect::Send { account, round, command } => self.kill_send(account, round, &command),
+            Effect::Noted { number } => self.work.push_back(Work::Kill(kill_switch::Input::Noted(number))),
+            Effect::Reconcile { account } => {
+                if let Some(executor) = self.executor_of.get(&account) {
+                    self.work.push_back(Work::Executor(*executor, order_manager::Input::Reconnected));
+                }
+            }
             Effect::Raise(raising) => self.work.push_back(Work::Kill(kill_switch::Input::Raised(raising))),
-            Effect::Sweeping { .. } | Effect::Confirmed { .. } | Effect::Emptied { .. } => {}
+            Effect::Reported(_) | Effect::Sweeping { .. } | Effect::Confirmed { .. } | Effect::Emptied { .. } => {}
             Effect::Unconfirmed { .. } | Effect::Answer { .. } => {}
         }
     }

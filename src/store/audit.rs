@@ -200,11 +200,19 @@ fn unreadable(segment: &Segment, found: String) -> JournalError {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct VerifyReport {
     pub segments: usize,
-    /// Rows that prove each other, from the first one on.
+    /// Rows that prove each other, from the first one on that is here.
     pub rows: u64,
+    /// Rows before those, which were archived: `audit verify` of the archive's files beside these proves them too.
+    #[serde(skip_serializing_if = "is_none")]
+    pub archived_rows: u64,
     pub last_seq: u64,
     pub last_hash: String,
     pub outcome: VerifyOutcome,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_none(rows: &u64) -> bool {
+    *rows == 0
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -250,5 +258,6 @@ pub fn verify(data: impl Into<Folder>, progress: impl FnMut(u64)) -> Result<Veri
             found: broken.found,
         },
     };
-    Ok(VerifyReport { segments, rows, last_seq: last.seq, last_hash: last.hash.to_string(), outcome })
+    let archived_rows = journal::beginning(&directory, &journal::list(&directory)?).link.seq;
+    Ok(VerifyReport { segments, rows, archived_rows, last_seq: last.seq, last_hash: last.hash.to_string(), outcome })
 }

@@ -8,7 +8,6 @@ use super::emergency::Emergency;
 use super::error::{AppendRefused, JournalError, JournalFault};
 use super::journal::{Ack, JournalHandle, Recovery};
 use super::latch::Latch;
-use crate::domain::mode::Mode;
 use crate::domain::record::Entry;
 use crate::domain::recovery::DaemonState;
 use crate::domain::time::Timestamp;
@@ -100,12 +99,10 @@ impl Recovery {
 }
 
 impl Latch {
-    /// The latch is the journal's twin for the case that the journal could not be written: what either says is halted.
+    /// The latch is the journal's twin for the case that the journal could not be written: the stricter of the two counts.
     pub fn adopt_into(&self, state: &mut DaemonState, now: Timestamp) {
         for halted in self.load(now).halted {
-            if state.modes.of(halted.scope) < Mode::Halted {
-                state.modes.latch(halted.scope, &halted.cause, halted.since);
-            }
+            state.modes.restrict(halted.scope, halted.mode, &halted.cause, halted.since);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is halted, and stays so through restarts even when the database cannot be used. A small file, replaced as a whole;
+//! What is halted or held to less, and stays so through restarts even when the database cannot be used. A small file, replaced as a whole;
 //! where the disk has no room for it, the part of the emergency log that was taken beforehand. It fails closed: a latch
 //! that cannot be read is a latch that is set. It decides nothing; the ladder does.
 
@@ -8,17 +8,20 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::{Folder, Open};
 use super::emergency::{self, Slot};
-use crate::domain::mode::Scope;
+use crate::domain::mode::{Mode, Scope};
 use crate::domain::time::Timestamp;
 
 const FILE: &str = "latch.json";
 /// What replaces it.
 const NEXT: &str = "latch.json.next";
 
-/// One thing that is halted.
+/// One thing that is halted, or held to a mode between that and normal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HaltedScope {
     pub scope: Scope,
+    /// A file of an earlier version has halts alone.
+    #[serde(default = "halted")]
+    pub mode: Mode,
     pub since: Timestamp,
     pub cause: String,
     /// The person who halted it; `None` when it halted by itself.
@@ -26,7 +29,11 @@ pub struct HaltedScope {
     pub by: Option<String>,
 }
 
-/// Everything that is halted.
+const fn halted() -> Mode {
+    Mode::Halted
+}
+
+/// Everything that is not normal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LatchState {
     pub halted: Vec<HaltedScope>,
@@ -79,7 +86,7 @@ impl Latch {
         let (stored, damage) = self.newest();
         let mut state = stored.state;
         if let Some(cause) = damage {
-            state.halted.push(HaltedScope { scope: Scope::Global, since: now, cause, by: None });
+            state.halted.push(HaltedScope { scope: Scope::Global, mode: Mode::Halted, since: now, cause, by: None });
         }
         state
     }
@@ -151,7 +158,15 @@ mod tests {
 
     fn halted(account: &str) -> LatchState {
         let scope = Scope::Account(AccountId::new(account).unwrap());
-        LatchState { halted: vec![HaltedScope { scope, since: Timestamp(5), cause: "daily loss".into(), by: Some("ada".into()) }] }
+        LatchState {
+            halted: vec![HaltedScope {
+                scope,
+                mode: Mode::Halted,
+                since: Timestamp(5),
+                cause: "daily loss".into(),
+                by: Some("ada".into()),
+            }],
+        }
     }
 
     #[test]
@@ -163,6 +178,13 @@ mod tests {
         assert_eq!(Latch::new(data.path()).load(NOW), halted("main"));
         latch.clear().unwrap();
         assert_eq!(Latch::new(data.path()).load(NOW), LatchState::default());
+    }
+
+    #[test]
+    fn a_file_of_halts_alone_is_read_as_what_it_was() {
+        let data = tempfile::tempdir().unwrap();
+        std::fs::write(data.path().join(FILE), r#"{"generation":3,"halted":[{"scope":"global","since":5,"cause":"t"}]}"#).unwrap();
+        assert_eq!(Latch::new(data.path()).load(NOW).halted[0].mode, Mode::Halted);
     }
 
     #[test]

@@ -19,8 +19,8 @@ pub use emergency::Emergency;
 pub use error::{AppendRefused, JournalError, JournalFault, RefusedBecause};
 pub use folded::{FoldedJournal, Queued, ReplayError};
 pub use journal::{
-    Ack, AckResult, Checkpoint, Durable, FaultPlan, InjectedFault, Journal, JournalHandle, JournalOptions, Recovery, Repair, RepairReport,
-    Replay, Room, SteppedJournal, StoredEntry, repair,
+    Ack, AckResult, Archived, Checkpoint, Durable, FaultPlan, InjectedFault, Journal, JournalHandle, JournalOptions, Recovery, Repair,
+    RepairReport, Replay, Room, SteppedJournal, StoredEntry, archive, repair,
 };
 pub use latch::{HaltedScope, Latch, LatchError, LatchHome, LatchState};
 
@@ -35,4 +35,14 @@ pub fn wall_clock() -> Timestamp {
     // Invariant: a clock before 1970 is a clock that is wrong; zero is the honest answer to it.
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// How many files of a data directory's journal have rows, and what all of its files take on the disk.
+#[must_use]
+pub fn journal_files(data: &std::path::Path) -> Option<(usize, u64)> {
+    let files = std::fs::read_dir(data.join("journal")).ok()?.flatten();
+    Some(files.fold((0, 0), |(segments, bytes), file| {
+        let has_rows = file.path().extension().is_some_and(|extension| extension == "db");
+        (segments + usize::from(has_rows), bytes + file.metadata().map_or(0, |about| about.len()))
+    }))
 }

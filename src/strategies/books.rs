@@ -231,6 +231,11 @@ impl Books {
         report.strategy == Some(self.strategy)
     }
 
+    /// Whether a fill is the strategy's: its own, or any on a symbol that it has to itself.
+    pub fn is_mine(&self, id: StrategyId, by: Option<StrategyId>, symbol: Symbol) -> bool {
+        self.markets.contains_key(&symbol) && (self.whole || by == Some(id))
+    }
+
     pub fn is_open(&self, account: AccountId) -> bool {
         self.accounts.get(&account).is_some_and(|known| known.open)
     }

@@ -137,6 +137,11 @@ impl Bracket {
         }
     }
 
+    /// The account was held against its venue: what there is of the entry is in the position, and it is protected with the next look.
+    pub const fn recovered(&mut self) {
+        self.filling_since = Some(Timestamp::ZERO);
+    }
+
     #[must_use]
     pub const fn is_closing(&self) -> bool {
         self.closing.is_some()
@@ -318,7 +323,7 @@ impl Bracket {
 
 impl Distances {
     /// Rounded towards the entry: a stop is never looser than asked.
-    fn stop_price(self, entry: Price, exit: Side, instrument: &Instrument) -> Option<Price> {
+    pub(super) fn stop_price(self, entry: Price, exit: Side, instrument: &Instrument) -> Option<Price> {
         let away = entry * self.stop;
         let price = match exit {
             Side::Sell => instrument.price_up(entry - away),

@@ -25,6 +25,9 @@ pub struct Draft {
     pub time_in_force: TimeInForce,
     pub quantity: Quantity,
     pub reduce_only: bool,
+    /// Where the strategy will cut the loss of what this opens: risk counts the way there, and without one the way to the
+    /// collar's end.
+    pub stop: Option<Price>,
     /// Why, in a word or two, for the journal.
     pub reason: String,
 }
@@ -34,13 +37,29 @@ impl Draft {
     #[must_use]
     pub fn market(account: AccountId, symbol: Symbol, side: Side, quantity: Quantity, reason: impl Into<String>) -> Self {
         let kind = OrderKind::Market;
-        Self { account, symbol, side, kind, time_in_force: TimeInForce::default(), quantity, reduce_only: false, reason: reason.into() }
+        Self {
+            account,
+            symbol,
+            side,
+            kind,
+            time_in_force: TimeInForce::default(),
+            quantity,
+            reduce_only: false,
+            stop: None,
+            reason: reason.into(),
+        }
     }
 
     /// The same, but it may only make the position smaller.
     #[must_use]
     pub fn reducing(self) -> Self {
         Self { reduce_only: true, ..self }
+    }
+
+    /// The same, with the stop that the strategy will place once it has filled.
+    #[must_use]
+    pub fn stopped_at(self, stop: Option<Price>) -> Self {
+        Self { stop, ..self }
     }
 
     #[must_use]
@@ -195,6 +214,7 @@ impl Desk<'_> {
             time_in_force: draft.time_in_force,
             quantity: draft.quantity,
             reduce_only: draft.reduce_only,
+            stop: draft.stop,
             decided_at: self.now,
             reason: draft.reason,
             trace: None,

@@ -17,7 +17,7 @@ use crate::domain::money::{Money, Price, Quantity};
 use crate::domain::order::Side;
 
 use super::patience::Patience;
-use super::{Configured, Desk, Draft, Interest, Problem, Strategy, StrategyInput};
+use super::{Configured, Desk, Draft, Interest, Problem, Recovered, Strategy, StrategyInput};
 
 /// History for the averages: after four spans the seed weighs e⁻⁸, 0.03 %.
 const WARM_UP_SPANS: usize = 4;
@@ -115,6 +115,12 @@ impl Strategy for EmaCross {
             StrategyInput::Report(report) => self.patience.reported(report, desk.now()),
             _ => {}
         }
+    }
+
+    /// What was refused while the account was held back is no reason to wait, nor to close before opening.
+    fn recovered(&mut self, recovered: &Recovered<'_>, _desk: &mut Desk<'_>) {
+        self.patience.recovered(recovered.account);
+        self.close_first.retain(|(account, _)| *account != recovered.account);
     }
 }
 

@@ -2,18 +2,20 @@
 //! wakes the strategy for what it asked for, and gives its wishes as effects. It has no clock, does no I/O and approves
 //! nothing.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::ids::{AccountId, Epoch, StrategyId, Symbol};
 use crate::domain::instrument::Instrument;
 use crate::domain::market::MarketUpdate;
 use crate::domain::market_data::Candle;
-use crate::domain::order::{AccountView, OrderReport, Refusal};
+use crate::domain::order::{AccountView, Fill, OrderReport, Refusal};
+use crate::domain::reconcile::{Finding, Reconciliation};
 use crate::domain::time::Timestamp;
 
 use super::books::{ANSWER_MAX, Books, Holdings};
 use super::desk::{Alarms, Desk, Numbering};
-use super::{HostInput, Interest, Strategy, StrategyEffect, StrategyInput};
+use super::{HostInput, Interest, Recovered, Strategy, StrategyEffect, StrategyInput};
 
 /// One configured strategy.
 #[derive(Debug, Clone)]
@@ -39,6 +41,15 @@ pub struct StrategyHost {
     books: Books,
     numbering: Numbering,
     alarms: Alarms,
+    /// Of accounts whose next view has not come.
+    reconciled: BTreeMap<AccountId, Found>,
+}
+
+/// What reconciliations found of an account, as far as it is this strategy's business.
+#[derive(Debug, Default)]
+struct Found {
+    missed: Vec<Fill>,
+    findings: Vec<Finding>,
 }
 
 impl StrategyHost {
@@ -51,6 +62,7 @@ impl StrategyHost {
             books: Books::new(config.id, &config.accounts, config.instruments, config.holdings),
             numbering: Numbering { strategy: config.id, epoch: config.epoch, slot: config.slot, next: config.first_intent },
             alarms: Alarms::default(),
+            reconciled: BTreeMap::new(),
         }
     }
 
@@ -80,6 +92,7 @@ impl StrategyHost {
             HostInput::Refused(refusal) => self.on_refused(now, refusal, effects),
             HostInput::Account(view) => self.on_account(now, view, effects),
             HostInput::Anew(account) => self.forget_asked(account),
+            HostInput::Reconciled(reconciliation) => self.keep(reconciliation),
         }
         if self.alarms.answer.is_some_and(|at| at <= now) {
             self.see_to_unanswered(now, effects);
@@ -138,10 +151,33 @@ impl StrategyHost {
         self.tell(now, StrategyInput::Refused(refusal), effects);
     }
 
+    /// An account's first view, and the first one behind a reconciliation, have the strategy look at what stands before anything else.
     fn on_account(&mut self, now: Timestamp, view: &AccountView, effects: &mut Vec<StrategyEffect>) {
-        if self.books.on_account(view) {
-            self.tell(now, StrategyInput::Account(view), effects);
+        let opens = !self.books.is_open(view.account);
+        if !self.books.on_account(view) {
+            return;
         }
+        let found = self.reconciled.remove(&view.account);
+        if opens || found.is_some() {
+            let Found { missed, findings } = found.unwrap_or_default();
+            let Self { strategy, books, numbering, alarms, .. } = self;
+            let recovered = Recovered { account: view.account, missed: &missed, findings: &findings };
+            strategy.recovered(&recovered, &mut Desk { now, books, numbering, alarms, effects, warming: false });
+        }
+        self.tell(now, StrategyInput::Account(view), effects);
+    }
+
+    fn keep(&mut self, reconciliation: &Reconciliation) {
+        let Some(found) = self.books.accounts.contains_key(&reconciliation.account).then(|| self.reconciled.entry(reconciliation.account))
+        else {
+            return;
+        };
+        let found = found.or_default();
+        let (id, books) = (self.numbering.strategy, &self.books);
+        let missed = reconciliation.missed.iter().filter(|(by, fill)| books.is_mine(id, *by, fill.symbol));
+        found.missed.extend(missed.map(|(_, fill)| fill.clone()));
+        let concerns = |finding: &&Finding| finding.symbol().is_none_or(|symbol| books.markets.contains_key(&symbol));
+        found.findings.extend(reconciliation.findings.iter().filter(concerns).cloned());
     }
 
     /// What neither risk nor an executor answered was lost with an actor. The strategy must not wait for ever: a cancel is asked

@@ -20,7 +20,8 @@ use std::sync::Arc;
 use crate::domain::ids::{AccountId, ClientOrderId, Symbol};
 use crate::domain::market::{MarketUpdate, MarketView};
 use crate::domain::market_data::Candle;
-use crate::domain::order::{AccountView, OrderIntent, OrderReport, Refusal};
+use crate::domain::order::{AccountView, Fill, OrderIntent, OrderReport, Refusal};
+use crate::domain::reconcile::{Finding, Reconciliation};
 
 pub use books::{Holdings, WorkingOrder};
 pub use desk::{Desk, Draft};
@@ -41,6 +42,33 @@ pub trait Strategy: Send {
 
     /// Takes one input; whatever it wants done it puts onto the desk.
     fn on(&mut self, input: StrategyInput<'_>, desk: &mut Desk<'_>);
+
+    /// An account's books agree with its venue's again: at the start, after the strategy, its executor or the connection to the
+    /// venue was started anew. It comes before the account's view and so before anything is decided on what stands there now; what
+    /// the strategy still believes from before may be wrong. The desk has the truth: positions, working orders, markets. To be
+    /// overridden by whoever keeps something about an account that the desk does not.
+    fn recovered(&mut self, recovered: &Recovered<'_>, desk: &mut Desk<'_>) {
+        let _ = (recovered, desk);
+    }
+}
+
+/// What a reconciliation found of an account, as far as it is the strategy's business.
+#[derive(Debug, Clone, Copy)]
+pub struct Recovered<'a> {
+    pub account: AccountId,
+    /// Fills that were booked while the account was held back, of this strategy's orders; where it is alone on a symbol, all of that
+    /// symbol. The desk's positions have them already; a strategy that ran then has heard their reports as well.
+    pub missed: &'a [Fill],
+    /// What differed and what was done about it: about this strategy's symbols, and about the account's money.
+    pub findings: &'a [Finding],
+}
+
+impl Recovered<'_> {
+    /// Whether something was put right that says that the strategy's own view of the symbol is not what it was.
+    #[must_use]
+    pub fn concerns(&self, symbol: Symbol) -> bool {
+        self.missed.iter().any(|fill| fill.symbol == symbol) || self.findings.iter().any(|finding| finding.symbol() == Some(symbol))
+    }
 }
 
 /// What a strategy wants to hear. Reports, refusals and account views it always hears.
@@ -93,6 +121,8 @@ pub enum HostInput<'a> {
     /// The account's books are about to be told anew, because its executor or the risk manager was started again: a leverage
     /// that was asked of it before may be lost.
     Anew(AccountId),
+    /// The account was held against its venue. Kept until the account's next view: the strategy hears of it right before that.
+    Reconciled(&'a Reconciliation),
 }
 
 /// What a strategy host wants.

@@ -68,6 +68,11 @@ impl Patience {
         }
     }
 
+    /// The account was held against its venue: a no of while it was held back for that says nothing any more. The venue's own noes do.
+    pub fn recovered(&mut self, account: AccountId) {
+        self.0.retain(|(of, _), wait| *of != account || wait.rejected > 0);
+    }
+
     /// Whether it may be asked again.
     #[must_use]
     pub fn is_over(&self, account: AccountId, symbol: Symbol, now: Timestamp) -> bool {
@@ -98,6 +103,18 @@ mod tests {
             }
         }
         assert!((24..=40).contains(&tries), "{tries} in a day");
+    }
+
+    #[test]
+    fn a_reconciliation_forgets_the_noes_of_before_except_the_venues() {
+        let mut patience = Patience::default();
+        let eth = Symbol::new("ETHUSDT").unwrap();
+        patience.refused(account(), btc(), seconds(10));
+        patience.rejected(account(), eth, seconds(10));
+        patience.recovered(AccountId::new("other").unwrap());
+        assert!(!patience.is_over(account(), btc(), seconds(10)), "another account's says nothing");
+        patience.recovered(account());
+        assert!(patience.is_over(account(), btc(), seconds(10)) && !patience.is_over(account(), eth, seconds(10)));
     }
 
     #[test]

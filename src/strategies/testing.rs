@@ -170,7 +170,16 @@ impl Bench {
         };
         let positions = if self.position.is_zero() { Vec::new() } else { vec![position] };
         let (account, wallet, equity) = (account(), self.equity, self.equity);
-        self.feed(HostInput::Account(&AccountView { account, wallet, equity, day_pnl: Some(Money::ZERO), positions, at: self.now }));
+        self.feed(HostInput::Account(&AccountView {
+            account,
+            wallet,
+            equity,
+            day_pnl: Some(Money::ZERO),
+            positions,
+            peaks: None,
+            margin: None,
+            at: self.now,
+        }));
     }
 
     /// Somebody else moved the account's position.

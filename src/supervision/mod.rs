@@ -15,8 +15,10 @@ mod directory;
 mod driver;
 mod inject;
 mod mailbox;
+mod pulse;
 mod reporter;
 mod runtimes;
+mod service_manager;
 pub mod shutdown;
 pub mod signals;
 mod supervised;
@@ -30,8 +32,10 @@ pub use directory::{Address, Directory, DirectoryError, Link};
 pub use driver::StartOutcome;
 pub use inject::Inject;
 pub use mailbox::{InMailbox, MailboxGauge};
+pub use pulse::{Pulse, Sign};
 pub use reporter::Reporter;
 pub use runtimes::{Runtimes, SERVICES_WORKERS, ThreadHeartbeat};
+pub use service_manager::{ServiceManager, Word};
 pub use supervised::ChildFault;
 pub use supervisor::{
     Environment, RuntimeHandles, SupervisionSink, Supervisor, SupervisorGone, SupervisorHandle, SupervisorMessage, SupervisorRef,

@@ -3,6 +3,7 @@
 //! never waits for a child: starts run as tasks on the child's own runtime, deadlines are timers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent as RactorEvent};
@@ -86,13 +87,22 @@ impl SupervisorSpec {
 /// What a supervisor's mailbox takes.
 #[derive(Debug)]
 pub enum SupervisorMessage {
-    StartFinished { name: ChildName, incarnation: Incarnation, outcome: StartOutcome },
-    Ready { name: ChildName, incarnation: Incarnation },
+    StartFinished {
+        name: ChildName,
+        incarnation: Incarnation,
+        outcome: StartOutcome,
+    },
+    Ready {
+        name: ChildName,
+        incarnation: Incarnation,
+    },
     Tick,
     StopAll,
     Add(Box<Child>),
     Remove(ChildName),
     Restart(ChildName),
+    /// Counts up, to show that messages are handled.
+    Answer(Arc<AtomicU64>),
 }
 
 /// A handle for asking a supervisor for things. What came of it is in the event stream and in the views.
@@ -136,6 +146,12 @@ impl SupervisorRef {
     /// When the supervisor is not running.
     pub fn stop_all(&self) -> Result<(), SupervisorGone> {
         self.send(SupervisorMessage::StopAll)
+    }
+
+    /// Has the count go up when its turn comes. One that is gone does not answer.
+    pub fn ask_answer(&self, count: &Arc<AtomicU64>) {
+        // What a supervisor that is gone does not count is what shows that it is.
+        let _ = self.send(SupervisorMessage::Answer(Arc::clone(count)));
     }
 
     pub(super) fn cell(&self) -> ActorCell {
@@ -265,6 +281,7 @@ impl Actor for Supervisor {
             SupervisorMessage::Add(child) => driver.add(*child),
             SupervisorMessage::Remove(name) => driver.remove(name),
             SupervisorMessage::Restart(name) => driver.input(Input::Restart { name }),
+            SupervisorMessage::Answer(count) => drop(count.fetch_add(1, Relaxed)),
         }
         self.conclude(&myself, driver)
     }

@@ -10,6 +10,7 @@ use crate::domain::alerts::{AlertEvent, Severity, Told};
 use crate::domain::ids::{AccountId, ClientOrderId, Incarnation, StrategyId, Symbol};
 use crate::domain::mode::{FaultClass, Mode, Scope};
 use crate::domain::order::{Fill, NewOrder, Refusal};
+use crate::domain::reconcile::Finding;
 
 // Log targets, by what an operator filters for.
 const ORDERS: &str = "ringfence::orders";
@@ -95,17 +96,22 @@ impl FillSeen<'_> {
 /// An account's books were compared with the venue's.
 pub struct Reconciled<'a> {
     pub account: AccountId,
-    pub findings: &'a [String],
+    pub findings: &'a [Finding],
 }
 
 impl Reconciled<'_> {
     pub fn emit(self) {
         let Self { account, findings } = self;
-        counter!("ringfence_reconciliation_findings_total", "account" => account.to_string()).increment(findings.len() as u64);
+        for finding in findings {
+            let (kind, repair) = (finding.kind().to_string(), finding.repair().to_string());
+            counter!("ringfence_reconciliation_findings_total", "account" => account.to_string(), "finding" => kind, "repair" => repair)
+                .increment(1);
+        }
         if findings.is_empty() {
             info!(target: ORDERS, %account, "reconciled, books agree with the venue");
         } else {
-            warn!(target: ORDERS, %account, findings = findings.join("; "), "reconciled, books were put right");
+            let told: Vec<String> = findings.iter().map(|finding| finding.told(account)).collect();
+            warn!(target: ORDERS, %account, findings = told.join("; "), "reconciled, books were put right");
         }
     }
 }

@@ -7,8 +7,9 @@ use ::metrics::{Histogram, describe_counter, describe_gauge, describe_histogram,
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use super::TelemetryError;
-use crate::domain::ids::AccountId;
+use crate::domain::ids::{AccountId, Symbol};
 use crate::domain::money::Money;
+use crate::domain::risk::DayTraffic;
 
 /// Seconds. From an actor hop (a microsecond) over a durable append (some hundred) to a venue's bad day.
 const SECONDS_BUCKETS: [f64; 14] = [1e-6, 2.5e-6, 5e-6, 1e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.1, 1.0, 10.0];
@@ -33,6 +34,9 @@ impl MetricsHandle {
         gauge!("ringfence_uptime_seconds").set(self.started.elapsed().as_secs_f64());
         if let Some(bytes) = process::resident_bytes() {
             gauge!("ringfence_process_resident_bytes").set(bytes as f64);
+        }
+        if let Some(count) = process::threads() {
+            gauge!("ringfence_process_threads").set(count as f64);
         }
         if let Some(count) = process::open_files() {
             gauge!("ringfence_process_open_fds").set(count as f64);
@@ -67,7 +71,13 @@ fn describe() {
     describe_gauge!("ringfence_uptime_seconds", "time since start");
     describe_gauge!("ringfence_process_resident_bytes", "memory in use");
     describe_gauge!("ringfence_process_open_fds", "open file descriptors");
+    describe_gauge!("ringfence_process_threads", "threads");
+    describe_gauge!("ringfence_table_entries", "entries of a table that the daemon keeps, by table and owner");
+    describe_gauge!("ringfence_journal_bytes", "the journal's files on the disk");
+    describe_gauge!("ringfence_journal_segments", "the journal's files with rows");
     describe_gauge!("ringfence_mailbox_depth", "messages waiting for a child");
+    describe_gauge!("ringfence_order_to_trade_ratio", "messages for each trade of the UTC day; NaN before the first trade");
+    describe_gauge!("ringfence_day_messages", "new orders and cancels of the UTC day");
     describe_gauge!("ringfence_account_equity", "wallet plus open profit, settlement currency");
     describe_gauge!("ringfence_account_day_pnl", "equity less equity at the start of the UTC day; NaN while a position has no price");
     describe_gauge!("ringfence_mode", "0 Normal, 1 ReduceOnly, 2 CancelOnly, 3 Halted, by scope");
@@ -96,7 +106,10 @@ fn describe() {
     describe_counter!("ringfence_spans_lost_total", "spans that never reached the collector, by reason");
     describe_counter!("ringfence_spans_sent_total", "spans that the collector took");
     describe_counter!("ringfence_log_lines_lost_total", "log lines lost to a slow sink");
-    describe_counter!("ringfence_reconciliation_findings_total", "differences from the venue that reconciliation put right");
+    describe_counter!(
+        "ringfence_reconciliation_findings_total",
+        "differences from the venue that reconciliation found, by what they are and what was done"
+    );
     describe_counter!("ringfence_child_failures_total", "children that ended against their wish, by fault class");
     describe_counter!("ringfence_escalations_total", "faults that a supervisor passed upwards");
     describe_counter!("ringfence_thread_stalls_total", "threads whose heartbeat stopped");
@@ -115,11 +128,34 @@ pub fn mailbox_depth(child: &str, depth: usize) {
     gauge!("ringfence_mailbox_depth", "child" => child.to_owned()).set(depth as f64);
 }
 
+/// How full what the daemon keeps is: every table that could grow without end if a bound of it did not hold.
+pub fn tables(owner: &str, entries: &[(&'static str, usize)]) {
+    for (table, entries) in entries {
+        gauge!("ringfence_table_entries", "table" => *table, "owner" => owner.to_owned()).set(*entries as f64);
+    }
+}
+
+/// What the journal takes on the disk.
+pub fn journal_files(segments: usize, bytes: u64) {
+    gauge!("ringfence_journal_segments").set(segments as f64);
+    gauge!("ringfence_journal_bytes").set(bytes as f64);
+}
+
 /// An account's books. A gauge is a statistic: the exact amounts are in `/status` and in the journal. What is not known is
 /// not a number: a gauge that was shown once cannot be taken back, and its last value would pass for today's.
 pub fn account_books(account: AccountId, equity: Money, day_pnl: Option<Money>) {
     gauge!("ringfence_account_equity", "account" => account.to_string()).set(statistic(equity));
     gauge!("ringfence_account_day_pnl", "account" => account.to_string()).set(day_pnl.map_or(f64::NAN, statistic));
+}
+
+/// Messages for each trade of the day, by account and symbol (C24); not a number on a day without a trade.
+pub fn orders_to_trades(days: impl Iterator<Item = (AccountId, Symbol, DayTraffic)>) {
+    for (account, symbol, DayTraffic { messages, trades, .. }) in days {
+        let ratio = if trades == 0 { f64::NAN } else { messages as f64 / trades as f64 };
+        let labels = [("account", account.to_string()), ("symbol", symbol.to_string())];
+        gauge!("ringfence_order_to_trade_ratio", &labels).set(ratio);
+        gauge!("ringfence_day_messages", &labels).set(messages as f64);
+    }
 }
 
 /// A venue's clock and limits, as its accounts share them. A clock that nobody has read yet is not a number.
@@ -187,11 +223,18 @@ fn statistic(amount: Money) -> f64 {
 
 /// What the operating system knows about this process. Linux keeps it in /proc; elsewhere the gauges are absent.
 mod process {
-    pub(super) fn resident_bytes() -> Option<u64> {
+    fn status(of: &str) -> Option<String> {
         let status = std::fs::read_to_string("/proc/self/status").ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(status.lines().find_map(|line| line.strip_prefix(of))?.trim().to_owned())
+    }
+
+    pub(super) fn resident_bytes() -> Option<u64> {
+        let kibibytes: u64 = status("VmRSS:")?.strip_suffix("kB")?.trim().parse().ok()?;
         Some(kibibytes * 1024)
+    }
+
+    pub(super) fn threads() -> Option<u64> {
+        status("Threads:")?.parse().ok()
     }
 
     pub(super) fn open_files() -> Option<usize> {

@@ -6,7 +6,7 @@ use futures_util::stream::BoxStream;
 
 use crate::domain::dead_man::Countdown;
 use crate::domain::ids::AccountId;
-use crate::domain::order::{VenueCommand, VenueEvent};
+use crate::domain::order::{NewOrder, VenueCommand, VenueEvent};
 
 /// The venue did not take a command: it surely had no effect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +26,7 @@ pub enum Heard {
 /// The last look before an order's bytes leave.
 pub trait Gate: Send + Sync {
     /// What it gives is kept until the bytes have left; `None` holds the order back.
-    fn enter(&self, reduce_only: bool) -> Option<Box<dyn Send>>;
+    fn enter(&self, order: &NewOrder) -> Option<Box<dyn Send>>;
 }
 
 /// A venue that trades.

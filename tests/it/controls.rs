@@ -141,6 +141,23 @@ fn every_test_of_the_matrix_is_compiled_and_runs() {
     each_row(|row| row.tests.iter().filter_map(|test| wrong_with(test, &known, &ignored)).collect());
 }
 
+/// Exhaustive: a check that is added to risk has a test at its limit and one step past it, or this fails.
+#[test]
+fn every_check_is_tried_at_its_limit_and_one_step_past_it() {
+    let (known, ignored) = in_this_binary();
+    let checks: BTreeMap<String, Vec<String>> = matrix().checks.into_iter().map(|check| (check.name, check.tests)).collect();
+    let mut wrong: Vec<String> =
+        checks.keys().filter(|name| controls::find(name).is_none()).map(|name| format!("{name} is no check")).collect();
+    for control in controls::ALL {
+        match checks.get(control.name) {
+            None => wrong.push(format!("{} has no test at its limit", control.name)),
+            Some(tests) if tests.is_empty() => wrong.push(format!("{} has no test at its limit", control.name)),
+            Some(tests) => wrong.extend(tests.iter().filter_map(|test| wrong_with(test, &known, &ignored))),
+        }
+    }
+    assert!(wrong.is_empty(), "config/controls.toml is not true of the checks:\n{}", wrong.join("\n"));
+}
+
 #[test]
 fn a_test_that_does_not_run_is_found() {
     let text =
@@ -214,7 +231,7 @@ fn all_evidence_of_the_matrix_is_written_by_somebody() {
         "order_refused" => controls::find(word).is_some(),
         _ => {
             src.contains(&format!("\"{word}\""))
-                || (statuses.clone() + &read("src/domain/kill_switch.rs") + &read("src/domain/alerts/mod.rs")).contains(&camel(word))
+                || (statuses.clone() + &read("src/domain/kill_switch/mod.rs") + &read("src/domain/alerts/mod.rs")).contains(&camel(word))
         }
     };
     each_row(|row| {

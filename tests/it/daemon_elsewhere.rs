@@ -25,7 +25,11 @@ impl Drop for Exchange {
 
 /// An exchange that serves USD-M, and its addresses.
 fn exchange(home: &Home) -> (Exchange, Value) {
-    let arguments = ["exchange", "--usdm", "127.0.0.1:0", "--json", "--key", "mine:the-key-of-mine:the-secret-of-mine"];
+    exchange_at(home, "127.0.0.1:0")
+}
+
+fn exchange_at(home: &Home, address: &str) -> (Exchange, Value) {
+    let arguments = ["exchange", "--usdm", address, "--json", "--key", "mine:the-key-of-mine:the-secret-of-mine"];
     let mut exchange = Exchange(home.binary(&arguments).stdout(Stdio::piped()).spawn().unwrap());
     let mut line = String::new();
     BufReader::new(exchange.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -61,6 +65,45 @@ fn accounts_that_all_trade_elsewhere_trade_and_the_daemon_serves_no_exchange() {
     assert!(status["children"].as_array().unwrap().iter().all(|child| child["name"] != "exchange_server"));
     assert!(!home.data().join("exchange.json").exists());
     assert_eq!(daemon.account("mine")["mode"], "Normal");
+    assert_eq!(daemon.terminate().code(), Some(0), "{}", home.log());
+}
+
+/// Each account is its own bulkhead: a venue that is not there when the daemon starts holds those who trade there, and nobody else; when it
+/// comes, they trade without anybody's doing.
+#[test]
+fn a_venue_that_is_not_there_holds_its_own_accounts_alone_until_it_comes() {
+    let home = Home::new("");
+    let key = home.path().join("key");
+    std::fs::write(&key, "the-key-of-mine\nthe-secret-of-mine\n").unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    // Nobody listens there from here on.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let strategy = |id: &str, account: &str, symbol: &str| {
+        format!(
+            "[[strategies]]\nid = \"{id}\"\nkind = \"ema_cross\"\naccounts = [\"{account}\"]\nsymbols = [\"{symbol}\"]\ninterval = \"1s\"\n\
+             [strategies.settings]\nfast = 1\nslow = 2\norder_value = \"1000\"\nopen_at_start = true\n"
+        )
+    };
+    home.configure(&format!(
+        "[[venues]]\nid = \"there\"\nkind = \"binance_usdm\"\nrest = \"http://{address}\"\nws = \"ws://{address}\"\n\
+         ws_api = \"ws://{address}/ws-fapi/v1\"\n[[accounts]]\nid = \"alpha\"\n\
+         [[accounts]]\nid = \"mine\"\nvenue = \"there\"\nkey = {{ file = \"{}\" }}\n\
+         [[symbols]]\nname = \"BTCUSDT\"\n[[symbols]]\nname = \"ETHUSDT\"\nvenue = \"there\"\n{}{}",
+        key.display(),
+        strategy("inside", "alpha", "BTCUSDT"),
+        strategy("outside", "mine", "ETHUSDT"),
+    ));
+    let mut daemon = home.spawn();
+    let fills = |daemon: &crate::support::daemon::Daemon, account: &str| daemon.account(account)["fills"].as_u64().unwrap_or_default();
+    daemon.wait_until("fills inside", SOON, |daemon| fills(daemon, "alpha") > 3);
+    assert_eq!((daemon.account("mine")["mode"].clone(), daemon.account("mine")["orders"].clone()), ("CancelOnly".into(), 0.into()));
+    assert_eq!(daemon.account("alpha")["mode"], "Normal");
+    let (_exchange, _) = exchange_at(&home, &address.to_string());
+    let before = fills(&daemon, "alpha");
+    daemon.wait_until("fills there", SOON, |daemon| fills(daemon, "mine") > 0);
+    daemon.wait_until("goes on inside", SOON, |daemon| fills(daemon, "alpha") > before);
+    let modes = ["alpha", "mine"].map(|account| daemon.account(account)["mode"].clone());
+    assert_eq!(modes, ["Normal", "Normal"], "{}", home.log());
     assert_eq!(daemon.terminate().code(), Some(0), "{}", home.log());
 }
 

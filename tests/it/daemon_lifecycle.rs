@@ -107,6 +107,24 @@ fn asked_to_stop_it_cancels_open_orders_closes_the_journal_and_exits_0() {
     assert_eq!(intents_after.count(), 0);
 }
 
+#[test]
+fn a_venue_of_a_second_a_request_is_waited_for_by_an_ordered_stop() {
+    let home = Home::new(BUSY);
+    let mut daemon = home.start();
+    with_resting_orders(&mut daemon);
+    let doors: Value = serde_json::from_str(&std::fs::read_to_string(home.data().join("exchange.json")).unwrap()).unwrap();
+    let address = doors["usdm"]["rest"].as_str().unwrap().trim_start_matches("http://");
+    let slow = json!({ "fault": { "delay": { "after_ms": 1_000 } }, "duration_ms": 600_000 });
+    let (code, answer) = request(address, "POST", "/faults", "", Some(&slow)).unwrap();
+    assert!(code < 300, "{answer}");
+    let asked = Instant::now();
+    assert_eq!(daemon.terminate().code(), Some(0), "{}", home.log());
+    assert!(asked.elapsed() > Duration::from_secs(2), "expected a slow venue, found one that was asked within {:?}", asked.elapsed());
+    let ledger = Ledger::read(&home);
+    ledger.check_settled();
+    assert!(ledger.open.is_empty(), "left at the exchange: {:?}", ledger.open);
+}
+
 fn is_intent(record: &Record) -> bool {
     matches!(record, Record::OrderIntended { .. })
 }

@@ -13,7 +13,7 @@ use crate::support::daemon::{Daemon, Home};
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// A pair of terminal ends of 130 columns and 40 lines: ours, and the program's.
-fn terminal() -> (File, OwnedFd) {
+pub fn terminal() -> (File, OwnedFd) {
     let (mut ours, mut theirs) = (0, 0);
     let size = libc::winsize { ws_row: 40, ws_col: 130, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: two integers to write to and a size to read, all of which live across the call.

@@ -1,6 +1,7 @@
 //! The journal as its users meet it: what was acknowledged comes back after any end, what was changed behind its back is
 //! found and named, and a sick disk ends trading instead of losing rows.
 
+mod archive;
 mod crash;
 mod faults;
 mod tampering;
@@ -20,7 +21,7 @@ use ringfence::domain::record::{Entry, Record};
 use ringfence::domain::time::Timestamp;
 use ringfence::store::{
     Ack, AckResult, Audit, AuditFilter, FaultPlan, InjectedFault, Journal, JournalError, JournalHandle, JournalOptions, Recovery,
-    RefusedBecause, Repair, VerifyOutcome, repair, verify,
+    RefusedBecause, Repair, VerifyOutcome, archive, repair, verify,
 };
 
 fn options() -> JournalOptions {
@@ -48,6 +49,7 @@ fn entry(number: u64) -> Entry {
             status: OrderStatus::Working,
             filled: quantity,
             venue_order_id: Some(number),
+            assumed: Default::default(),
             detail: None,
         },
         3 => Record::Filled {
@@ -103,6 +105,7 @@ fn order_intended(account: AccountId, client_order_id: ClientOrderId, id: Intent
         time_in_force: TimeInForce::GoodTilCanceled,
         quantity,
         reduce_only: false,
+        stop: None,
         decided_at: Timestamp(9),
         reason: "cross_up".into(),
         trace: None,

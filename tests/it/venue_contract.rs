@@ -48,7 +48,7 @@ const ADAPTERS: [(Product, Served); 3] = [
 struct Open;
 
 impl Gate for Open {
-    fn enter(&self, _: bool) -> Option<Box<dyn Send>> {
+    fn enter(&self, _: &NewOrder) -> Option<Box<dyn Send>> {
         Some(Box::new(()))
     }
 }

@@ -1,7 +1,6 @@
 //! An executor's rules around its order manager: what waits for which row, who hears of what, and the last look at the halt gate
 //! before an order's bytes leave.
 
-use crate::domain::mutants::{self, Mutant};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use crate::domain::mode::{Mode, Scope};
 use crate::domain::order::{AccountView, OrderIntent, OrderReport, TraceContext, VenueCommand, VenueEvent};
 use crate::domain::order_manager::{Effect, Input, Order, OrderManager};
 use crate::domain::outbox::{Outbox, Step};
+use crate::domain::reconcile::{Finding, Reconciliation};
 use crate::domain::record::Record;
 use crate::domain::risk::Approved;
 use crate::domain::time::Timestamp;
@@ -42,6 +42,8 @@ pub trait Outside {
     fn heard(&mut self, _now: Timestamp, _account: AccountId, _event: &VenueEvent) {}
     fn reported(&mut self, _report: &OrderReport) {}
     fn viewed(&mut self, _view: &AccountView) {}
+    /// What a comparison with the venue came to.
+    fn found(&mut self, _account: AccountId, _findings: &[Finding]) {}
 }
 
 pub struct Executor {
@@ -96,6 +98,8 @@ impl Executor {
         let now = around.now();
         self.machine.start(now, &mut out);
         self.carry(now, &mut out, around, outside);
+        // What an earlier incarnation published of itself does not hold any more.
+        self.publish(around, outside);
     }
 
     pub fn message(
@@ -129,7 +133,10 @@ impl Executor {
                 Input::RiskManager(incarnation)
             }
             ExecutorMessage::Republish => Input::Republish,
-            ExecutorMessage::Reconnected => Input::Reconnected,
+            ExecutorMessage::Reconnected => {
+                self.step(Input::Reconnected, around, outside);
+                return self.publish(around, outside);
+            }
             ExecutorMessage::Tick => return self.tick(around, outside),
         };
         self.step(input, around, outside);
@@ -227,21 +234,35 @@ impl Executor {
                     self.risk_seen = None;
                 }
             }
-            Effect::Account(view) => self.account(Arc::new(*view), around, outside),
-            Effect::Fault { class, detail } => {
-                let scope = Scope::Account(self.machine.account());
-                around.kill_switch(KillWord::Fault { scope, class, detail });
+            Effect::Recovering(book) => {
+                // As a book: told again with the next beat.
+                if around.risk(RiskMessage::Recovering(book), None).is_err() {
+                    self.risk_seen = None;
+                }
             }
+            Effect::Account(view) => self.account(Arc::new(*view), around, outside),
+            Effect::Fault { scope, class, detail } => around.kill_switch(KillWord::Fault { scope, class, detail }),
             Effect::Trip { mode, cause } => {
                 let scope = Scope::Account(self.machine.account());
                 around.kill_switch(KillWord::Trip { scope, mode, cause });
             }
+            Effect::Reconciled(reconciliation) => self.reconciled(Arc::new(*reconciliation), around, outside),
+            Effect::Found(findings) => outside.found(self.machine.account(), &findings),
             Effect::Ready => {
                 around.ready();
                 // Whoever sees it ready finds its mode beside it, not with the next beat.
                 self.unpublished = true;
                 self.publish(around, outside);
             }
+        }
+    }
+
+    /// Strategies keep it until the account's next view, which opens the account to them again.
+    fn reconciled(&mut self, reconciliation: Arc<Reconciliation>, around: &mut impl Journalling, outside: &mut impl Outside) {
+        outside.found(reconciliation.account, &reconciliation.findings);
+        for id in around.roster().strategies_of(reconciliation.account) {
+            // One that is gone finds the account as it is when it is back.
+            drop(around.strategy(id, StrategyMessage::Reconciled(Arc::clone(&reconciliation)), None));
         }
     }
 
@@ -270,14 +291,11 @@ impl Executor {
             return self.hand_over(command, None, around, outside);
         };
         let id = order.client_order_id;
-        let reduce_only = order.reduce_only;
-        if let Err(why) = self.machine.may_leave(id)
-            && !mutants::on(Mutant::GateUnread)
-        {
+        let (reduce_only, rests) = (order.reduce_only, order.rests());
+        if let Err(why) = self.machine.may_leave(id) {
             return self.step(Input::NotSent { client_order_id: id, why }, around, outside);
         }
-        let leaving = self.passage.enter(reduce_only);
-        if leaving.is_some() || mutants::on(Mutant::GateUnread) {
+        if let Some(_leaving) = self.passage.enter(reduce_only, rests) {
             self.hand_over(command, Some(id), around, outside);
         } else {
             self.step(Input::NotSent { client_order_id: id, why: "the halt gate is closed".to_owned() }, around, outside);
@@ -346,6 +364,7 @@ impl Executor {
         around.views().set_account(AccountStanding {
             mode: self.machine.mode(),
             ready: self.machine.is_ready(),
+            reconciled: self.machine.reconciled_at(),
             orders,
             fills,
             view,

@@ -14,6 +14,7 @@ use crate::domain::mode::{Mode, Scope};
 use crate::domain::order::{VenueCommand, VenueEvent};
 use crate::domain::outbox::{Outbox, Step};
 use crate::domain::record::Record;
+use crate::domain::time::Timestamp;
 use crate::messages::inbox::{Progress, Reply};
 use crate::messages::{CommandAnswer, ExecutorMessage, KillMessage, KillWord, RiskMessage};
 
@@ -24,6 +25,8 @@ pub enum Notice {
     Modes {
         raised: Vec<Scope>,
     },
+    /// To be up and held against its venue, because somebody wants it raised.
+    Wanted(AccountId),
     /// Being emptied: what was confirmed of it before does not count any more.
     Sweeping(AccountId),
     Confirmed(AccountId),
@@ -68,6 +71,10 @@ pub struct KillSwitchRules {
     slam_seen: bool,
     /// Looks that are on their way, by the round that asked: a second one beside it would only make a slow venue slower.
     looking: BTreeMap<AccountId, u64>,
+    /// When each account was last found to agree with its venue, as last seen.
+    standings: BTreeMap<AccountId, Timestamp>,
+    /// Answers that were given and wait for what they say to be shown.
+    settling: Vec<(Reply, bool, String)>,
 }
 
 impl KillSwitchRules {
@@ -80,6 +87,8 @@ impl KillSwitchRules {
             published: ModeTable::default(),
             slam_seen: false,
             looking: BTreeMap::new(),
+            standings: BTreeMap::new(),
+            settling: Vec::new(),
         }
     }
 
@@ -101,6 +110,7 @@ impl KillSwitchRules {
     }
 
     pub fn message(&mut self, message: KillMessage, around: &mut impl Journalling, outside: &mut impl Outside) {
+        self.look_at_accounts(around, outside);
         self.hear(around, outside);
         if let KillMessage::Shows { account, .. } | KillMessage::Silent { account, .. } = &message {
             self.looking.remove(account);
@@ -127,8 +137,26 @@ impl KillSwitchRules {
                     outside.not_raised(why);
                     self.step(Input::NotRaised { raising, why: why.to_owned() }, around, outside);
                 }
+                // What makes things stricter is in the emergency file, and goes on.
+                (Some(_), Effect::Noted { number }) => self.step(Input::Noted(number), around, outside),
                 // Nothing else waits for its row.
                 (Some(_), _) => {}
+            }
+        }
+    }
+
+    /// When each account was last found to agree with its venue, as its executor published it. What a dead one published says nothing.
+    fn look_at_accounts(&mut self, around: &mut impl Journalling, outside: &mut impl Outside) {
+        let (roster, standings) = (around.roster().get(), around.views().accounts());
+        for account in roster.accounts.iter().copied() {
+            let up = around.is_executor_up(account);
+            let reconciled = standings.get(&account).filter(|standing| up && standing.ready).and_then(|standing| standing.reconciled);
+            let before = match reconciled {
+                Some(at) => self.standings.insert(account, at),
+                None => self.standings.remove(&account),
+            };
+            if before != reconciled {
+                self.step(Input::Standing { account, reconciled }, around, outside);
             }
         }
     }
@@ -187,8 +215,9 @@ impl KillSwitchRules {
                     rows.iter().for_each(|row| outside.lowered(row));
                     around.note(rows);
                 }
-                // What does wait is a resume: it is durable first, and told when it is.
+                // What does wait is a resume: it is durable first, and told when it is; and what cannot be taken back of a halt.
                 Step::Persist { rows, then } => {
+                    rows.iter().for_each(|row| outside.lowered(row));
                     let ticket = self.tickets.issue(then);
                     around.append(rows, ticket);
                 }
@@ -200,6 +229,18 @@ impl KillSwitchRules {
         match effect {
             Effect::SetGate(modes) => around.gate().set(&modes),
             Effect::Publish(modes) => self.publish(modes, around, outside),
+            Effect::Noted { number } => self.step(Input::Noted(number), around, outside),
+            Effect::Reported(modes) => {
+                around.modes().report(modes);
+                for (reply, accepted, text) in std::mem::take(&mut self.settling) {
+                    outside.settle(reply, accepted, text);
+                }
+            }
+            Effect::Reconcile { account } => {
+                // One that is up compares now; one that gave up is brought back, and does so first of all.
+                drop(around.executor(account, ExecutorMessage::Reconnected, None));
+                outside.notice(Notice::Wanted(account));
+            }
             Effect::Raise(raising) => self.raise(raising, around, outside),
             Effect::Send { account, round, command } => self.send(account, round, command, around, outside),
             Effect::Sweeping { account } => outside.notice(Notice::Sweeping(account)),
@@ -217,7 +258,11 @@ impl KillSwitchRules {
                     // Behind everything that the command wrote: what a person was told outlives a kill in the next instant. The
                     // command itself waits for nothing.
                     reply.tell(Progress::Acted(CommandAnswer { accepted, text: text.clone() }));
-                    outside.settle(reply, accepted, text);
+                    if self.machine.is_noting() {
+                        self.settling.push((reply, accepted, text));
+                    } else {
+                        outside.settle(reply, accepted, text);
+                    }
                 }
             }
         }

@@ -13,6 +13,7 @@ use crate::domain::ids::{AccountId, Incarnation, StrategyId};
 use crate::domain::order::TraceContext;
 use crate::domain::record::Record;
 use crate::domain::recovery::AccountState;
+use crate::domain::risk::Memory;
 use crate::domain::time::Timestamp;
 use crate::messages::boards::Roster;
 use crate::messages::{Board, ExecutorMessage, HaltGate, KillInbox, KillWord, ModeBoard, RiskMessage, StrategyMessage, Views};
@@ -30,6 +31,8 @@ pub trait Around {
 
     /// What the journal's rows say of an account.
     fn journalled(&self, account: AccountId) -> AccountState;
+    /// What risk remembers over its restarts, as the journal's rows say it.
+    fn risk_memory(&self) -> Memory;
     /// Queues rows that nothing waits for.
     fn note(&mut self, rows: Vec<Record>);
 
@@ -47,6 +50,7 @@ pub trait Around {
 
     fn risk_incarnation(&mut self) -> Option<Incarnation>;
     fn strategy_incarnation(&mut self, id: StrategyId) -> Option<Incarnation>;
+    fn is_executor_up(&mut self, account: AccountId) -> bool;
 
     /// This incarnation is ready.
     fn ready(&mut self);

@@ -12,7 +12,7 @@ use crate::domain::order_manager;
 use crate::domain::outbox::{Outbox, Step};
 use crate::domain::record::Record;
 use crate::domain::risk::limits::RiskLimits;
-use crate::domain::risk::{Effect, Input, RiskMachine};
+use crate::domain::risk::{Effect, Input, RiskMachine, controls};
 use crate::messages::{ExecutorMessage, KillWord, RiskMessage, StrategyMessage};
 
 /// Whoever traces and logs decisions. Nothing of it matters to trading.
@@ -23,6 +23,7 @@ pub trait Outside {
     }
     fn refused(&mut self, _refusal: &Refusal) {}
     fn decided(&mut self) {}
+    fn beat(&mut self, _machine: &RiskMachine) {}
 }
 
 pub struct RiskManager {
@@ -51,13 +52,9 @@ impl RiskManager {
     /// Exposures come back from the executors; until then nothing passes for their accounts, and they count with what the
     /// journal says of them.
     pub fn start(&mut self, around: &mut impl Around, outside: &mut impl Outside) {
-        self.meet_accounts(around, outside);
+        self.step(Input::Memory(around.risk_memory()), around, outside);
         self.look_at_all(around, outside);
-        let incarnation = self.machine.incarnation();
-        for account in around.roster().get().accounts.clone() {
-            // One that is not there meets the risk manager when it is.
-            drop(around.executor(account, ExecutorMessage::RiskManager(incarnation), None));
-        }
+        self.meet_accounts(around, outside);
     }
 
     pub fn message(&mut self, message: RiskMessage, trace: Option<TraceContext>, around: &mut impl Around, outside: &mut impl Outside) {
@@ -67,6 +64,8 @@ impl RiskManager {
             RiskMessage::SetLeverage { account, symbol, leverage } => Input::SetLeverage { account, symbol, leverage },
             RiskMessage::Report(report) => Input::Report(report),
             RiskMessage::Book(book) => Input::Book(*book),
+            RiskMessage::Recovering(book) => Input::Recovering(*book),
+            RiskMessage::Override(granted) => Input::Override(*granted),
             RiskMessage::Account(view) => Input::Account(view.as_ref().clone()),
             RiskMessage::Modes(modes) => {
                 self.modes_seen = Arc::clone(&modes);
@@ -90,6 +89,8 @@ impl RiskManager {
             self.modes_seen = Arc::clone(&modes);
             self.step(Input::Modes(modes.as_ref().clone()), around, outside);
         }
+        self.step(Input::Tick, around, outside);
+        outside.beat(&self.machine);
     }
 
     fn propose(&mut self, intent: Arc<OrderIntent>, signal: Option<TraceContext>, around: &mut impl Around, outside: &mut impl Outside) {
@@ -100,13 +101,18 @@ impl RiskManager {
         outside.decided();
     }
 
-    /// An account that is new here, or that this incarnation has not heard of, counts with what the journal says of it.
+    /// An account that is new here, or that this incarnation has not heard of, counts with what the journal says of it. Its
+    /// executor is told who decides now, until it has answered; where none is there, nobody holds an approval of an earlier one.
     fn meet_accounts(&mut self, around: &mut impl Around, outside: &mut impl Outside) {
         let (now, roster) = (around.now(), around.roster().get());
         for account in &roster.accounts {
             if !self.machine.has_heard_of(*account) {
                 let journalled = order_manager::journalled(now, around.journalled(*account));
                 self.step(Input::Journalled(journalled), around, outside);
+            }
+            let told = ExecutorMessage::RiskManager(self.machine.incarnation());
+            if !self.machine.has_spoken(*account) && around.executor(*account, told, None).is_err() {
+                self.step(Input::Absent(*account), around, outside);
             }
         }
     }
@@ -167,7 +173,7 @@ impl RiskManager {
             account: intent.account,
             strategy: intent.strategy,
             symbol: intent.symbol,
-            control: "executor_down".to_owned(),
+            control: controls::EXECUTOR_DOWN.to_owned(),
             limit: "a running executor".to_owned(),
             value: "it is being restarted".to_owned(),
         };

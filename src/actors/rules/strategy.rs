@@ -102,6 +102,7 @@ impl StrategyRules {
             }
             StrategyMessage::Account(view) => self.tell(HostInput::Account(&view), around, outside),
             StrategyMessage::Anew(account) => self.tell(HostInput::Anew(account), around, outside),
+            StrategyMessage::Reconciled(reconciliation) => self.tell(HostInput::Reconciled(&reconciliation), around, outside),
         }
     }
 

@@ -89,7 +89,7 @@ impl Reload {
         self.post(&names::kill_switch(), KillMessage::Accounts(on_kill));
         // Limits first, so that nothing new starts under old limits.
         if !difference.changes.is_empty() {
-            self.post(&names::risk_manager(), RiskMessage::Limits(Box::new(new.risk_limits(&plan.traded()))));
+            self.post(&names::risk_manager(), RiskMessage::Limits(Box::new(assemble::risk_limits(&new, &plan.traded()))));
         }
         self.take_out(&difference);
         self.bring_in(&new, &difference);

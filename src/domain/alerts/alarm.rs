@@ -4,6 +4,7 @@
 use super::{AlertKind, Severity};
 use crate::domain::mode::{FaultClass, Mode, Scope};
 use crate::domain::order::OrderStatus;
+use crate::domain::reconcile::FindingKind;
 use crate::domain::record::Record;
 
 /// Something that a person must hear of.
@@ -46,8 +47,10 @@ pub fn of_record(row: &Record) -> Option<Alarm> {
             let text = format!("the outcome of {client_order_id} is not known: {why}");
             Some(Alarm::new(AlertKind::OrderUnknown, Severity::Warning, Scope::Account(*account).to_string(), text))
         }
+        // The first look at an account takes over what it has: nothing of ours was wrong.
+        Record::Reconciled { first: true, .. } => None,
         Record::Reconciled { account, findings, .. } => {
-            let found: Vec<&str> = findings.iter().map(String::as_str).filter(|finding| !is_first_contact(finding)).collect();
+            let found: Vec<&str> = findings.iter().map(String::as_str).filter(|finding| !is_only_a_question(finding)).collect();
             let account = Scope::Account(*account).to_string();
             (!found.is_empty()).then(|| Alarm::new(AlertKind::Reconciliation, Severity::Warning, account, found.join("; ")))
         }
@@ -70,9 +73,9 @@ fn supervision(child: &str, event: &str, class: Option<FaultClass>) -> Option<(A
     }
 }
 
-/// The first look at an account takes over what it has: nothing of ours was wrong.
-fn is_first_contact(finding: &str) -> bool {
-    finding.starts_with("wallet: ours 0,")
+/// Found and not a difference yet: an order that is asked for by name, an answer that was not believed.
+fn is_only_a_question(finding: &str) -> bool {
+    [FindingKind::NotListed, FindingKind::StaleAnswer].iter().any(|kind| finding.starts_with(&format!("{kind} ")))
 }
 
 /// A fault that counts against a budget, from whoever saw it. What a child died of comes as its row.

@@ -167,12 +167,14 @@ fn what_a_person_must_hear_of_and_what_is_daily_work() {
     let alpha = Scope::Account(AccountId::new("alpha").unwrap());
     let mode = |from, to| Record::ModeChanged { scope: alpha, from, to, cause: "why".to_owned(), by: None, reason: None };
     let kill = |event: &str| Record::KillSwitch { scope: alpha, event: event.to_owned(), detail: "x".to_owned() };
-    let reconciled = |findings: &[&str]| Record::Reconciled {
+    let reconciled = |first, findings: &[&str]| Record::Reconciled {
         account: AccountId::new("alpha").unwrap(),
         findings: findings.iter().map(|finding| (*finding).to_owned()).collect(),
         wallet: "1".parse().unwrap(),
         taken_at: None,
         adopted: vec![],
+        covered_until: None,
+        first,
     };
     use AlertKind::{ChildDied, ChildStalled, GaveUp, KillSwitch, Mailbox, Mode as OfMode, Reconciliation};
     use Severity::{Critical, Warning};
@@ -193,9 +195,10 @@ fn what_a_person_must_hear_of_and_what_is_daily_work() {
         (kill("confirmed"), None),
         (kill("unconfirmed"), Some((KillSwitch, Critical))),
         (kill("exit"), Some((KillSwitch, Critical))),
-        (reconciled(&[]), None),
-        (reconciled(&["wallet: ours 0, the venue's 1"]), None),
-        (reconciled(&["wallet: ours 5, the venue's 1"]), Some((Reconciliation, Warning))),
+        (reconciled(false, &[]), None),
+        (reconciled(true, &["wallet_differs 1: wallet: ours 0, the venue's 1 → adopt"]), None),
+        (reconciled(false, &["wallet_differs 1: wallet: ours 5, the venue's 1 → adopt"]), Some((Reconciliation, Warning))),
+        (reconciled(false, &["not_listed 1: order x on BTCUSDT is not listed by the venue → query"]), None),
     ];
     for (row, expected) in cases {
         assert_eq!(of_record(&row).map(|alarm| (alarm.kind, alarm.severity)), expected, "{row:?}");

@@ -27,7 +27,7 @@ fn with_a_thousand() -> Desk {
 }
 
 #[test]
-fn a_ledger_entry_is_booked_once_however_often_it_is_listed() {
+pub(crate) fn a_ledger_entry_is_booked_once_however_often_it_is_listed() {
     let mut desk = with_a_thousand();
     let listed =
         vec![before(entry(FundsKind::Funding, 1, "-3")), entry(FundsKind::Funding, 2, "-0.12345678"), entry(FundsKind::Other, 2, "1")];
@@ -72,7 +72,7 @@ fn what_was_paid_in_before_the_first_contact_is_in_the_wallet_that_was_taken_ove
 }
 
 #[test]
-fn what_the_ledger_tells_later_than_the_wallet_is_not_counted_twice() {
+pub(crate) fn what_the_ledger_tells_later_than_the_wallet_is_not_counted_twice() {
     let mut desk = with_a_thousand();
     // The wallet says it first: twice the same, it is believed.
     for millis in [10, 1_100] {
@@ -100,6 +100,8 @@ fn funding_is_part_of_the_days_result_and_money_paid_in_or_out_is_not() {
     assert_eq!(desk.manager.view(at(10)).day_pnl, Some("-7".parse().unwrap()));
     let day = desk.rows.iter().rev().find_map(|row| if let Record::DayOpened { equity, .. } = row { Some(*equity) } else { None });
     assert_eq!(day, Some("600".parse().unwrap()), "a restart counts from there too");
+    assert_eq!(desk.tripped, [Mode::ReduceOnly], "a person has taken money away, and is to say that it was meant so");
+    assert_eq!(desk.replayed().positions.ledger_from(), Some(at(5)), "where a restart begins to read the ledger");
 }
 
 #[test]
@@ -111,7 +113,7 @@ fn a_word_that_something_happened_has_the_venue_asked() {
 }
 
 #[test]
-fn a_snapshot_that_lags_behind_a_fill_does_not_cost_the_books_anything() {
+pub(crate) fn a_snapshot_that_lags_behind_a_fill_does_not_cost_the_books_anything() {
     let mut desk = with_a_thousand();
     desk.on(0, Input::RiskManager(Incarnation(1)));
     let id = desk.submit(1, "2");

@@ -14,7 +14,7 @@ fn snapshots(desk: &Desk) -> Vec<TradesWanted> {
 }
 
 #[test]
-pub(crate) fn a_lost_trade_is_asked_for_though_newer_ones_have_come() {
+fn a_lost_trade_is_asked_for_though_newer_ones_have_come() {
     let mut desk = Desk::ready();
     let id = desk.submit(1, "2");
     desk.venue(1, accepted(id));
@@ -259,4 +259,19 @@ fn a_position_that_the_venue_shows_otherwise_twice_is_reconciled_and_once_is_not
     assert_eq!(desk.manager.mode(), Mode::CancelOnly);
     desk.venue(62_300, shown("1"));
     assert_eq!((desk.position(), desk.manager.mode()), ("1".parse().unwrap(), Mode::Normal));
+}
+
+#[test]
+fn trades_that_the_venue_says_and_does_not_list_are_not_asked_for_in_a_circle() {
+    let mut before = Desk::ready();
+    let id = before.submit(1, "4");
+    let mut desk = Desk::recovered(before.replayed(), 2);
+    let mut snapshot = VenueSnapshot { open_orders: vec![listed(id, OrderStatus::Working, "1")], ..VenueSnapshot::default() };
+    snapshot.trades.clear();
+    for _ in 0..50 {
+        desk.venue(5, VenueEvent::SnapshotIs(snapshot.clone()));
+        desk.venue(5, VenueEvent::OrderIs { client_order_id: id, order: Some(listed(id, OrderStatus::Working, "1")) });
+    }
+    let snapshots = desk.sent.iter().filter(|command| matches!(command, VenueCommand::Snapshot { .. })).count();
+    assert!(snapshots <= 2, "{snapshots} snapshots asked for in one instant");
 }

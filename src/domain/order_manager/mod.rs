@@ -3,8 +3,12 @@
 //! the account is reconciled with its venue. It holds the last gate's checks; it sends nothing itself.
 
 mod funds;
+mod hop;
 mod order;
+mod peaks;
 mod recover;
+mod repair;
+mod tables;
 #[cfg(test)]
 pub(crate) mod tests;
 mod venue;
@@ -17,16 +21,19 @@ use std::time::Duration;
 use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, StrategyId, Symbol};
 use super::ladder::ModeTable;
 use super::mode::{FaultClass, Mode, Scope};
-use super::money::{Money, Price};
-use super::order::{AccountView, NewOrder, OrderIntent, OrderReport, OrderStatus, SelfTradePrevention, VenueCommand, VenueEvent};
+use super::money::Price;
+use super::order::{
+    AccountView, NewOrder, OrderIntent, OrderReport, OrderStatus, SelfTradePrevention, VenueCommand, VenueEvent, VenueMargin,
+};
 use super::outbox::Outbox;
 use super::position::Positions;
-use super::reconcile::Finding;
+use super::reconcile::{Doubts, Finding, Reconciliation};
 use super::record::Record;
 use super::recovery::{AccountState, DayOpen};
-use super::risk::{AccountBook, Approved};
+use super::risk::{AccountBook, Approved, BUILD};
 use super::time::Timestamp;
 pub use order::Order;
+use peaks::Peaks;
 pub use recover::journalled;
 
 /// An order without an answer for so long is `Unknown`. Venues answer within tens of milliseconds; their own engine
@@ -109,9 +116,12 @@ pub enum Effect {
     Report(Arc<OrderReport>),
     /// To risk: the whole account.
     Book(Box<AccountBook>),
+    /// To risk, which has just come up, and to nobody else: the account while it is being reconciled.
+    Recovering(Box<AccountBook>),
     /// To strategies, risk and views.
     Account(Box<AccountView>),
     Fault {
+        scope: Scope,
         class: FaultClass,
         detail: String,
     },
@@ -120,6 +130,10 @@ pub enum Effect {
         mode: Mode,
         cause: String,
     },
+    /// A reconciliation is over: what it found. Comes before [`Self::Ready`] and before what is told anew behind it.
+    Reconciled(Box<Reconciliation>),
+    /// The same of a look that was taken while orders pass.
+    Found(Vec<Finding>),
     /// Reconciled; orders may pass.
     Ready,
 }
@@ -161,14 +175,17 @@ pub struct OrderManager {
     /// Looks at the account so far.
     looks: u64,
     day: Option<DayOpen>,
+    peaks: Peaks,
+    /// As the venue last showed it, and what it said of leverage since.
+    margin: Option<VenueMargin>,
+    leverage: BTreeMap<Symbol, u8>,
     marks: BTreeMap<Symbol, Price>,
     account_told: Timestamp,
-    /// When the venue was last asked for everything, and what it showed then that the books do not have.
+    /// When the venue was last asked for everything, and what it showed then that is not believed yet.
     checked: Timestamp,
-    doubts: Vec<Finding>,
-    doubted: Timestamp,
-    /// What the venue's wallet is more than ours, where that is next to nothing, and since when it is.
-    slight: Option<(Money, Timestamp)>,
+    doubts: Doubts,
+    recovered: repair::Recovered,
+    reconciled: Option<Timestamp>,
     started: Timestamp,
     sent: u64,
     fills: u64,
@@ -198,12 +215,15 @@ impl OrderManager {
             absent_after: ABSENT_AFTER,
             looks: 0,
             day: state.day,
+            peaks: Peaks::recalled(state.peaks),
+            margin: None,
+            leverage: BTreeMap::new(),
             marks: BTreeMap::new(),
             account_told: Timestamp::ZERO,
             checked: Timestamp::ZERO,
-            doubts: Vec::new(),
-            doubted: Timestamp::ZERO,
-            slight: None,
+            doubts: Doubts::default(),
+            recovered: repair::Recovered::default(),
+            reconciled: None,
             started: Timestamp::ZERO,
             sent: state.orders,
             fills: state.fills,
@@ -233,6 +253,12 @@ impl OrderManager {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.phase == Phase::Running
+    }
+
+    /// When the books were last found to agree with the venue's, or were made to; `None` while orders are held back for it.
+    #[must_use]
+    pub fn reconciled_at(&self) -> Option<Timestamp> {
+        self.reconciled.filter(|_| self.is_ready())
     }
 
     #[must_use]
@@ -291,6 +317,10 @@ impl OrderManager {
             Input::Modes(modes) => self.obey(now, modes, out),
             Input::RiskManager(incarnation) => {
                 self.risk = self.risk.max(incarnation);
+                // What was approved by its predecessor is refused from here on: all that may ever leave is in the book.
+                if !self.is_ready() {
+                    out.push(Effect::Recovering(Box::new(self.book(now))));
+                }
                 self.republish(now, out);
             }
             Input::Republish => self.republish(now, out),
@@ -304,7 +334,7 @@ impl OrderManager {
 
     /// The last hop: what risk approved is held once more against what is true here and now (C22).
     fn submit(&mut self, now: Timestamp, approved: Approved<Arc<OrderIntent>>, out: &mut Out) {
-        let incarnation = approved.incarnation();
+        let (incarnation, build) = (approved.incarnation(), approved.build());
         let intent = approved.into_inner();
         let client_order_id = ClientOrderId::compose(self.account, self.epoch, intent.id);
         if let Some(known) = self.orders.get(&client_order_id).filter(|_| intent.account == self.account) {
@@ -313,7 +343,7 @@ impl OrderManager {
             out.push(Effect::Report(Arc::new(known.report(now, self.account, None, Some(detail)))));
             return;
         }
-        if let Err(why) = self.last_hop(&intent, incarnation) {
+        if let Err(why) = self.last_hop(&intent, incarnation, build) {
             return self.turn_away(now, intent, why, out);
         }
         let order = new_order(client_order_id, &intent);
@@ -339,49 +369,11 @@ impl OrderManager {
         out.push(Effect::Report(Arc::new(order.report(now, self.account, None, Some(why)))));
     }
 
-    fn last_hop(&self, intent: &OrderIntent, incarnation: Incarnation) -> Result<(), String> {
-        if intent.account != self.account {
-            return Err(format!("approved for account {}, found executor of {}", intent.account, self.account));
-        }
-        if incarnation != self.risk && !mutants::on(Mutant::OldApprovalTaken) {
-            return Err(format!("approved by risk manager {incarnation}, expected {}: approvals of a dead one are void", self.risk));
-        }
-        if !self.is_ready() && !mutants::on(Mutant::SentUnreconciled) {
-            return Err(format!("the account is {}: it is being reconciled", self.mode()));
-        }
-        self.admits(intent)
-    }
-
-    fn admits(&self, intent: &OrderIntent) -> Result<(), String> {
-        let (mode, scope) = self.modes.effective(self.account, Some(intent.strategy), intent.symbol);
-        let stopped = mode > Mode::ReduceOnly || (mode == Mode::ReduceOnly && !intent.reduce_only);
-        if stopped && !mutants::on(Mutant::LastHopSkipped) {
-            return Err(format!("{scope} is {mode}"));
-        }
-        Ok(())
-    }
-
-    /// Asked by the driver right before an order's bytes leave, which is a journal's commit after it was submitted: modes may
-    /// have changed meanwhile, and somebody may want it cancelled already.
-    ///
-    /// # Errors
-    /// Why it must not leave.
-    pub fn may_leave(&self, id: ClientOrderId) -> Result<(), String> {
-        let order = self.orders.get(&id).filter(|order| order.status == OrderStatus::Persisting);
-        let order = order.ok_or_else(|| "it is not waiting to be sent".to_owned())?;
-        if order.cancel_wanted {
-            return Err("cancelled before it left".to_owned());
-        }
-        if !self.is_ready() && !mutants::on(Mutant::SentUnreconciled) {
-            return Err(format!("the account is {}: it is being reconciled", self.mode()));
-        }
-        order.intent.as_ref().map_or(Ok(()), |intent| self.admits(intent))
-    }
-
     /// Orders of a strategy or on a symbol that is stopped are cancelled here, because only here is known whose is whose; those
     /// of a whole account are the kill switch's.
     fn obey(&mut self, now: Timestamp, modes: ModeTable, out: &mut Out) {
-        self.modes = modes;
+        let before = std::mem::replace(&mut self.modes, modes);
+        self.begin_peaks_anew(now, &before, out);
         let stopped = self.open_orders().filter_map(|order| {
             let (mode, scope) = self.stopped(order)?;
             let within = matches!(scope, Scope::Strategy(_) | Scope::Symbol(_));
@@ -453,12 +445,16 @@ impl OrderManager {
         }
         let view = self.view(now);
         let open = self.open_reports(now);
-        out.push(Effect::Book(Box::new(AccountBook { view: view.clone(), open: open.clone(), since: self.started })));
+        out.push(Effect::Book(Box::new(AccountBook { view: view.clone(), open: open.clone(), since: self.started, build: BUILD })));
         // Orders before the account: a strategy trades from its first view on and must know its orders by then.
         for report in open {
             out.push(Effect::Report(Arc::new(report)));
         }
         out.push(Effect::Account(Box::new(view)));
+    }
+
+    fn book(&self, now: Timestamp) -> AccountBook {
+        AccountBook { view: self.view(now), open: self.open_reports(now), since: self.started, build: BUILD }
     }
 
     /// The standing of every order that the venue may have open.
@@ -500,6 +496,7 @@ impl OrderManager {
                 out.persist(vec![order.row(self.account, Some(detail.clone()))], vec![]);
                 out.push(Effect::Report(Arc::new(order.report(now, self.account, None, Some(detail)))));
                 out.push(Effect::Fault {
+                    scope: Scope::Account(self.account),
                     class: FaultClass::Transport,
                     detail: format!("no answer about {}", order.order.client_order_id),
                 });
@@ -531,6 +528,15 @@ impl OrderManager {
             self.day = Some(DayOpen { utc_day: today, equity });
             out.persist(vec![Record::DayOpened { account: self.account, utc_day: today, equity }], vec![]);
         }
+        if unmarked == 0 {
+            self.follow_peaks(now, equity, out);
+        }
+    }
+
+    /// Without figures of the venue's, its word on leverage alone says nothing that could be subtracted from.
+    fn venue_margin(&self) -> Option<VenueMargin> {
+        let leverage = self.leverage.iter().map(|(symbol, leverage)| (*symbol, *leverage)).collect();
+        self.margin.as_ref().map(|margin| VenueMargin { leverage, ..margin.clone() })
     }
 
     /// The account from our own books.
@@ -547,6 +553,8 @@ impl OrderManager {
             equity,
             day_pnl,
             positions: self.positions.views(mark),
+            peaks: self.peaks.reached.filter(|_| valuation.unmarked == 0),
+            margin: self.venue_margin(),
             at: now,
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::super::ids::{AccountId, IntentId};
 use super::super::money::Quantity;
 use super::super::order::{Fill, NewOrder, OrderIntent, OrderReport, OrderStatus, TradesFrom, TradesWanted, VenueCommand, VenueOrder};
+use super::super::reconcile::OurOrder;
 use super::super::record::Record;
 use super::super::recovery::OpenOrder;
 use super::super::time::Timestamp;
@@ -68,7 +69,8 @@ impl Order {
         let created = open.intent.decided_at;
         let mut order = Self::new(created, open.intent, open.order, open.trades_from);
         order.status = OrderStatus::Unknown;
-        order.filled = if mutants::on(Mutant::EntryTakenForPosition) { order.order.quantity } else { open.filled };
+        let filled = if mutants::on(Mutant::EntryTakenForPosition) { order.order.quantity } else { open.filled };
+        (order.filled, order.assumed) = (filled, open.assumed);
         order.venue_order_id = open.venue_order_id;
         // A checkpoint of an earlier version says it by the status alone.
         order.cancel_wanted = open.cancel_wanted || open.status == OrderStatus::PendingCancel;
@@ -136,6 +138,10 @@ impl Order {
         (self.not_found, self.trades_asked) = (0, None);
     }
 
+    pub(super) fn compared(&self) -> OurOrder<'_> {
+        OurOrder { order: &self.order, status: self.status, filled: self.filled }
+    }
+
     pub(super) fn query(&self) -> VenueCommand {
         VenueCommand::Query { symbol: self.order.symbol, client_order_id: self.order.client_order_id }
     }
@@ -149,6 +155,7 @@ impl Order {
             filled: self.filled,
             venue_order_id: self.venue_order_id,
             cancel_wanted: self.cancel_wanted,
+            assumed: self.assumed,
             detail,
         }
     }

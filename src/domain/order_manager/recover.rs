@@ -1,34 +1,36 @@
 //! Recovery, which is also start-up: ask the venue, book the trades that were missed, compare, repair, and only then let
-//! orders pass.
+//! orders pass. While they do, the same look is taken again and again. What is done about what it finds is `repair`'s.
+
+use std::time::Duration;
 
 use super::super::ids::{ClientOrderId, Epoch, Symbol};
 use super::super::ladder::ModeTable;
-use super::super::mode::FaultClass;
-use super::super::money::Money;
 use super::super::mutants::{self, Mutant};
-use super::super::order::{OrderStatus, TradesFrom, TradesWanted, VenueCommand, VenuePosition, VenueSnapshot};
-use super::super::reconcile::{self, Finding};
-use super::super::record::Record;
+use super::super::order::{OrderStatus, TradesFrom, TradesWanted, VenueCommand, VenueMargin, VenueSnapshot};
+use super::super::reconcile::{self, Finding, FindingKind, Freshness, Ours, Repair};
 use super::super::recovery::AccountState;
-use super::super::risk::AccountBook;
+use super::super::risk::{AccountBook, BUILD};
 use super::super::time::Timestamp;
 use super::order::Order;
-use super::{ANSWER_DEADLINE, CHECK_EVERY, Effect, LOOK_BACK, OrderManager, Out, Phase, QUERY_EVERY};
+use super::repair::Recovered;
+use super::{ANSWER_DEADLINE, BESIDE_WITHIN, CHECK_EVERY, Effect, LOOK_BACK, OrderManager, Out, Phase, QUERY_EVERY};
 
-/// What our rounding of a partial close may differ from the venue's, over ten thousand of them (1e-8 each), and more: no reason to
-/// stop, and settled in passing.
-const WALLET_TOLERANCE: Money = Money(rust_decimal::Decimal::from_parts(1, 0, 0, false, 2));
+/// Looks at an account until a doubt about it can be confirmed: each costs as much as a few orders.
+const LOOKS_WHILE_WAITING: u32 = 5;
 
 /// An account as the journal has it: what risk counts until the account's executor has asked the venue.
 #[must_use]
 pub fn journalled(now: Timestamp, state: AccountState) -> AccountBook {
     let manager = OrderManager::new(state.positions.account(), Epoch::default(), ModeTable::default(), state);
-    AccountBook { view: manager.view(now), open: manager.open_reports(now), since: Timestamp::ZERO }
+    AccountBook { view: manager.view(now), open: manager.open_reports(now), since: Timestamp::ZERO, build: BUILD }
 }
 
 impl OrderManager {
     /// Back to CancelOnly, and ask. Orders on their way keep their status: their answers may still come.
     pub(super) fn recover(&mut self, now: Timestamp, out: &mut Out) {
+        if self.is_ready() {
+            self.recovered = Recovered::default();
+        }
         self.phase = Phase::Recovering { asked: now, snapshot_seen: false, awaited: vec![] };
         let mut every = self.trades_wanted(|_| true);
         if mutants::on(Mutant::FillsDoubled) {
@@ -67,186 +69,109 @@ impl OrderManager {
         wanted
     }
 
-    /// Holds the venue's word against the books while orders pass. What fills say is in them already; what still differs may
-    /// be on its way, and is believed when the venue says the same again (F24): then everything is reconciled.
-    fn compare(&mut self, now: Timestamp, venue: &VenueSnapshot, out: &mut Out) {
-        let (mut open, mut asked) = (Vec::new(), Vec::new());
-        for id in &self.live {
-            let Some(order) = self.orders.get_mut(id).filter(|order| order.status != OrderStatus::Persisting) else { continue };
-            open.push((*id, order.order.symbol));
-            let listed = venue.open_orders.iter().find(|listed| listed.client_order_id == *id);
-            if listed.is_some() {
-                order.found();
-            }
-            match listed {
-                Some(listed) if listed.filled <= order.filled => {
-                    order.trades_from = self.positions.newest_trade(order.order.symbol).unwrap_or_default();
-                }
-                // Just sent, or just answered: the two may have crossed.
-                _ if now.since(order.since) < QUERY_EVERY => {}
-                _ => asked.push(*id),
-            }
+    /// What the venue says of margin counts from now until it says something else; what it does not say stays as it was.
+    fn take_margin(&mut self, now: Timestamp, venue: &VenueSnapshot) {
+        if let Some(margin) = &venue.margin {
+            self.leverage.extend(margin.leverage.iter().copied());
+            self.margin = Some(VenueMargin { at: now, ..margin.clone() });
         }
-        for id in asked {
-            if let Some(order) = self.orders.get_mut(&id) {
-                order.asked = now;
-                out.push(Effect::Send(order.query()));
-            }
-        }
-        let counts = |finding: &Finding| match finding {
-            Finding::NotListed { .. } => false,
-            Finding::WalletDiffers { venue, ours } => (*venue - *ours).abs() > WALLET_TOLERANCE,
-            Finding::Orphan { .. } | Finding::Foreign { .. } | Finding::PositionDiffers { .. } => true,
-        };
-        let mut found = reconcile::compare(self.account, &open, &self.positions, venue);
-        let differs = found.iter().find_map(|finding| match finding {
-            Finding::WalletDiffers { venue, ours } => Some(*venue - *ours),
-            _ => None,
-        });
-        found.retain(counts);
-        let only_slightly = found.is_empty();
-        if self.is_told_again(now, found) {
-            return self.recover(now, out);
-        }
-        self.settle(now, venue, differs.filter(|_| only_slightly), out);
-        if !self.doubts.is_empty() {
-            self.checked = now - (CHECK_EVERY - QUERY_EVERY);
-        }
-    }
-
-    /// A wallet that is off by next to nothing, and by the same between two checks, is the venue's: it rounded otherwise, or moved a
-    /// fraction of a cent that nobody told. Orders pass meanwhile; in a hurry nobody is, as a trade on its way looks the same once.
-    fn settle(&mut self, now: Timestamp, venue: &VenueSnapshot, differs: Option<Money>, out: &mut Out) {
-        let before = self.slight.take();
-        let Some(differs) = differs else { return };
-        let same = before.filter(|(amount, _)| *amount == differs);
-        if same.is_none_or(|(_, since)| now.since(since) < QUERY_EVERY) {
-            self.slight = same.or(Some((differs, now)));
-            return;
-        }
-        let finding = Finding::WalletDiffers { venue: self.positions.wallet() + differs, ours: self.positions.wallet() };
-        self.take_wallet(now, venue);
-        let (wallet, findings) = (self.positions.wallet(), vec![finding.to_string()]);
-        let taken_at = self.positions.wallet_taken_at();
-        out.persist(vec![Record::Reconciled { account: self.account, findings, wallet, taken_at, adopted: Vec::new() }], vec![]);
-        self.tell_account(now, out);
-    }
-
-    /// Behind the positions: beside holdings, the wallet is counted with what they cost.
-    fn take_wallet(&mut self, now: Timestamp, venue: &VenueSnapshot) {
-        if venue.beside_holdings {
-            self.positions.adopt_cash(venue.wallet, now);
-        } else {
-            self.positions.adopt_wallet(venue.wallet, now);
-        }
-    }
-
-    /// Whether what differs, if anything does, differed the same way a while ago. Two answers to questions of one moment are one.
-    fn is_told_again(&mut self, now: Timestamp, found: Vec<Finding>) -> bool {
-        if found != self.doubts {
-            (self.doubts, self.doubted) = (found, now);
-            return false;
-        }
-        !self.doubts.is_empty() && now.since(self.doubted) >= QUERY_EVERY
     }
 
     pub(super) fn snapshot(&mut self, now: Timestamp, venue: &VenueSnapshot, out: &mut Out) {
         self.looks += 1;
-        for trade in venue.trades.iter().filter(|_| !mutants::on(Mutant::MissedFillsLost)) {
-            // One that is older than the memory of trades was booked in its time, or the positions will say that it was not.
-            self.booked_if_new(now, trade.clone(), out);
-        }
+        self.take_margin(now, venue);
+        let trades = self.book_listed(now, venue, out);
         self.book_funds(now, &venue.funds, out);
+        self.see_listed(venue);
+        let (found, freshness) = self.compared(venue);
         if self.is_ready() {
-            return self.compare(now, venue, out);
+            return self.look(now, venue, &found, freshness, out);
         }
+        // The books are replaced by the venue's only when it said the same twice, apart. What was there before us needs no second look.
+        let agreed = self.doubts.observe(now, &found, freshness);
+        let believed = mutants::on(Mutant::StaleSnapshotBelieved);
+        if !believed && agreed.waiting.iter().any(|finding| self.met || matches!(finding.repair(), Repair::Cancel | Repair::CancelAndHold))
+        {
+            return self.wait_for_another(now, freshness);
+        }
+        self.doubts.clear();
+        self.recovered.findings.extend(trades);
+        let asked = self.put_right(now, venue, found, out);
+        self.phase = Phase::Recovering { asked: now, snapshot_seen: true, awaited: asked };
+    }
+
+    /// The tick asks again when a question's time is over: a second from now, or two where the venue's answers are old or undated,
+    /// because then it takes many of them.
+    fn wait_for_another(&mut self, now: Timestamp, freshness: Freshness) {
+        let sooner = if freshness == Freshness::Proven { ANSWER_DEADLINE - QUERY_EVERY } else { Duration::ZERO };
+        self.phase = Phase::Recovering { asked: now - sooner, snapshot_seen: false, awaited: vec![] };
+    }
+
+    /// Books the trades that are new here and says what they are.
+    fn book_listed(&mut self, now: Timestamp, venue: &VenueSnapshot, out: &mut Out) -> Vec<Finding> {
+        let mut found = Vec::new();
+        for fill in reconcile::in_order(&venue.trades) {
+            if mutants::on(Mutant::MissedFillsLost) {
+                continue;
+            }
+            let made_here = self.orders.get(&fill.client_order_id).is_some_and(|order| order.intent.is_some());
+            found.extend(reconcile::trade(self.account, &self.positions, made_here, &fill));
+            // One that is older than the memory of trades was booked in its time, or the positions will say that it was not.
+            self.booked_if_new(now, fill, out);
+        }
+        found
+    }
+
+    /// What the venue lists it knows.
+    fn see_listed(&mut self, venue: &VenueSnapshot) {
         for order in &venue.open_orders {
             if let Some(ours) = self.orders.get_mut(&order.client_order_id) {
                 ours.found();
             }
         }
-        let open: Vec<(ClientOrderId, Symbol)> = self
-            .open_orders()
-            .filter(|order| order.status != OrderStatus::Persisting)
-            .map(|order| (order.order.client_order_id, order.order.symbol))
-            .collect();
-        let found = reconcile::compare(self.account, &open, &self.positions, venue);
-        if !self.believes(now, &found) {
-            return;
+    }
+
+    fn compared(&self, venue: &VenueSnapshot) -> (Vec<Finding>, Freshness) {
+        let known = |id: ClientOrderId| self.order(id).map(Order::compared);
+        let sent = self.open_orders().filter(|order| order.status != OrderStatus::Persisting);
+        let ours = Ours { account: self.account, open: sent.map(Order::compared).collect(), known: &known, positions: &self.positions };
+        (reconcile::compare(&ours, venue), reconcile::freshness(&ours, venue))
+    }
+
+    /// Holds the venue's word against the books while orders pass. What fills say is in them already; what still differs may
+    /// be on its way, and is believed when the venue says the same again (F24): then everything is reconciled.
+    fn look(&mut self, now: Timestamp, venue: &VenueSnapshot, found: &[Finding], freshness: Freshness, out: &mut Out) {
+        self.follow_open(now, venue, out);
+        self.watch(now, found, out);
+        let agreed = self.doubts.observe(now, found, freshness);
+        let serious = |finding: &Finding| finding.kind() != FindingKind::WalletSlightlyOff;
+        if agreed.confirmed.iter().any(serious) {
+            return self.recover(now, out);
         }
-        let mut awaited: Vec<ClientOrderId> = Vec::new();
-        let mut adopted = Vec::new();
-        for finding in &found {
-            match finding {
-                // Listed or not, an order of uncertain standing is asked for by name below.
-                Finding::NotListed { .. } => {}
-                Finding::Orphan { .. } if mutants::on(Mutant::OpenOrdersDropped) => {}
-                Finding::Orphan { order } => {
-                    let cancel = VenueCommand::Cancel { symbol: order.symbol, client_order_id: order.client_order_id };
-                    self.unbury(order.client_order_id);
-                    self.track(Order::foreign(now, order, self.newest_trade(order.symbol)));
-                    out.push(Effect::Send(cancel));
+        if agreed.waiting.iter().any(serious) {
+            self.checked = now - (CHECK_EVERY - QUERY_EVERY.max(freshness.confirms_after() / LOOKS_WHILE_WAITING));
+        } else {
+            self.reconciled = Some(now);
+            self.settle(now, venue, &agreed.confirmed, out);
+        }
+    }
+
+    /// Orders that the venue shows otherwise than they are here are asked for by name.
+    fn follow_open(&mut self, now: Timestamp, venue: &VenueSnapshot, out: &mut Out) {
+        for id in &self.live {
+            let Some(order) = self.orders.get_mut(id).filter(|order| order.status != OrderStatus::Persisting) else { continue };
+            match venue.open_orders.iter().find(|listed| listed.client_order_id == *id) {
+                Some(listed) if listed.filled <= order.filled => {
+                    order.trades_from = self.positions.newest_trade(order.order.symbol).unwrap_or_default();
                 }
-                Finding::Foreign { order } => {
-                    self.track(Order::foreign(now, order, self.newest_trade(order.symbol)));
+                // Just sent, or just answered: the two may have crossed.
+                _ if now.since(order.since) < QUERY_EVERY => {}
+                _ => {
+                    order.asked = now;
+                    out.push(Effect::Send(order.query()));
                 }
-                Finding::PositionDiffers { venue, .. } => {
-                    let venue = self.with_entry(venue);
-                    self.positions.adopt_position(&venue);
-                    adopted.push(venue);
-                    // What an account held before its first contact with us is no fault.
-                    if self.met {
-                        out.push(Effect::Fault { class: FaultClass::Data, detail: finding.to_string() });
-                    }
-                }
-                Finding::WalletDiffers { .. } => {}
             }
         }
-        self.take_wallet(now, venue);
-        self.met = true;
-        self.met_at.get_or_insert(now);
-        for (id, _) in &open {
-            if let Some(order) = self.orders.get_mut(id).filter(|order| !order.status.is_terminal()) {
-                order.asked = now;
-                awaited.push(*id);
-                out.push(Effect::Send(order.query()));
-            }
-        }
-        let findings = found.iter().map(ToString::to_string).collect();
-        let (wallet, taken_at) = (self.positions.wallet(), self.positions.wallet_taken_at());
-        let row = Record::Reconciled { account: self.account, findings, wallet, taken_at, adopted };
-        out.persist(vec![row], vec![]);
-        self.phase = Phase::Recovering { asked: now, snapshot_seen: true, awaited };
-    }
-
-    /// The books are replaced by the venue's only when it said the same twice, apart: a read side that lags shows an account as
-    /// it was, and what it lacks would be booked twice when it comes (F24). What was there before us needs no second look.
-    fn believes(&mut self, now: Timestamp, found: &[Finding]) -> bool {
-        let replaces = |finding: &&Finding| matches!(finding, Finding::PositionDiffers { .. } | Finding::WalletDiffers { .. });
-        let doubts: Vec<Finding> = found.iter().filter(replaces).cloned().collect();
-        if mutants::on(Mutant::StaleSnapshotBelieved) || !self.met || doubts.is_empty() || self.is_told_again(now, doubts) {
-            self.doubts.clear();
-            return true;
-        }
-        // The tick asks again when a question's time is over: that is a second from now.
-        self.phase = Phase::Recovering { asked: now - (ANSWER_DEADLINE - QUERY_EVERY), snapshot_seen: false, awaited: vec![] };
-        false
-    }
-
-    /// A venue that keeps no entry price leaves ours, or what the market says that the holding is worth.
-    fn with_entry(&self, venue: &VenuePosition) -> VenuePosition {
-        if !venue.entry_price.is_zero() {
-            return venue.clone();
-        }
-        let ours = self.positions.position(venue.symbol, venue.position_side);
-        let kept = ours.entry_price().filter(|_| ours.quantity().is_positive() == venue.quantity.is_positive());
-        let entry_price = kept.or_else(|| self.marks.get(&venue.symbol).copied()).unwrap_or_default();
-        VenuePosition { entry_price, ..venue.clone() }
-    }
-
-    /// An ended order that the venue lists after all lives again: it must not be forgotten with the ended ones.
-    fn unbury(&mut self, id: ClientOrderId) {
-        self.tombstones.retain(|buried| *buried != id);
     }
 
     /// An order that was asked for has its answer.
@@ -266,6 +191,10 @@ impl OrderManager {
             return;
         }
         self.phase = Phase::Running;
+        self.reconciled = Some(now);
+        // An answer may have been older than what happened before it was asked for, with nothing here to tell it by.
+        self.checked = now - (CHECK_EVERY - BESIDE_WITHIN);
+        self.tell_recovered(now, out);
         out.push(Effect::Ready);
         self.open_day(now, out);
         self.republish(now, out);

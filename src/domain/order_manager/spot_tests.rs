@@ -43,6 +43,25 @@ fn a_holding_from_before_us_is_taken_over_at_the_markets_price_and_is_no_fault()
     assert_eq!(desk.manager.positions().position(symbol(), PositionSide::Both).entry_price(), Some("90".parse().unwrap()));
 }
 
+/// Spot has no ledger: what nobody traded was moved by hand.
+#[test]
+fn money_moved_by_hand_is_no_result_of_the_day_and_holds_the_account() {
+    for (cash, coins) in [("700", "2"), ("1300", "2"), ("1000", "1"), ("1000", "3")] {
+        let mut desk = Desk::recovered(AccountState::new(account()), 1);
+        desk.on(0, Input::Mark { symbol: symbol(), price: "90".parse().unwrap() });
+        desk.venue(1, shown("1000", vec![holding("2")]));
+        desk.on(2, Input::Tick);
+        assert_eq!(desk.manager.view(at(2)).day_pnl, Some(Money::ZERO));
+        for millis in [30_000, 31_000, 31_100] {
+            desk.venue(millis, shown(cash, vec![holding(coins)]));
+        }
+        assert_eq!(desk.manager.view(at(32_000)).day_pnl, Some(Money::ZERO), "{cash} and {coins}");
+        assert_eq!(desk.tripped, [Mode::ReduceOnly], "{cash} and {coins}");
+        let day = desk.replayed().day.map(|day| day.equity);
+        assert_eq!(day, Some(desk.manager.view(at(32_000)).equity), "a restart counts from there too");
+    }
+}
+
 #[test]
 fn a_fee_taken_out_of_what_was_bought_leaves_nothing_to_reconcile() {
     let mut desk = Desk::recovered(AccountState::new(account()), 1);

@@ -5,7 +5,7 @@ use super::super::mutants::{self, Mutant};
 use std::sync::Arc;
 
 use super::super::ids::ClientOrderId;
-use super::super::mode::{FaultClass, Mode};
+use super::super::mode::{FaultClass, Mode, Scope};
 use super::super::order::{EndReason, Fill, OrderReport, OrderStatus, PositionSide, VenueCommand, VenueEvent, VenueOrder};
 use super::super::position::Applied;
 use super::super::record::Record;
@@ -15,6 +15,10 @@ use super::{ABSENT_ANSWERS, BEHIND_MAX, BESIDE_WITHIN, CHECK_EVERY, Effect, Orde
 
 /// Codes of USD-M by which an order ends as it was asked to: post-only that would take, FOK that cannot fill whole.
 const ASKED_FOR: [i32; 2] = [-5022, -5021];
+
+/// Codes that say something about the account, whoever's order it is: its key, its money. Whatever else a venue refuses an order
+/// for is its proposer's matter.
+const ABOUT_ACCOUNT: [i32; 8] = [-1002, -2010, -2014, -2015, -2018, -2019, -2027, -2028];
 
 impl OrderManager {
     pub(super) fn venue(&mut self, now: Timestamp, event: VenueEvent, out: &mut Out) {
@@ -46,7 +50,9 @@ impl OrderManager {
             }
             VenueEvent::OrderIs { client_order_id, order } => self.order_is(now, client_order_id, order, out),
             VenueEvent::SnapshotIs(snapshot) => self.snapshot(now, &snapshot, out),
-            VenueEvent::LeverageIs { .. } => {}
+            VenueEvent::LeverageIs { symbol, leverage } => {
+                self.leverage.insert(symbol, leverage);
+            }
             VenueEvent::Barred { why } => {
                 // Until a person has changed it, and said so.
                 out.push(Effect::Trip { mode: Mode::CancelOnly, cause: why });
@@ -56,8 +62,15 @@ impl OrderManager {
                     self.ask_for_everything(now, out);
                 }
             }
+            // An account that is being reconciled is held back as it is, and its questions are repeated: an outage of minutes must not
+            // halt for good what comes back by itself.
+            VenueEvent::CommandFailed { .. } if !self.is_ready() => {}
             VenueEvent::CommandFailed { command, why } => {
-                out.push(Effect::Fault { class: FaultClass::Transport, detail: format!("{command}: {why}") });
+                out.push(Effect::Fault {
+                    scope: Scope::Account(self.account),
+                    class: FaultClass::Transport,
+                    detail: format!("{command}: {why}"),
+                });
             }
         }
         self.finish_recovery(now, out);
@@ -102,7 +115,9 @@ impl OrderManager {
         }
         let detail = format!("{code} {message}");
         if !ASKED_FOR.contains(&code) && !order.status.is_terminal() {
-            out.push(Effect::Fault { class: FaultClass::VenueReject, detail: format!("{id}: {detail}") });
+            let by = order.intent.as_ref().map(|intent| Scope::Strategy(intent.strategy)).filter(|_| !ABOUT_ACCOUNT.contains(&code));
+            let scope = by.unwrap_or(Scope::Account(self.account));
+            out.push(Effect::Fault { scope, class: FaultClass::VenueReject, detail: format!("{id}: {detail}") });
         }
         self.end(now, id, OrderStatus::Rejected, Some(detail), out);
     }
@@ -129,7 +144,8 @@ impl OrderManager {
         order.set(now, OrderStatus::Unknown);
         order.asked = now;
         out.push(Effect::Send(order.query()));
-        out.push(Effect::Fault { class: FaultClass::Transport, detail: format!("outcome of {id} unknown: {why}") });
+        let detail = format!("outcome of {id} unknown: {why}");
+        out.push(Effect::Fault { scope: Scope::Account(self.account), class: FaultClass::Transport, detail });
         out.persist(vec![order.row(self.account, Some(why.to_owned()))], vec![]);
         out.push(Effect::Report(Arc::new(order.report(now, self.account, None, Some(why.to_owned())))));
     }
@@ -146,18 +162,26 @@ impl OrderManager {
         let (trade_id, symbol) = (fill.trade_id, fill.symbol);
         if self.booked_if_new(now, fill, out) == Applied::TooOld {
             let detail = format!("trade {trade_id} of {symbol} is older than the memory of trades");
-            out.push(Effect::Fault { class: FaultClass::Data, detail });
+            out.push(Effect::Fault { scope: Scope::Account(self.account), class: FaultClass::Data, detail });
             self.ask_for_everything(now, out);
         }
     }
 
     pub(super) fn booked_if_new(&mut self, now: Timestamp, fill: Fill, out: &mut Out) -> Applied {
         let applied = self.positions.apply(&fill);
-        if applied.booked().is_none() {
+        let included = applied == Applied::Included;
+        if applied.booked().is_none() && !included {
             return applied;
         }
         self.fills += 1;
-        let report = self.booked(now, &fill, out);
+        let mut report = self.booked(now, &fill, out);
+        if included {
+            // Its order goes on by it; nobody's position moves a second time.
+            (report.fill, report.detail) = (None, Some("a trade that the position taken over from the venue has in it".to_owned()));
+        }
+        if !self.is_ready() {
+            self.recovered.missed.push((report.strategy, fill.clone()));
+        }
         out.push(Effect::Report(Arc::new(report)));
         // Half of what happened while nobody looked is no basis for a day's figure, and its prices are old.
         if self.is_ready() {
@@ -188,6 +212,7 @@ impl OrderManager {
         };
         order.fill(fill.quantity);
         order.venue_order_id = Some(fill.venue_order_id);
+        let by_hand = order.intent.is_none();
         let (intent, strategy) = (order.intent.as_ref().map(|intent| intent.id), order.intent.as_ref().map(|intent| intent.strategy));
         let mut rows = vec![Record::Filled { fill: fill.clone(), intent, strategy }];
         let before = order.status;
@@ -205,8 +230,8 @@ impl OrderManager {
         let (over, late_cancel) = (order.filled > order.order.quantity, order.cancel_wanted && order.status == OrderStatus::Working);
         let ended = order.status.is_terminal() && !before.is_terminal();
         if over && !mutants::on(Mutant::OverfillUnseen) {
-            let detail = format!("{id} filled {} of {}", order.filled, order.order.quantity);
-            out.push(Effect::Fault { class: FaultClass::Invariant, detail });
+            let (detail, scope) = (format!("{id} filled {} of {}", order.filled, order.order.quantity), Scope::Account(self.account));
+            out.push(Effect::Fault { scope, class: FaultClass::Invariant, detail });
         }
         if late_cancel {
             order.set(now, OrderStatus::PendingCancel);
@@ -214,6 +239,9 @@ impl OrderManager {
         }
         if ended {
             self.bury(id);
+        }
+        if by_hand {
+            self.tell_outside(fill, out);
         }
         report
     }
@@ -267,7 +295,7 @@ impl OrderManager {
                 return;
             }
             let detail = format!("{id}: its trades come to {}, the venue says that {} filled", order.filled, told.filled);
-            out.push(Effect::Fault { class: FaultClass::Data, detail });
+            out.push(Effect::Fault { scope: Scope::Account(self.account), class: FaultClass::Data, detail });
             order.assumed += told.filled - order.filled;
             order.filled = told.filled;
             self.checked = now - CHECK_EVERY;

@@ -51,7 +51,6 @@ controls! {
     RISK_PER_TRADE = "risk_per_trade", ["B6"], "the share of equity lost when the order's stop is reached";
     RISK_TOTAL = "risk_total", ["B6"], "the same of everything that the account has open";
     POSITION_VALUE = "position_value", ["C18", "C07", "A5"], "position plus working orders of one account on one symbol, both sides apart";
-    STRATEGY_POSITION_VALUE = "strategy_position_value", ["C09", "C18"], "the same of one strategy over all its accounts";
     CAPITAL = "capital", ["C15", "C07"], "positions plus working orders of all accounts together";
     OWN_CROSS = "own_cross", ["C23", "C21"], "orders of one owner's accounts never meet: an opening order is refused, a reducing one waits for confirmed cancels";
     OVERRIDE = "override", ["C10"], "one order past named limits, by a named person, until it expires; never past the kill switch";

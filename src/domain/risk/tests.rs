@@ -6,12 +6,16 @@ use std::time::Duration;
 use super::super::instrument::{Instrument, InstrumentKind};
 use super::super::ladder::ModeTable;
 use super::super::money::{Price, Quantity};
-use super::super::order::{OrderKind, OrderStatus, PositionSide, PositionView, Side, TimeInForce};
+use super::super::order::{EquityPeaks, OrderKind, OrderStatus, PositionSide, PositionView, Side, TimeInForce};
 use super::super::outbox::Step;
-use super::limits::{AccountLimits, MessageRate, SymbolLimits};
+use super::limits::{AbnormalMarket, AccountLimits, HardLimits, MessageRate, OrderToTrade, PeriodCollar, StrategyLimits, SymbolLimits};
 use super::*;
 
-mod unknown;
+mod crossing;
+mod hard_limits;
+mod scoped;
+pub(crate) mod support;
+pub(crate) mod unknown;
 
 fn account() -> AccountId {
     AccountId::new("a").unwrap()
@@ -55,6 +59,39 @@ fn symbol_limits() -> SymbolLimits {
         max_position_value: Some("2000".parse().unwrap()),
         duplicate_window: Some(Duration::from_millis(100)),
         stale_after: Some(Duration::from_secs(5)),
+        period_collar: Some(PeriodCollar { distance: "0.5".parse().unwrap(), period: Duration::from_secs(60) }),
+        abnormal: Some(AbnormalMarket {
+            max_spread: "0.1".parse().unwrap(),
+            max_jump: "0.5".parse().unwrap(),
+            jump_period: Duration::from_secs(10),
+            halt_after: MessageRate { count: 2, period: Duration::from_secs(60) },
+        }),
+        min_liquidation_distance: Some("0.1".parse().unwrap()),
+    }
+}
+
+/// Losses that no test of something else reaches.
+fn hard() -> HardLimits {
+    let whole = Some(Ratio("1".parse().unwrap()));
+    HardLimits {
+        margin_floor: Some("0".parse().unwrap()),
+        max_risk_per_trade: whole,
+        max_risk_total: whole,
+        max_drawdown_day: whole,
+        max_drawdown: whole,
+        max_consecutive_rejects: Some(1_000),
+        max_consecutive_losses: Some(1_000),
+    }
+}
+
+fn strategy_limits() -> StrategyLimits {
+    StrategyLimits {
+        accounts: BTreeSet::from([account(), AccountId::new("b").unwrap()]),
+        symbols: BTreeSet::from([symbol()]),
+        max_order_value: None,
+        max_messages: Some(MessageRate { count: 1_000, period: Duration::from_secs(10) }),
+        max_executions: Some(MessageRate { count: 1_000, period: Duration::from_secs(10) }),
+        max_repeated_executions: Some(1_000),
     }
 }
 
@@ -62,12 +99,18 @@ fn limits() -> RiskLimits {
     let account_limits = AccountLimits {
         max_messages: Some(MessageRate { count: 5, period: Duration::from_secs(10) }),
         max_daily_loss: Some("100".parse().unwrap()),
+        order_to_trade: Some(OrderToTrade { max_ratio: 100, free_messages: 1_000 }),
+        hard: hard(),
         symbols: BTreeMap::from([(symbol(), symbol_limits())]),
+        ..AccountLimits::default()
     };
     RiskLimits {
         max_capital: Some("2500".parse().unwrap()),
+        max_messages: Some(MessageRate { count: 1_000, period: Duration::from_secs(10) }),
+        strategies: BTreeMap::from([(strategy(), strategy_limits())]),
         accounts: BTreeMap::from([(account(), account_limits)]),
         instruments: BTreeMap::from([(symbol(), instrument())]),
+        ..RiskLimits::default()
     }
 }
 
@@ -99,12 +142,14 @@ fn book(position: &str, day_pnl: &str) -> AccountBook {
     let view = AccountView {
         account: account(),
         wallet: Money::ZERO,
-        equity: Money::ZERO,
+        equity: support::equity(),
         day_pnl: Some(day_pnl.parse().unwrap()),
         positions: vec![position],
+        peaks: Some(support::peaks()),
+        margin: None,
         at: at(0),
     };
-    AccountBook { view, open: vec![], since: Timestamp::ZERO }
+    AccountBook { view, open: vec![], since: Timestamp::ZERO, build: BUILD }
 }
 
 /// A risk machine with a market at 100 and a flat, known account.
@@ -132,6 +177,7 @@ fn intent(number: u32, side: Side, quantity: &str) -> OrderIntent {
         time_in_force: TimeInForce::GoodTilCanceled,
         quantity: quantity.parse().unwrap(),
         reduce_only: false,
+        stop: None,
         decided_at: at(0),
         reason: "test".into(),
         trace: None,
@@ -208,7 +254,7 @@ fn a_working_order_told_before_its_price_is_valued_with_the_first_one() {
     let mut out = Outbox::new();
     let open = vec![report(&intent(1, Side::Buy, "3"), OrderStatus::Working, "0")];
     let flat = AccountView { positions: vec![], ..book("0", "0").view };
-    machine.on(at(0), Input::Book(AccountBook { view: flat, open, since: Timestamp::ZERO }), &mut out);
+    machine.on(at(0), Input::Book(AccountBook { view: flat, open, since: Timestamp::ZERO, build: BUILD }), &mut out);
     machine.on(at(0), Input::Market(view("120")), &mut out);
     assert_eq!(machine.capital(), "360".parse().unwrap());
 }
@@ -304,7 +350,7 @@ fn the_collar_holds_on_both_sides_and_needs_a_reference() {
 }
 
 #[test]
-fn in_flight_orders_count_towards_the_position_at_once_and_unknown_ones_for_as_long_as_it_takes() {
+pub(crate) fn in_flight_orders_count_towards_the_position_at_once_and_unknown_ones_for_as_long_as_it_takes() {
     let mut machine = machine();
     let first = intent(1, Side::Buy, "8");
     assert_eq!(propose(&mut machine, 0, first.clone()), None);
@@ -472,33 +518,6 @@ fn the_collar_leaves_the_triggers_of_reducing_orders_alone() {
     };
     refused(&mut machine, stop(1, false), "price_collar");
     assert_eq!(propose(&mut machine, 0, stop(2, true)), None);
-}
-
-/// For tests of machines that need a real approval.
-pub(crate) mod support {
-    use super::*;
-
-    /// Limits that stop nothing at prices around 100.
-    pub(crate) fn wide_limits(account: AccountId, symbol: Symbol) -> RiskLimits {
-        let wide: Option<Money> = Some("1000000".parse().unwrap());
-        let symbol_limits = SymbolLimits {
-            max_order_value: wide,
-            max_order_quantity: Some("1000".parse().unwrap()),
-            max_position_value: wide,
-            ..symbol_limits()
-        };
-        let account_limits = AccountLimits {
-            max_messages: Some(MessageRate { count: 1_000_000, period: Duration::from_secs(10) }),
-            max_daily_loss: wide,
-            symbols: BTreeMap::from([(symbol, symbol_limits)]),
-        };
-        let instrument = Instrument { symbol, ..instrument() };
-        RiskLimits {
-            max_capital: wide,
-            accounts: BTreeMap::from([(account, account_limits)]),
-            instruments: BTreeMap::from([(symbol, instrument)]),
-        }
-    }
 }
 
 proptest::proptest! {

@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 
 use crate::domain::ids::{ClientOrderId, Symbol};
 use crate::domain::money::{Money, Price, Quantity};
-use crate::domain::order::{Fill, TradesWanted, VenueOrder, VenuePosition, VenueSnapshot};
+use crate::domain::order::{Fill, Liquidation, TradesWanted, VenueMargin, VenueOrder, VenuePosition, VenueSnapshot};
 
 use super::Exchange;
 use super::account::Account;
@@ -43,6 +43,35 @@ impl Exchange {
             trades: wanted_of(holder, trades),
             funds: Vec::new(),
             on_their_way: 0,
+            margin: Some(self.venue_margin(account)),
+            as_of: Some(if beside_holdings { holder.spot.updated_at() } else { holder.margin.updated_at }),
+        }
+    }
+
+    fn venue_margin(&self, account: usize) -> VenueMargin {
+        let holder = &self.accounts[account];
+        if self.is_spot_engine() {
+            let (equity, available) = self.cash(holder);
+            return VenueMargin { equity, available, ..VenueMargin::default() };
+        }
+        let Some(margin) = self.account_margin(holder.id) else { return VenueMargin::default() };
+        // Invariant: the first asset is the one that everything is margined in.
+        let main = &margin.assets[0];
+        let liquidations = margin.positions.iter().filter(|position| position.liquidation_price.is_positive());
+        VenueMargin {
+            equity: main.margin_balance,
+            available: main.available,
+            maintenance: main.maintenance,
+            liquidations: liquidations
+                .map(|position| Liquidation {
+                    symbol: position.symbol,
+                    position_side: position.position_side,
+                    quantity: position.quantity,
+                    price: position.liquidation_price,
+                })
+                .collect(),
+            leverage: margin.positions.iter().map(|position| (position.symbol, position.leverage)).collect(),
+            ..VenueMargin::default()
         }
     }
 

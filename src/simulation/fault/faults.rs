@@ -239,6 +239,7 @@ fn intent(
         time_in_force: TimeInForce::GoodTilCanceled,
         quantity,
         reduce_only: false,
+        stop: None,
         decided_at,
         reason: "misbehaves".to_owned(),
         trace: None,

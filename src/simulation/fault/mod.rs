@@ -14,6 +14,8 @@ pub mod daemon;
 pub mod disk;
 mod faults;
 pub mod log;
+#[cfg(test)]
+mod mutant_tests;
 mod operator;
 pub mod plan;
 pub mod random;

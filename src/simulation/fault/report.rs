@@ -12,8 +12,8 @@ use super::Class;
 use super::plan::{LEFT_OUT, Profile};
 use super::world::Outcome;
 
-/// Violations that are shown; all are counted.
-const SHOWN_MAX: usize = 20;
+/// Violations of one invariant that are shown; all are counted.
+const SHOWN_MAX: u64 = 5;
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Violation {
@@ -51,6 +51,7 @@ pub struct Report {
     pub fault_pairs: Pairs,
     pub not_simulated: Vec<LeftOut>,
     pub violations_total: u64,
+    pub violations_by_invariant: BTreeMap<String, u64>,
     pub seeds_failed: u64,
     pub violations: Vec<Violation>,
     pub hash: String,
@@ -68,7 +69,7 @@ pub struct Sum {
     fired: BTreeMap<Class, u64>,
     pairs: BTreeSet<(Class, Class)>,
     violations: Vec<Violation>,
-    violations_total: u64,
+    violations_by: BTreeMap<String, u64>,
     failed: u64,
     hasher: blake3::Hasher,
 }
@@ -87,7 +88,7 @@ impl Sum {
             fired: BTreeMap::new(),
             pairs: BTreeSet::new(),
             violations: Vec::new(),
-            violations_total: 0,
+            violations_by: BTreeMap::new(),
             failed: 0,
             hasher: blake3::Hasher::new(),
         }
@@ -107,10 +108,12 @@ impl Sum {
             self.pairs.extend(classes[at + 1..].iter().map(|other| (*class, *other)));
         }
         self.failed += u64::from(!outcome.violations.is_empty());
-        self.violations_total += outcome.violations.len() as u64;
         for what in &outcome.violations {
             self.hasher.update(what.as_bytes());
-            if self.violations.len() < SHOWN_MAX {
+            let invariant = what.split([' ', ':']).next().unwrap_or_default().to_owned();
+            let so_far = self.violations_by.entry(invariant).or_default();
+            *so_far += 1;
+            if *so_far <= SHOWN_MAX {
                 let replay = replay(outcome.seed, self.profile);
                 self.violations.push(Violation { seed: outcome.seed, what: what.clone(), replay });
             }
@@ -133,7 +136,8 @@ impl Sum {
             faults_total: self.fired.values().sum(),
             fault_pairs: Pairs { covered: self.pairs.len(), possible: possible.len() * possible.len().saturating_sub(1) / 2 },
             not_simulated: LEFT_OUT.iter().map(|(fault, why)| LeftOut { fault, why }).collect(),
-            violations_total: self.violations_total,
+            violations_total: self.violations_by.values().sum(),
+            violations_by_invariant: self.violations_by,
             seeds_failed: self.failed,
             violations: self.violations,
             hash: self.hasher.finalize().to_hex().to_string(),
@@ -179,6 +183,9 @@ impl Report {
         }
         for LeftOut { fault, why } in &self.not_simulated {
             let _ = writeln!(text, "not simulated: {fault}: {why}");
+        }
+        for (invariant, count) in &self.violations_by_invariant {
+            let _ = writeln!(text, "VIOLATED {invariant}: {count} times");
         }
         for Violation { seed, what, replay } in &self.violations {
             let _ = writeln!(text, "VIOLATION seed {seed}: {what}\n  replay: {replay}");

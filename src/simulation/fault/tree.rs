@@ -91,9 +91,13 @@ impl Tree {
         self.input(now, supervisor, Input::Add { spec, last }, out);
     }
 
-    /// The supervisor's timer has fired. Every child that `lives` shows progress before the time is judged.
-    pub fn tick(&mut self, now: Timestamp, supervisor: &ChildName, lives: impl Fn(Role) -> bool, out: &mut Vec<Order>) {
-        let Some(ticked) = self.supervisors.get(supervisor).filter(|one| one.due.is_some_and(|due| due <= now)) else { return };
+    /// The supervisor's timer for `at` has fired. Every child that `lives` shows progress before the time is judged. One that was
+    /// replaced meanwhile is nobody's; one that fired early, because the machine's clock was slowed, is set again.
+    pub fn tick(&mut self, now: Timestamp, supervisor: &ChildName, at: Timestamp, lives: impl Fn(Role) -> bool, out: &mut Vec<Order>) {
+        let Some(ticked) = self.supervisors.get(supervisor).filter(|one| one.due == Some(at)) else { return };
+        if at > now {
+            return out.push(Order::Wake { supervisor: supervisor.clone(), at });
+        }
         let watched = ticked.machine.watched().filter(|(name, _)| match ticked.kids.get(*name) {
             Some(Kid::Actor(role)) => lives(*role),
             Some(Kid::Supervisor(..)) | None => true,
@@ -211,5 +215,44 @@ impl Tree {
 
     fn kid(&self, supervisor: &ChildName, child: &ChildName) -> Option<Kid> {
         self.supervisors.get(supervisor)?.kids.get(child).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::restart::RuntimeKind;
+
+    const NOON: Timestamp = Timestamp(1_800_000_000_000_000_000);
+
+    fn name(text: &str) -> ChildName {
+        ChildName::new(text).unwrap()
+    }
+
+    fn wake(orders: &[Order]) -> Timestamp {
+        let wakes = orders.iter().filter_map(|order| if let Order::Wake { at, .. } = order { Some(*at) } else { None });
+        wakes.last().unwrap()
+    }
+
+    #[test]
+    fn a_timer_that_a_slowed_clock_fires_early_is_set_again_and_the_restart_comes() {
+        let (root, child, incarnation) = (name("root"), name("executor/a"), Incarnation(1));
+        let (mut tree, mut orders) = (Tree::new(1), Vec::new());
+        let kids = vec![(ChildSpec::new(child.clone(), RuntimeKind::Trading), Kid::Actor(Role::Executor(0)))];
+        tree.start_root(NOON, SupervisorPolicy::new(root.clone()), kids, &mut orders);
+        tree.input(NOON, &root, Input::ChildStarted { name: child.clone(), incarnation }, &mut orders);
+        orders.clear();
+        tree.input(NOON, &root, Input::ChildExited { name: child, incarnation, how: ExitHow::Killed }, &mut orders);
+        let due = wake(&orders);
+        orders.clear();
+        tree.tick(due - Duration::from_millis(1), &root, due, |_| true, &mut orders);
+        assert_eq!(wake(&orders), due, "{orders:?}");
+        orders.clear();
+        tree.tick(due, &root, due - Duration::from_secs(1), |_| true, &mut orders);
+        assert!(orders.is_empty(), "a timer that was replaced is nobody's: {orders:?}");
+        tree.tick(due, &root, due, |_| true, &mut orders);
+        assert!(orders.iter().any(|order| matches!(order, Order::Start { incarnation: Incarnation(2), .. })), "{orders:?}");
     }
 }

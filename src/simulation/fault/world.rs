@@ -12,6 +12,7 @@ use crate::actors::rules::kill_switch::{self, Notice};
 use crate::domain::ids::{AccountId, Incarnation};
 use crate::domain::mode::Mode;
 use crate::domain::restart::{ExitHow, Input};
+use crate::domain::time::Timestamp;
 use crate::messages::boards::RosterEntries;
 use crate::messages::gate::Passage;
 use crate::messages::{ExecutorMessage, KillMessage, MarketMessage, StrategyMessage};
@@ -356,7 +357,7 @@ impl World {
                 self.to_supervisor(role, Input::ChildReady { name, incarnation });
             }
             Event::Beat(role, incarnation) => self.beat_or_die(role, incarnation),
-            Event::Wake(supervisor) => self.wake(&supervisor),
+            Event::Wake(supervisor, at) => self.wake(&supervisor, at),
             Event::Commit => self.hub.borrow_mut().commit(),
             Event::Overdue(request) => self.overdue(request),
             Event::Watchdog => self.halt_and_exit("the trading thread stood still"),
@@ -380,7 +381,7 @@ impl World {
         self.beat(role, incarnation);
     }
 
-    fn wake(&mut self, supervisor: &crate::domain::restart::ChildName) {
+    fn wake(&mut self, supervisor: &crate::domain::restart::ChildName, at: Timestamp) {
         if self.app.trading_stands && supervisor.as_str() != "safety" {
             return;
         }
@@ -388,7 +389,7 @@ impl World {
         let mut orders = Vec::new();
         let hub = self.hub.borrow();
         let lives = |role: Role| hub.boxes.get(&role).is_some_and(|mailbox| !mailbox.wedged && !mailbox.spinning);
-        self.tree.tick(now, supervisor, lives, &mut orders);
+        self.tree.tick(now, supervisor, at, lives, &mut orders);
         drop(hub);
         self.obey(orders);
     }
@@ -511,6 +512,7 @@ impl World {
         let (epoch, modes) = (state.epoch, state.modes);
         hub.log.line(START, now, "daemon", format_args!("is up, epoch {}", epoch.0));
         hub.observe(&Observation::DaemonUp { epoch, modes: &modes });
+        hub.set_gate(&modes);
         let scene = Arc::clone(&hub.scene);
         drop(hub);
         self.boards.modes.set(Arc::new(modes.clone()));

@@ -96,17 +96,20 @@ pub(crate) fn broken(last: Link, why: &str, expected: impl std::fmt::Display, fo
     Break { row: last.seq + 1, last_good: last.seq, why: why.to_owned(), expected: expected.to_string(), found: found.to_string() }
 }
 
-/// Walks every segment in `directory` from the first row on and shows each proven row to `see`. `progress` is told the rows
+/// Walks every segment in `directory` from the first row on, or from the one behind those that were archived, and shows each proven row to `see`. `progress` is told the rows
 /// so far, once a segment and every 65,536 rows, which is about every 50 ms.
 pub(crate) fn walk_all(
     directory: &Folder,
     mut see: impl FnMut(Link),
     mut progress: impl FnMut(u64),
 ) -> Result<(usize, Walked), JournalError> {
-    let numbers = segment::list(directory)?;
-    let mut total = Walked { last: Link::genesis(), epoch: None, rows: 0, broken: None };
+    let mut numbers = segment::list(directory)?;
+    let begins = super::archive::beginning(directory, &numbers);
+    // What an archiving that was cut short left behind is in the archive.
+    numbers.retain(|number| *number >= begins.segment);
+    let mut total = Walked { last: begins.link, epoch: None, rows: 0, broken: None };
     for (index, &number) in numbers.iter().enumerate() {
-        let expected = u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1);
+        let expected = u32::try_from(index).unwrap_or(u32::MAX).saturating_add(begins.segment);
         if number != expected {
             let why = "a segment is missing";
             total.broken = Some(broken(total.last, why, format_args!("segment {expected}"), format_args!("segment {number}")));

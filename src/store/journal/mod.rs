@@ -2,6 +2,7 @@
 //! data directory, proves the rows since the last checkpoint, takes in what the emergency log holds, and starts the writer.
 //! Rows lie in segments `journal/journal-NNNNNN.db`; a checkpoint may open a new one, so a restart reads the last file alone.
 
+mod archive;
 mod chain;
 mod handle;
 mod head;
@@ -15,6 +16,7 @@ mod stepped;
 mod tests;
 mod writer;
 
+pub use archive::{Archived, archive};
 pub use handle::{Ack, AckResult, Durable, InjectedFault, JournalHandle};
 pub use recovery::Recovery;
 pub use repair::{Repair, RepairReport, repair};
@@ -22,6 +24,7 @@ pub use replay::Replay;
 pub use row::{Checkpoint, StoredEntry};
 pub use stepped::SteppedJournal;
 
+pub(super) use archive::beginning;
 pub(super) use chain::{Walked, walk_all};
 pub(super) use head::{Head, HeadMark};
 pub(super) use recovery::check_head;

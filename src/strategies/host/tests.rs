@@ -298,3 +298,65 @@ fn strangers_accounts_symbols_and_orders_change_nothing() {
     bench.report(&foreign, OrderStatus::Working, None);
     assert_eq!(heard(&log), [""; 0]);
 }
+
+/// Writes down what it is told of recoveries, and of views.
+struct Survivor(Log);
+
+impl Strategy for Survivor {
+    fn interest(&self) -> Interest {
+        Interest::default()
+    }
+
+    fn on(&mut self, input: StrategyInput<'_>, _desk: &mut Desk<'_>) {
+        if let StrategyInput::Account(_) = input {
+            self.0.lock().unwrap().push("account".to_owned());
+        }
+    }
+
+    fn recovered(&mut self, recovered: &Recovered<'_>, desk: &mut Desk<'_>) {
+        let (missed, found) = (recovered.missed.len(), recovered.findings.len());
+        let held = desk.position(recovered.account, btc());
+        self.0.lock().unwrap().push(format!("recovered: {missed} missed, {found} found, {held} held"));
+        desk.propose(Draft::market(recovered.account, btc(), Side::Sell, held, "test").reducing());
+    }
+}
+
+#[test]
+fn a_strategy_hears_of_a_reconciliation_once_with_the_truth_on_its_desk_and_before_the_view() {
+    let log = Log::default();
+    let mut bench = Bench::new(config(InstrumentKind::Perpetual), Box::new(Survivor(Arc::clone(&log))));
+    bench.account_view();
+    let opened = std::mem::take(&mut *log.lock().unwrap());
+    assert_eq!(opened, ["recovered: 0 missed, 0 found, 0 held", "account"], "an account that opens was recovered");
+    let fill = Fill {
+        account: account(),
+        symbol: btc(),
+        client_order_id: crate::domain::ids::ClientOrderId::new("rf-main-1-7").unwrap(),
+        venue_order_id: 7,
+        trade_id: 1,
+        side: Side::Buy,
+        position_side: crate::domain::order::PositionSide::Both,
+        price: price("100"),
+        quantity: quantity("1"),
+        fee: money("0"),
+        fee_taken: None,
+        maker: false,
+        at: seconds(1),
+    };
+    let elsewhere = Fill { symbol: Symbol::new("ETHUSDT").unwrap(), ..fill.clone() };
+    let reconciliation = Reconciliation {
+        account: account(),
+        at: seconds(2),
+        findings: vec![Finding::MissedFill { fill: fill.clone() }, Finding::MissedFill { fill: elsewhere.clone() }],
+        missed: vec![(None, fill), (None, elsewhere)],
+        first: false,
+    };
+    bench.feed(HostInput::Reconciled(&reconciliation));
+    assert!(heard(&log).is_empty(), "its books come first");
+    bench.proposals();
+    bench.set_position(quantity("1"), price("100"));
+    assert_eq!(heard(&log), ["recovered: 1 missed, 1 found, 1 held", "account"]);
+    assert_eq!(moves(&bench.proposals()).len(), 1, "it may act at once");
+    bench.account_view();
+    assert_eq!(heard(&log), ["account"], "once");
+}

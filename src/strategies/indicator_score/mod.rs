@@ -18,7 +18,7 @@ use crate::domain::order::Side;
 
 use super::bracket::{Bracket, Distances};
 use super::patience::Patience;
-use super::{Configured, Desk, Draft, Interest, Problem, Strategy, StrategyInput};
+use super::{Configured, Desk, Draft, Interest, Problem, Recovered, Strategy, StrategyInput};
 
 pub use settings::{OnOpposite, Points, Settings};
 pub use signal::{Inputs, Signal, SignalKind, Study, score};
@@ -74,6 +74,18 @@ impl Strategy for IndicatorScore {
             StrategyInput::Market(_) => {}
         }
     }
+
+    /// A position without its stop gets one now, and not when something else happens; a reversal of before is an old one.
+    fn recovered(&mut self, recovered: &Recovered<'_>, desk: &mut Desk<'_>) {
+        self.patience.recovered(recovered.account);
+        for ((_, symbol), trade) in self.trades.iter_mut().filter(|((account, _), _)| *account == recovered.account) {
+            trade.bracket.recovered();
+            if recovered.concerns(*symbol) {
+                trade.next = None;
+            }
+        }
+        self.look_over(recovered.account, desk);
+    }
 }
 
 impl IndicatorScore {
@@ -119,14 +131,19 @@ impl IndicatorScore {
         if quantity.is_zero() || !self.patience.is_over(account, symbol, desk.now()) {
             return;
         }
-        let leverage = self.settings.leverage.min(instrument.max_leverage);
+        let (leverage, stop) =
+            (self.settings.leverage.min(instrument.max_leverage), self.distances().stop_price(price, side.opposite(), instrument));
         desk.set_leverage(account, symbol, leverage);
-        desk.propose(Draft::market(account, symbol, side, quantity, signal.summary()));
+        desk.propose(Draft::market(account, symbol, side, quantity, signal.summary()).stopped_at(stop));
         self.trades.insert((account, symbol), Trade { bracket: self.bracket(), next: None });
     }
 
+    fn distances(&self) -> Distances {
+        Distances { stop: self.settings.stop_loss, target: self.settings.take_profit }
+    }
+
     fn bracket(&self) -> Bracket {
-        Bracket::new(Distances { stop: self.settings.stop_loss, target: self.settings.take_profit })
+        Bracket::new(self.distances())
     }
 
     fn look_over(&mut self, account: AccountId, desk: &mut Desk<'_>) {

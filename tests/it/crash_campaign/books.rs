@@ -14,8 +14,8 @@ use rusqlite::{Connection, OpenFlags, params};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use super::stage::Stage;
 use crate::support::ledger::{is_of_the_kill_switch, key, to_the_millisecond};
+use crate::support::stage::Stage;
 
 type TradeKey = (AccountId, Symbol, u64, u64);
 

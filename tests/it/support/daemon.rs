@@ -133,7 +133,12 @@ impl Home {
 
     /// Starts a daemon and waits for nothing.
     pub fn launch(self: &Arc<Self>) -> Daemon {
-        Daemon::spawn(Arc::clone(self), self.run_command().stdout(self.log_end()))
+        self.launch_with(self.run_command())
+    }
+
+    /// The same with a command line of one's own, from `binary`.
+    pub fn launch_with(self: &Arc<Self>, mut command: Command) -> Daemon {
+        Daemon::spawn(Arc::clone(self), command.stdout(self.log_end()))
     }
 
     /// Starts a daemon and waits until it answers; whether it is ready by then is not asked.
@@ -343,6 +348,25 @@ impl Daemon {
             std::thread::sleep(LOOK_AGAIN);
         };
         assert_eq!(status.signal(), Some(libc::SIGKILL), "{}", self.home.log());
+    }
+
+    /// Whether it ends by itself or is killed by something in that time.
+    pub fn ends_within(&mut self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        while self.child.try_wait().unwrap().is_none() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        true
+    }
+
+    /// `kill -9` if it still runs, and gone.
+    pub fn end(mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
     }
 
     /// SIGTERM, and how it ended.

@@ -7,6 +7,7 @@ pub mod io_faults;
 pub mod ledger;
 pub mod otlp;
 pub mod skip;
+pub mod stage;
 
 /// Five mistakes of five kinds: an unknown key, a float for money, a value out of range, an unknown account, a time without
 /// a unit.

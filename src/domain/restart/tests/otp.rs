@@ -26,7 +26,7 @@ fn permanent_child_is_restarted_after_a_normal_exit() {
 }
 
 #[test]
-fn permanent_child_is_restarted_after_a_fault() {
+pub(crate) fn permanent_child_is_restarted_after_a_fault() {
     for how in [panicked(), ExitHow::Killed, failed(FaultClass::Data)] {
         let mut world = World::started(Strategy::OneForOne, abc());
         world.exit("b", how);

@@ -23,10 +23,11 @@ fn journalled(position: &str, open: Option<OrderIntent>) -> AccountBook {
 }
 
 #[test]
-fn an_account_that_has_not_been_heard_of_counts_with_what_the_journal_says_and_holds_nobody_up() {
+pub(crate) fn an_account_that_has_not_been_heard_of_counts_with_what_the_journal_says_and_holds_nobody_up() {
     let mut machine = machine_with(limits_of_two());
     assert!(!machine.has_heard_of(other()));
     machine.on(at(0), Input::Journalled(journalled("15", Some(intent(90, Side::Buy, "3")))), &mut Outbox::new());
+    machine.on(at(0), Input::Absent(other()), &mut Outbox::new());
     assert!(machine.has_heard_of(other()));
     assert_eq!(machine.capital(), "1800".parse().unwrap());
     let of_other = OrderIntent { account: other(), ..intent(91, Side::Buy, "1") };
@@ -92,4 +93,16 @@ fn a_refusal_for_want_of_the_days_figure_names_the_symbol_without_a_price() {
     let refusal = out.drain().find_map(|step| if let Step::Do(Effect::Refuse(refusal)) = step { Some(refusal) } else { None });
     let refusal = refusal.expect("an order on an unknown day is refused");
     assert_eq!((refusal.control.as_str(), refusal.value.as_str()), ("daily_loss", "not known: no price of ETHUSDT"));
+}
+
+/// The executor was not there: the order was surely not sent, and what it had reserved is free again. Its number is used up.
+#[test]
+fn an_approval_that_nobody_took_frees_its_exposure_and_is_no_order() {
+    let mut machine = machine();
+    let first = intent(1, Side::Buy, "8");
+    assert_eq!(propose(&mut machine, 0, first.clone()), None);
+    assert!(machine.capital() > Money::ZERO);
+    machine.on(at(1), Input::NotTaken(Arc::new(first)), &mut Outbox::new());
+    assert_eq!(machine.capital(), Money::ZERO);
+    refused(&mut machine, intent(1, Side::Buy, "1"), "duplicate_intent");
 }

@@ -53,6 +53,10 @@ pub struct SpotAccount {
 }
 
 impl SpotAccount {
+    pub(in crate::exchange::core) const fn updated_at(&self) -> Timestamp {
+        self.updated_at
+    }
+
     pub(super) fn balance(&self, asset: usize) -> Balance {
         self.balances.get(asset).copied().unwrap_or_default()
     }
@@ -203,6 +207,6 @@ impl Exchange {
     /// When an account's balances moved last; zero when they never did.
     #[must_use]
     pub fn balances_updated_at(&self, account: AccountId) -> Timestamp {
-        self.account_index(account).map_or(Timestamp::ZERO, |index| self.accounts[index].spot.updated_at)
+        self.account_index(account).map_or(Timestamp::ZERO, |index| self.accounts[index].spot.updated_at())
     }
 }

@@ -81,6 +81,12 @@ impl Exchange {
         (Money(wallet), shown.collect())
     }
 
+    /// What is there of the settlement asset, and what of it no order has locked.
+    pub(in crate::exchange::core) fn cash(&self, account: &Account) -> (Money, Money) {
+        let balance = self.settlement().map(|asset| account.spot.balance(asset)).unwrap_or_default();
+        (Money(balance.total()), Money(balance.free))
+    }
+
     /// Everything at the last prices, in the settlement asset. What has no price there counts as nothing.
     pub(in crate::exchange::core) fn spot_equity(&self, account: &Account) -> Money {
         let (wallet, _) = self.holdings(account);

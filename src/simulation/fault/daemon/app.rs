@@ -66,7 +66,7 @@ impl World {
                 Order::Wake { supervisor, at } => {
                     let mut hub = self.hub.borrow_mut();
                     let due = hub.clock.when(hub.now, at);
-                    hub.at(due, Event::Wake(supervisor));
+                    hub.at(due, Event::Wake(supervisor, at));
                 }
                 Order::RootEnded { root, finish } => {
                     if let Finish::Escalated { class, .. } = finish {
@@ -186,6 +186,10 @@ impl World {
                     hub.observe(&Observation::Confirmed { account });
                 }
                 Notice::Emptied(_) => {}
+                Notice::Wanted(account) => {
+                    drop(hub);
+                    self.bring_back_scope(Scope::Account(account));
+                }
                 Notice::Unconfirmed(account, _) => hub.observe(&Observation::Unconfirmed { account }),
                 Notice::Modes { raised } => {
                     self.app.returning.extend(raised);
@@ -208,30 +212,31 @@ impl World {
     /// are there.
     fn bring_back(&mut self) {
         let modes = self.boards.modes.get();
-        let scene = std::sync::Arc::clone(&self.hub.borrow().scene);
         for scope in std::mem::take(&mut self.app.returning) {
-            if modes.of(scope) == Mode::Halted {
-                continue;
-            }
-            let all = scope == Scope::Global;
-            let wanted = |role: &Role| match role {
-                Role::Executor(at) => all || scope == Scope::Account(scene.accounts[*at]),
-                Role::Market(at) => all || scope == Scope::Symbol(scene.symbols[*at]),
-                Role::Strategy(at) => all || scope == Scope::Strategy(scene.strategies[*at]),
-                _ => all,
-            };
-            let levels =
-                [("execution", plan::executors(&scene)), ("markets", plan::markets(&scene)), ("strategies", plan::strategies(&scene))];
-            let mut stand = true;
-            for (level, guards) in levels {
-                for roles in guards.iter().filter(|roles| wanted(&roles[0])) {
-                    stand &= self.ensure(level, roles);
-                }
-            }
-            if !stand {
+            if modes.of(scope) != Mode::Halted && !self.bring_back_scope(scope) {
                 self.app.returning.insert(scope);
             }
         }
+    }
+
+    /// Says whether everything of it stands.
+    fn bring_back_scope(&mut self, scope: Scope) -> bool {
+        let scene = std::sync::Arc::clone(&self.hub.borrow().scene);
+        let all = scope == Scope::Global;
+        let wanted = |role: &Role| match role {
+            Role::Executor(at) => all || scope == Scope::Account(scene.accounts[*at]),
+            Role::Market(at) => all || scope == Scope::Symbol(scene.symbols[*at]),
+            Role::Strategy(at) => all || scope == Scope::Strategy(scene.strategies[*at]),
+            _ => all,
+        };
+        let levels = [("execution", plan::executors(&scene)), ("markets", plan::markets(&scene)), ("strategies", plan::strategies(&scene))];
+        let mut stand = true;
+        for (level, guards) in levels {
+            for roles in guards.iter().filter(|roles| wanted(&roles[0])) {
+                stand &= self.ensure(level, roles);
+            }
+        }
+        stand
     }
 
     /// Puts a guard back that gave up and was let go; one that stands is left alone. Says whether it stands.

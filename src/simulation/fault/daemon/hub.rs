@@ -35,8 +35,8 @@ pub enum Event {
     Gone(Role, Incarnation, ExitHow),
     Ready(Role, Incarnation),
     Beat(Role, Incarnation),
-    /// A supervisor's timer.
-    Wake(ChildName),
+    /// A supervisor's timer, and the time of supervision's clock that it is for.
+    Wake(ChildName, Timestamp),
     /// The journal writer's turn.
     Commit,
     /// Nobody waits for that answer any more.
@@ -423,6 +423,13 @@ impl Hub {
                 _ => {}
             }
             self.observe(&Observation::Venue(&fact));
+        }
+    }
+
+    /// What the adapter looks at right before an order's bytes leave.
+    pub fn set_gate(&mut self, modes: &ModeTable) {
+        for account in &self.scene.accounts {
+            self.venue.set_gate(*account, modes.account(*account));
         }
     }
 

@@ -11,6 +11,7 @@ use crate::domain::ladder::ModeTable;
 use crate::domain::order::{OrderIntent, OrderReport, Refusal, TraceContext, VenueCommand};
 use crate::domain::record::Record;
 use crate::domain::recovery::AccountState;
+use crate::domain::risk::Memory;
 use crate::domain::time::Timestamp;
 use crate::messages::boards::Roster;
 use crate::messages::inbox::Reply;
@@ -93,6 +94,10 @@ impl Around for Ports<'_> {
         hub.journal.as_ref().map_or_else(|| AccountState::new(account), |journal| journal.account(account))
     }
 
+    fn risk_memory(&self) -> Memory {
+        self.hub.borrow().journal.as_ref().map(|journal| journal.state().risk_memory()).unwrap_or_default()
+    }
+
     fn note(&mut self, rows: Vec<Record>) {
         if !rows.is_empty() {
             self.act((), |hub| hub.write(rows, Then::Nobody));
@@ -157,6 +162,11 @@ impl Around for Ports<'_> {
         let hub = self.hub.borrow();
         let place = hub.scene.strategies.iter().position(|known| *known == id)?;
         hub.incarnation(Role::Strategy(place))
+    }
+
+    fn is_executor_up(&mut self, account: AccountId) -> bool {
+        let hub = self.hub.borrow();
+        Role::executor_of(account, &hub.scene).is_some_and(|role| hub.incarnation(role).is_some())
     }
 
     fn ready(&mut self) {
@@ -243,6 +253,7 @@ impl kill_switch::Outside for Ports<'_> {
         self.act((), |hub| {
             hub.say(self.role, format_args!("modes {:?}", modes.iter().map(|entry| (entry.scope, entry.mode)).collect::<Vec<_>>()));
             hub.log.hash(modes);
+            hub.set_gate(modes);
             hub.observe(&Observation::Gate { modes });
             hub.observe(&Observation::Modes { modes });
             hub.latch(modes);

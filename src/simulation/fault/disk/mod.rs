@@ -17,7 +17,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::ids::AccountId;
 use crate::domain::ladder::ModeTable;
-use crate::domain::mode::Mode;
 use crate::domain::record::Entry;
 use crate::domain::recovery::{AccountState, DaemonState};
 use crate::domain::time::Timestamp;
@@ -201,9 +200,14 @@ impl SimJournal {
     /// # Errors
     /// When neither takes it: the halt then holds in this process only.
     pub fn store_latch(&mut self, modes: &ModeTable) -> Result<(), String> {
-        let halted = modes.iter().filter(|entry| entry.mode == Mode::Halted);
-        let halted = halted.map(|entry| HaltedScope { scope: entry.scope, since: entry.since, cause: entry.cause.clone(), by: None });
-        self.latch.store(&LatchState { halted: halted.collect() }).map(drop).map_err(|error| error.to_string())
+        let held = modes.iter().map(|entry| HaltedScope {
+            scope: entry.scope,
+            mode: entry.mode,
+            since: entry.since,
+            cause: entry.cause.clone(),
+            by: None,
+        });
+        self.latch.store(&LatchState { halted: held.collect() }).map(drop).map_err(|error| error.to_string())
     }
 
     /// For the preallocated emergency file: on the device after the next turn, if it is well.

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::*;
-use crate::domain::mode::Scope;
+use crate::domain::mode::{Mode, Scope};
 use crate::domain::record::Record;
 use crate::store::{Audit, AuditFilter};
 

@@ -21,7 +21,7 @@ use crate::domain::dead_man::Countdown;
 use crate::domain::ids::AccountId;
 use crate::domain::instrument::Instrument;
 use crate::domain::mode::Mode;
-use crate::domain::order::VenueCommand;
+use crate::domain::order::{NewOrder, VenueCommand};
 use crate::domain::time::Timestamp;
 use crate::venues::binance::codec::product::Product;
 use crate::venues::binance::sign::Credentials;
@@ -94,8 +94,8 @@ impl Doorkeeper {
 }
 
 impl Gate for Doorkeeper {
-    fn enter(&self, reduce_only: bool) -> Option<Box<dyn Send>> {
-        (self.0.load(Ordering::Relaxed) <= u8::from(reduce_only)).then(|| Box::new(()) as Box<dyn Send>)
+    fn enter(&self, order: &NewOrder) -> Option<Box<dyn Send>> {
+        (self.0.load(Ordering::Relaxed) <= u8::from(order.reduce_only)).then(|| Box::new(()) as Box<dyn Send>)
     }
 }
 

@@ -202,6 +202,7 @@ impl Scene {
             time_in_force: TimeInForce::GoodTilCanceled,
             quantity: Quantity(Decimal::new(i64::try_from(1 + self.random.below(40)).unwrap(), 3)),
             reduce_only: false,
+            stop: None,
             decided_at: self.now,
             reason: "test".into(),
             trace: None,
@@ -272,9 +273,10 @@ impl Scene {
             }
             Effect::Report(report) => self.on_risk(risk::Input::Report(report)),
             Effect::Book(book) => self.on_risk(risk::Input::Book(*book)),
+            Effect::Recovering(book) => self.on_risk(risk::Input::Recovering(*book)),
             Effect::Account(view) => self.on_risk(risk::Input::Account(*view)),
             Effect::Fault { .. } | Effect::Trip { .. } => self.note(&effect),
-            Effect::Ready => {}
+            Effect::Reconciled(_) | Effect::Found(_) | Effect::Ready => {}
         }
     }
 

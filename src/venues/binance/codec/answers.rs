@@ -297,6 +297,9 @@ pub struct SpotAccountAnswer<'a> {
     pub can_trade: bool,
     #[serde(borrow)]
     pub balances: Vec<SpotBalanceAnswer<'a>>,
+    /// When the balances last changed.
+    #[serde(default)]
+    pub update_time: Option<i64>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -317,6 +320,12 @@ pub struct BalanceAnswer<'a> {
     pub asset: Text<'a>,
     /// Wallet balance: open profit is not in it.
     pub balance: Number,
+    /// What new orders may tie up.
+    #[serde(default)]
+    pub available_balance: MaybeNumber,
+    /// When it last changed.
+    #[serde(default)]
+    pub update_time: Option<i64>,
 }
 
 /// A futures position, of `positionRisk`; the account's own list has no entry price in its third version.
@@ -337,6 +346,18 @@ pub struct PositionAnswer<'a> {
     pub leverage: MaybeNumber,
     #[serde(borrow, default)]
     pub margin_type: Text<'a>,
+    /// Zero where no price would liquidate it.
+    #[serde(default)]
+    pub liquidation_price: MaybeNumber,
+    /// Absent in the second version.
+    #[serde(default)]
+    pub maint_margin: MaybeNumber,
+    /// In both versions, spelled so.
+    #[serde(default, rename = "unRealizedProfit")]
+    pub unrealized: MaybeNumber,
+    /// When it last changed.
+    #[serde(default)]
+    pub update_time: Option<i64>,
 }
 
 /// The margin account, of which the wallet and the positions are used.

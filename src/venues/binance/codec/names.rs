@@ -33,6 +33,11 @@ impl OrderNames {
     }
 
     #[must_use]
+    pub fn kept(&self) -> usize {
+        self.known.len()
+    }
+
+    #[must_use]
     pub fn of(&self, symbol: Symbol, venue_order_id: u64) -> Option<ClientOrderId> {
         self.known.get(&(symbol, venue_order_id)).copied()
     }
@@ -68,6 +73,11 @@ impl Algos {
         {
             self.known.remove(&oldest);
         }
+    }
+
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.known.len()
     }
 
     #[must_use]

@@ -260,4 +260,4 @@ fn number<N: std::str::FromStr>(value: &[u8]) -> Option<N> {
 
 #[cfg(test)]
 #[path = "outcome_tests.rs"]
-mod tests;
+pub(crate) mod tests;

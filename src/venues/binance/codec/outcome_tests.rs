@@ -33,7 +33,7 @@ const INTERNAL: &str = r#"{"code":-1001,"msg":"Internal error; unable to process
 const THROTTLED: &str = r#"{"code":-1008,"msg":"Request throttled by system-level protection. Reduce-only/close-position orders are exempt. Please try again."}"#;
 
 #[test]
-fn each_documented_answer_says_what_became_of_the_request() {
+pub(crate) fn each_documented_answer_says_what_became_of_the_request() {
     use Product::{AsterV1, AsterV3, BinanceSpot, BinanceUsdm};
     let cases: &[(&[Product], u16, &str, Kind)] = &[
         (&[BinanceSpot, BinanceUsdm, AsterV1], 400, r#"{"code":-1013,"msg":"Filter failure: LOT_SIZE"}"#, Kind::Refused),

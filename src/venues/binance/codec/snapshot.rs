@@ -13,7 +13,8 @@ use super::translate::Translator;
 use crate::domain::ids::{Asset, Symbol};
 use crate::domain::instrument::Instrument;
 use crate::domain::money::{Money, Price, Quantity};
-use crate::domain::order::{Fill, PositionSide, VenueOrder, VenuePosition};
+use crate::domain::order::{Fill, Liquidation, PositionSide, VenueMargin, VenueOrder, VenuePosition};
+use crate::domain::time::Timestamp;
 
 /// One page of an account's trades.
 #[derive(Debug, Default, PartialEq)]
@@ -27,7 +28,34 @@ pub struct Listed {
     pub newest: Option<u64>,
 }
 
+/// What is held at one look.
+#[derive(Debug, Clone)]
+pub struct Held {
+    pub wallet: Money,
+    pub positions: Vec<VenuePosition>,
+    /// `wallet` is cash beside what is held, as on spot.
+    pub beside_holdings: bool,
+    /// By the venue's clock, the newest change of any of it.
+    pub as_of: Option<Timestamp>,
+    /// It moves with every price, so that two looks never agree on it.
+    pub margin: Option<VenueMargin>,
+}
+
+impl PartialEq for Held {
+    fn eq(&self, other: &Self) -> bool {
+        let told = |held: &Self| (held.wallet, held.beside_holdings, held.as_of);
+        told(self) == told(other) && self.positions == other.positions
+    }
+}
+
 impl Translator {
+    /// How many entries it keeps, by table.
+    #[must_use]
+    pub fn tables(&self) -> [(&'static str, usize); 3] {
+        let (names, algos, held) = self.kept();
+        [("venue_order_names", names), ("venue_algos", algos), ("venue_words_held", held)]
+    }
+
     /// Ordinary orders that are open, under the names that they have here.
     ///
     /// # Errors
@@ -114,6 +142,41 @@ pub fn wallet(product: Product, settlement: Asset, answer: Answer<'_>) -> Result
     Ok(found.map_or(Money::ZERO, |balance| Money(balance.balance.0)))
 }
 
+/// What the venue says of the account's margin, out of its balances and its positions; `None` where it does not say what is
+/// available.
+fn margin(settlement: Asset, balances: &[BalanceAnswer<'_>], positions: &[PositionAnswer<'_>]) -> Result<Option<VenueMargin>, Failure> {
+    let found = balances.iter().find(|balance| balance.asset.as_str() == settlement.as_str());
+    let Some((wallet, available)) = found.and_then(|found| Some((found.balance.0, found.available_balance.0?))) else { return Ok(None) };
+    let mut margin = VenueMargin { equity: Money(wallet), available: Money(available), ..VenueMargin::default() };
+    for shown in positions {
+        let Some(symbol) = shown.symbol.symbol() else { continue };
+        margin.leverage.extend(shown.leverage.0.and_then(|leverage| u8::try_from(leverage).ok()).map(|leverage| (symbol, leverage)));
+        let (quantity, price) = (Quantity(shown.position_amt.0), Price(shown.liquidation_price.or_zero()));
+        margin.equity += Money(shown.unrealized.or_zero());
+        margin.maintenance += Money(shown.maint_margin.or_zero());
+        if !quantity.is_zero() && price.is_positive() {
+            let position_side = position_side(shown.position_side.as_str()).map_err(not_understood)?;
+            margin.liquidations.push(Liquidation { symbol, position_side, quantity, price });
+        }
+    }
+    Ok(Some(margin))
+}
+
+/// A margin account's wallet, positions and margin, out of the answers to [`Product::balance`] and [`Product::positions`].
+///
+/// # Errors
+/// When one of the answers is none.
+pub fn held(product: Product, settlement: Asset, balances: Answer<'_>, shown: Answer<'_>) -> Result<Held, Failure> {
+    let of_balances = read::<Vec<BalanceAnswer<'_>>>(product, balances)?;
+    let of_wallet = of_balances.iter().filter(|balance| balance.asset.as_str() == settlement.as_str()).map(|balance| balance.update_time);
+    let of_positions = read::<Vec<PositionAnswer<'_>>>(product, shown)?;
+    let changes = of_wallet.chain(of_positions.iter().map(|position| position.update_time));
+    let as_of = changes.flatten().max().map(Timestamp::from_millis);
+    let margin = margin(settlement, &of_balances, &of_positions)?;
+    let (wallet, positions) = (wallet(product, settlement, balances)?, positions(product, shown)?);
+    Ok(Held { wallet, positions, beside_holdings: false, as_of, margin })
+}
+
 /// What a spot account has beside its holdings, and its holdings as positions of the instruments that are configured. Coins that
 /// none of them is in are nobody's business here.
 ///
@@ -124,7 +187,7 @@ pub fn holdings<'i>(
     instruments: impl IntoIterator<Item = &'i Instrument>,
     price: impl Fn(Symbol) -> Option<Price>,
     answer: Answer<'_>,
-) -> Result<(Money, Vec<VenuePosition>), Failure> {
+) -> Result<Held, Failure> {
     let account = read::<SpotAccountAnswer<'_>>(Product::BinanceSpot, answer)?;
     let held = |asset: &str| {
         let found = account.balances.iter().find(|balance| balance.asset.as_str() == asset);
@@ -142,7 +205,13 @@ pub fn holdings<'i>(
         })
     };
     let positions = instruments.into_iter().filter_map(position).collect();
-    Ok((Money(held(settlement.as_str())), positions))
+    let (wallet, as_of) = (Money(held(settlement.as_str())), account.update_time.map(Timestamp::from_millis));
+    let purse = account.balances.iter().find(|balance| balance.asset.as_str() == settlement.as_str());
+    // What is held counts at what it cost, which the venue does not know: of the equity only the cash is told.
+    let margin = purse
+        .and_then(|purse| purse.free.0)
+        .map(|free| VenueMargin { equity: wallet, available: Money(free), ..VenueMargin::default() });
+    Ok(Held { wallet, positions, beside_holdings: true, as_of, margin })
 }
 
 /// What of a holding an order can sell: whole steps, and nothing when they are less than the venue takes.

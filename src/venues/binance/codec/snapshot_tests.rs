@@ -35,16 +35,18 @@ fn translator(product: Product, instruments: &[Instrument]) -> Translator {
 #[test]
 fn a_spot_account_is_cash_and_holdings_of_the_instruments_that_are_traded() {
     let instruments = [instrument("BTC", "USDT", InstrumentKind::Spot), instrument("ETH", "USDT", InstrumentKind::Spot)];
-    let body = r#"{"canTrade":true,"balances":[{"asset":"USDT","free":"900.10000000","locked":"99.90000000"},
+    let body = r#"{"canTrade":true,"updateTime":7,"balances":[{"asset":"USDT","free":"900.10000000","locked":"99.90000000"},
         {"asset":"BTC","free":"0.99825000","locked":"1.00000000"},{"asset":"ETH","free":"0.00050000","locked":"0"},{"asset":"DOGE","free":"7","locked":"0"}]}"#;
     let usdt = Asset::new("USDT").unwrap();
-    let (cash, positions) = holdings(usdt, &instruments, |_| None, answer(body)).unwrap();
-    assert_eq!(cash, "1000".parse().unwrap());
+    let Held { wallet, positions, beside_holdings, as_of, margin } = holdings(usdt, &instruments, |_| None, answer(body)).unwrap();
+    assert_eq!((beside_holdings, as_of), (true, Some(Timestamp::from_millis(7))));
+    assert_eq!(wallet, "1000".parse().unwrap());
+    assert_eq!(margin.map(|margin| margin.available), Some("900.10".parse().unwrap()), "the rest is in orders");
     let shown: Vec<_> = positions.iter().map(|position| (position.symbol.as_str(), position.quantity, position.to_close())).collect();
     let quantity = |text: &str| text.parse::<Quantity>().unwrap();
     assert_eq!(shown, [("BTCUSDT", quantity("1.99825"), quantity("1.998")), ("ETHUSDT", quantity("0.0005"), Quantity::ZERO)]);
     let cheap = |_| Some("1".parse().unwrap());
-    let (_, positions) = holdings(usdt, &instruments, cheap, answer(body)).unwrap();
+    let Held { positions, .. } = holdings(usdt, &instruments, cheap, answer(body)).unwrap();
     assert_eq!(positions[0].to_close(), Quantity::ZERO, "worth less than the venue takes an order for");
 }
 
@@ -124,4 +126,18 @@ fn leverage_and_margin_type_are_read_from_where_each_venue_says_them() {
     let aster = symbol_settings(Product::AsterV3, answer(positions)).unwrap();
     assert_eq!((usdm[0].leverage, usdm[0].isolated), (21, false));
     assert_eq!((aster[0].leverage, aster[0].isolated), (10, true));
+}
+
+#[test]
+fn what_is_held_is_dated_by_its_newest_change() {
+    let balances = r#"[{"asset":"BNB","balance":"1","updateTime":90},{"asset":"USDT","balance":"1000","updateTime":20}]"#;
+    let shown = |time: &str| format!(r#"[{{"symbol":"BTCUSDT","positionSide":"BOTH","positionAmt":"0.5","entryPrice":"100"{time}}}]"#);
+    let (product, usdt) = (Product::BinanceUsdm, Asset::new("USDT").unwrap());
+    for (time, newest) in [(r#","updateTime":30"#, 30), (r#","updateTime":10"#, 20), ("", 20)] {
+        let held = held(product, usdt, answer(balances), answer(&shown(time))).unwrap();
+        assert_eq!((held.wallet, held.positions.len()), ("1000".parse().unwrap(), 1));
+        assert_eq!(held.as_of, Some(Timestamp::from_millis(newest)), "another asset's changes are no business of ours");
+    }
+    let undated = held(product, usdt, answer(r#"[{"asset":"USDT","balance":"1000"}]"#), answer("[]")).unwrap();
+    assert_eq!(undated.as_of, None);
 }

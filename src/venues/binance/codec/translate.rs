@@ -77,6 +77,13 @@ pub struct Translator {
     held: Vec<(Symbol, u64, VenueEvent)>,
 }
 
+impl Translator {
+    /// Names of orders, conditional orders, words that wait for a name.
+    pub(super) fn kept(&self) -> (usize, usize, usize) {
+        (self.names.kept(), self.algos.kept(), self.held.len())
+    }
+}
+
 /// What every report of a trade says.
 struct Traded<'a> {
     symbol: Symbol,

@@ -79,6 +79,8 @@ const ABOUT_RULES: [i32; 10] = [-4140, -1013, -1111, -4004, -4005, -4013, -4014,
 /// When the venue's ledger was read, and whether something moved since.
 #[derive(Debug, Default)]
 struct Ledger {
+    /// What an earlier life booked of it ends there.
+    from: Option<Timestamp>,
     read: Option<Timestamp>,
     /// How often money moved, and how often it had when the ledger was read last.
     moves: u64,
@@ -97,8 +99,10 @@ const LEDGER_EVERY: Duration = Duration::from_secs(600);
 /// What is listed again, in case that entries come late: they are told apart by their ids. Trades are entries too, so
 /// that more costs more. Longer than between two looks: what one of them told may have been lost on its way.
 const LEDGER_OVERLAP: Duration = Duration::from_secs(1_200);
-/// How far back the first look goes: what moved while the daemon was down for a while.
+/// How far back the first look goes at least.
 const LEDGER_BEFORE: Duration = Duration::from_secs(3_600);
+/// And at most: a venue keeps its ledger for three months.
+const LEDGER_KEPT: Duration = Duration::from_secs(89 * 86_400);
 
 impl Account {
     #[must_use]
@@ -157,6 +161,14 @@ impl Account {
         self.translator.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many entries are kept of it, by table.
+    #[must_use]
+    pub fn tables(&self) -> [(&'static str, usize); 4] {
+        let flying = self.flying.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let [names, algos, held] = self.translator().tables();
+        [names, algos, held, ("orders_flying", flying)]
+    }
+
     /// What the account may trade, and what else it had an order on when its orders were last listed.
     #[must_use]
     pub fn symbols(&self) -> BTreeSet<Symbol> {
@@ -178,7 +190,7 @@ impl Account {
     /// The last look before an order's bytes leave; from then on it may arrive.
     #[must_use]
     pub fn enter(&self, flight: u64, order: &NewOrder) -> Option<Box<dyn Send>> {
-        let leaving = self.gate.enter(order.reduce_only)?;
+        let leaving = self.gate.enter(order)?;
         let until = self.host().venue_time() + self.recv_window + VENUE_TOLERANCE;
         let NewOrder { symbol, client_order_id, .. } = *order;
         self.flying.lock().unwrap_or_else(PoisonError::into_inner).insert(flight, Flight { symbol, client_order_id, until });
@@ -227,6 +239,9 @@ impl Account {
             return Err(format!("the venue listens to nobody here until {until}"));
         }
         if !order.reduce_only {
+            if self.host().is_unlisted() {
+                return Err("the account opens nothing before its venue has told what it lists".to_owned());
+            }
             match self.standing() {
                 Standing::Good => {}
                 Standing::Unchecked => {
@@ -260,12 +275,18 @@ impl Account {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner).moves += 1;
     }
 
+    /// The books have the ledger up to then: the first look begins there, however long nobody looked.
+    pub fn ledger_is_booked(&self, until: Timestamp) {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).from = Some(until);
+    }
+
     /// From when on the ledger is to be listed, if it is to be.
     #[must_use]
     pub fn ledger_due(&self) -> Option<LedgerLook> {
         let (now, ledger) = (self.host().venue_time(), self.ledger.lock().unwrap_or_else(PoisonError::into_inner));
         let due = ledger.moves != ledger.read_at_move || ledger.read.is_none_or(|read| now.since(read) >= LEDGER_EVERY);
-        let since = ledger.read.map_or(now - LEDGER_BEFORE, |read| read - LEDGER_OVERLAP);
+        let first = ledger.from.map_or(now, |from| from - LEDGER_OVERLAP).min(now - LEDGER_BEFORE).max(now - LEDGER_KEPT);
+        let since = ledger.read.map_or(first, |read| read - LEDGER_OVERLAP);
         due.then_some(LedgerLook { since, at_move: ledger.moves })
     }
 

@@ -69,6 +69,8 @@ pub struct Host {
     /// An order was refused for a rule: what is known of the rules may be old.
     doubt: AtomicBool,
     weight_is_fixed: AtomicBool,
+    /// What it lists has never been read.
+    unlisted: AtomicBool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -87,15 +89,25 @@ impl Host {
     pub fn over(network: Arc<dyn Network>, origin: Origin, product: Product, times: Times, reserved_permille: u32) -> Arc<Self> {
         let budget = WeightBudget::new(product.capabilities().weight_per_minute, reserved_permille);
         let (budget, clock) = (Mutex::new(budget), Mutex::default());
-        let (doubt, weight_is_fixed) = (AtomicBool::default(), AtomicBool::default());
+        let (doubt, weight_is_fixed, unlisted) = (AtomicBool::default(), AtomicBool::default(), AtomicBool::default());
         let began = times.now() - times.steady();
-        Arc::new(Self { origin, product, times, network, began, budget, clock, doubt, weight_is_fixed })
+        Arc::new(Self { origin, product, times, network, began, budget, clock, doubt, weight_is_fixed, unlisted })
     }
 
     /// A time that no clock's setting moves: how long a venue wants to be left alone is no matter of what our wall says (F18).
     #[must_use]
     pub fn even_now(&self) -> Timestamp {
         self.began + self.times.steady()
+    }
+
+    /// Its rules could not be read when they were wanted: nothing is opened by rules that are a guess.
+    pub fn set_unlisted(&self, unlisted: bool) {
+        self.unlisted.store(unlisted, Ordering::Relaxed);
+    }
+
+    #[must_use]
+    pub fn is_unlisted(&self) -> bool {
+        self.unlisted.load(Ordering::Relaxed)
     }
 
     /// Until when the venue listens to nobody here.

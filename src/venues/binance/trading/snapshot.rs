@@ -11,24 +11,15 @@ use super::lane::Reply;
 use super::orders::{Done, look_for_flying};
 use super::weight::Purpose;
 use crate::domain::ids::Symbol;
-use crate::domain::money::{Money, Price};
-use crate::domain::order::{Fill, FundsMoved, TradesFrom, TradesWanted, VenueEvent, VenueOrder, VenuePosition, VenueSnapshot};
+use crate::domain::money::Price;
+use crate::domain::order::{Fill, FundsMoved, TradesFrom, TradesWanted, VenueEvent, VenueOrder, VenueSnapshot};
 use crate::venues::binance::codec::answers::{OrderAnswer, PriceAnswer};
 use crate::venues::binance::codec::ledger::{LedgerPage, ledger};
 use crate::venues::binance::codec::outcome::{Failure, is_not_found, read};
 use crate::venues::binance::codec::product::{Conditional, Unsupported};
 use crate::venues::binance::codec::request::Request;
-use crate::venues::binance::codec::snapshot as codec;
+use crate::venues::binance::codec::snapshot::{self as codec, Held};
 use crate::venues::binance::codec::trading::OrderName;
-
-/// What is held at one look.
-#[derive(Debug, Clone, PartialEq)]
-struct Held {
-    wallet: Money,
-    positions: Vec<VenuePosition>,
-    /// `wallet` is cash beside what is held, as on spot.
-    beside_holdings: bool,
-}
 
 /// Looks at an account that trades all the time: after so many the last one is told, and the next snapshot shows whether it was
 /// right.
@@ -68,12 +59,14 @@ async fn try_take(account: &Account, caller: &Caller, purpose: Purpose, wanted: 
                 caller.host.network.sleep(LOOK_AGAIN).await;
                 continue;
             }
-            snapshot = after;
+            // Answers that never agreed are not of one moment, and prove nothing.
+            let as_of = after.as_of.filter(|_| after == before);
+            snapshot = Held { as_of, ..after };
         }
         let funds = funds(account, caller, purpose).await;
-        let Held { wallet, positions, beside_holdings } = snapshot;
+        let Held { wallet, positions, beside_holdings, as_of, margin } = snapshot;
         let on_their_way = account.on_their_way();
-        return Ok(VenueSnapshot { open_orders, positions, wallet, beside_holdings, trades, funds, on_their_way });
+        return Ok(VenueSnapshot { open_orders, positions, wallet, beside_holdings, trades, funds, on_their_way, margin, as_of });
     }
 }
 
@@ -84,9 +77,9 @@ async fn take_for_the_kill_switch(account: &Account, caller: &Caller) -> Result<
     look_for_flying(account, caller, purpose).await;
     let held = async { look(account, caller, purpose, &prices(account, caller).await).await };
     let both = futures_util::future::try_join(held, open_orders(account, caller, purpose)).await;
-    let (Held { wallet, positions, beside_holdings }, open_orders) = both?;
+    let (Held { wallet, positions, beside_holdings, as_of, .. }, open_orders) = both?;
     let on_their_way = account.on_their_way();
-    Ok(VenueSnapshot { open_orders, positions, wallet, beside_holdings, on_their_way, ..VenueSnapshot::default() })
+    Ok(VenueSnapshot { open_orders, positions, wallet, beside_holdings, on_their_way, as_of, ..VenueSnapshot::default() })
 }
 
 /// What holdings are worth: a sale of less than the venue takes an order for is none that a halt could wait for. A price that cannot be
@@ -112,15 +105,12 @@ async fn look(account: &Account, caller: &Caller, purpose: Purpose, prices: &BTr
     let (product, settlement) = (caller.product(), account.settlement());
     if product.capabilities().holdings {
         let reply = ask(caller, purpose, product.account()).await?;
-        let (wallet, positions) =
-            codec::holdings(settlement, account.instruments().iter(), |symbol| prices.get(&symbol).copied(), answer(&reply))?;
-        return Ok(Held { wallet, positions, beside_holdings: true });
+        return codec::holdings(settlement, account.instruments().iter(), |symbol| prices.get(&symbol).copied(), answer(&reply));
     }
     let balances = ask(caller, purpose, product.balance());
     let positions = ask(caller, purpose, product.positions(None));
     let (balances, positions) = futures_util::future::try_join(balances, positions).await?;
-    let wallet = codec::wallet(product, settlement, answer(&balances))?;
-    Ok(Held { wallet, positions: codec::positions(product, answer(&positions))?, beside_holdings: false })
+    codec::held(product, settlement, answer(&balances), answer(&positions))
 }
 
 async fn ask(caller: &Caller, purpose: Purpose, request: Result<Request, Unsupported>) -> Result<Reply, Failure> {

@@ -121,7 +121,7 @@ struct TestGate {
 }
 
 impl Gate for TestGate {
-    fn enter(&self, _: bool) -> Option<Box<dyn Send>> {
+    fn enter(&self, _: &NewOrder) -> Option<Box<dyn Send>> {
         let open = self.open.load(Ordering::SeqCst) && self.passes.fetch_sub(1, Ordering::SeqCst) > 0;
         open.then(|| Box::new(()) as Box<dyn Send>)
     }

@@ -50,6 +50,7 @@ fn intent(counter: u32, account: AccountId, side: Side, quantity: &str) -> Order
         time_in_force: TimeInForce::GoodTilCanceled,
         quantity: quantity.parse().unwrap(),
         reduce_only: false,
+        stop: None,
         decided_at: Timestamp::ZERO,
         reason: "test".into(),
         trace: None,

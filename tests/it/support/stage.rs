@@ -1,5 +1,5 @@
-//! Where the campaign plays: the exchange in a process of its own that outlives every daemon, and a home whose daemons trade there
-//! with several accounts. It starts, configures and reads doors; it judges nothing.
+//! The exchange in a process of its own, which outlives every daemon, and a home whose daemons trade there with four accounts. It
+//! starts, configures, asks signed questions; it judges nothing.
 
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,21 +9,22 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::support::daemon::Home;
+use super::daemon::{Home, request};
+use super::exchange::hmac;
 
 /// Four accounts of one owner, so that a fault of one could show in three others.
 pub const ACCOUNTS: [&str; 4] = ["alpha", "beta", "gamma", "delta"];
 
 const SYMBOLS: &str = "BTCUSDT,ETHUSDT,SOLUSDT,BNBUSDT,XRPUSDT,LTCUSDT";
 
-/// Averages that cross several times a second on five symbols, and a strategy that rests a stop and a target behind each position:
+/// Averages that cross several times a second on all symbols but one, and a strategy that rests a stop and a target behind each position:
 /// some dozen orders a second of all kinds.
 const BUSY: &str = r#"
 [[strategies]]
 id = "flip"
 kind = "ema_cross"
 accounts = ["*"]
-symbols = ["BTCUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT", "LTCUSDT"]
+symbols = [FLIPPED]
 interval = "200ms"
 [strategies.settings]
 fast = 1
@@ -73,6 +74,7 @@ interval = "1s"
 pub struct Stage {
     pub home: Arc<Home>,
     exchange: Child,
+    symbols: Vec<String>,
     doors: Value,
     log_read: u64,
 }
@@ -87,17 +89,23 @@ impl Drop for Stage {
 
 impl Stage {
     pub fn open(seed: u64) -> Self {
+        Self::open_with(seed, SYMBOLS)
+    }
+
+    /// With these symbols, ETHUSDT among them.
+    pub fn open_with(seed: u64, symbols: &str) -> Self {
         let home = Home::new("");
         let (folder, seed) = (home.path().join("exchange"), seed.to_string());
         let mut command = home.binary(&["exchange", "--usdm", "127.0.0.1:0", "--json", "--limits", "off", "--seed", &seed]);
         // A thousand starts in an hour ask for more than a venue grants one address.
-        command.args(["--weight", "10000000", "--any-interval", "--symbols", SYMBOLS]);
+        command.args(["--weight", "10000000", "--any-interval", "--symbols", symbols]);
         command.args(["--fund", "USDT=10000000", "--key", "delta:the-key-of-delta:the-secret-of-delta", "--data-dir"]).arg(folder);
         let mut exchange = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(exchange.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let doors: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
-        let stage = Self { home, exchange, doors, log_read: 0 };
+        let symbols = symbols.split(',').map(str::to_owned).collect();
+        let stage = Self { home, exchange, symbols, doors, log_read: 0 };
         for account in stage.doors["accounts"].as_array().unwrap() {
             let text = |name: &str| account[name].as_str().unwrap();
             let path = stage.key_file(text("name"));
@@ -107,8 +115,24 @@ impl Stage {
         stage
     }
 
-    fn key_file(&self, account: &str) -> PathBuf {
+    pub fn key_file(&self, account: &str) -> PathBuf {
         self.home.path().join(format!("{account}.key"))
+    }
+
+    /// A signed request in an account's name, as any client's: status and answer.
+    pub fn ask(&self, account: &str, verb: &str, path: &str, parameters: &str) -> (u16, Value) {
+        let address = self.doors["usdm"]["rest"].as_str().unwrap().trim_start_matches("http://");
+        let accounts = self.doors["accounts"].as_array().unwrap();
+        let text = |name: &str| accounts.iter().find(|one| one["name"] == account).unwrap()[name].as_str().unwrap();
+        let (_, time) = request(address, "GET", "/fapi/v1/time", "", None).unwrap();
+        let time = serde_json::from_str::<Value>(&time).unwrap()["serverTime"].as_i64().unwrap();
+        let and = if parameters.is_empty() { "" } else { "&" };
+        let query = format!("{parameters}{and}recvWindow=60000&timestamp={time}");
+        let signature = hmac(text("api_secret"), &query);
+        // The helper's bearer token ends its line: the key follows in one of its own.
+        let token = format!("none\r\nX-MBX-APIKEY: {}", text("api_key"));
+        let (code, answer) = request(address, verb, &format!("{path}?{query}&signature={signature}"), &token, None).unwrap();
+        (code, serde_json::from_str(&answer).unwrap_or(Value::String(answer)))
     }
 
     /// The exchange's own record.
@@ -119,23 +143,29 @@ impl Stage {
     /// What the next daemon reads, and a running one on SIGHUP: strategies that trade all the time, or none. `keep` leaves open orders
     /// at the exchange when a daemon stops in order.
     pub fn configure(&self, busy: bool, keep: bool) {
+        self.configure_with(busy, keep, "");
+    }
+
+    /// The same with more of `[supervision]`, and tables behind it.
+    pub fn configure_with(&self, busy: bool, keep: bool, more: &str) {
         let door = |name: &str| self.doors["usdm"][name].as_str().unwrap();
         let on_shutdown = if keep { "keep" } else { "cancel" };
         let mut text = format!(
-            "[daemon]\non_shutdown = \"{on_shutdown}\"\n{PATIENT}\n[[venues]]\nid = \"there\"\nkind = \"binance_usdm\"\nrest = \"{}\"\n\
+            "[daemon]\non_shutdown = \"{on_shutdown}\"\n{PATIENT}{more}\n[[venues]]\nid = \"there\"\nkind = \"binance_usdm\"\nrest = \"{}\"\n\
              ws = \"{}\"\nws_api = \"{}\"\nrecv_window = \"1s\"\norders_per_second = 500\n",
             door("rest"),
             door("ws"),
             door("ws_api"),
         );
-        for symbol in SYMBOLS.split(',') {
+        for symbol in &self.symbols {
             text += &format!("[[symbols]]\nname = \"{symbol}\"\nvenue = \"there\"\n");
         }
         for account in ACCOUNTS {
             let key = self.key_file(account);
             text += &format!("[[accounts]]\nid = \"{account}\"\nvenue = \"there\"\nkey = {{ file = \"{}\" }}\n", key.display());
         }
-        text += if busy { BUSY } else { QUIET };
+        let flipped: Vec<String> = self.symbols.iter().filter(|name| *name != "ETHUSDT").map(|name| format!("\"{name}\"")).collect();
+        text += &if busy { BUSY.replace("FLIPPED", &flipped.join(", ")) } else { QUIET.to_owned() };
         self.home.configure(&text);
     }
 

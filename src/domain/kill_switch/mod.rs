@@ -2,11 +2,14 @@
 //! ladder. It never waits: closing the gate comes first in its outbox, rows and files after it. An account is confirmed
 //! halted only when the venue itself shows no open order.
 
+mod clearing;
+mod raise;
+
 use super::mutants::{self, Mutant};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId};
+use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId, OwnerId, Symbol};
 use super::ladder::{Ladder, ModeTable, Raise, RaiseError, Transition};
 use super::mode::{FaultClass, Mode, Scope};
 use super::order::{NewOrder, OrderKind, SelfTradePrevention, Side, TimeInForce, TradesWanted, VenueCommand, VenueSnapshot};
@@ -18,6 +21,9 @@ use super::time::Timestamp;
 pub const RETRY_AFTER: Duration = Duration::from_millis(250);
 /// After so many tries without a clean answer the account is reported as not confirmed, loudly; tries go on.
 pub const ALARM_AFTER_TRIES: u32 = 8;
+/// What cannot be taken back (a closing order, the word that an account is halted) waits so long for the row of its mode to be
+/// durable: a healthy disk takes a thousandth of it, and a sick one must not keep positions open.
+pub const NOTED_WITHIN: Duration = Duration::from_secs(1);
 /// The proposer slot of the kill switch's own orders; strategies get slots below it.
 pub const SLOT: u16 = 0xFFF;
 
@@ -30,6 +36,14 @@ pub enum OnKill {
     Cancel,
     /// Cancel open orders, then close positions at the market, reduce-only.
     Flatten,
+}
+
+/// One account as the kill switch has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KillPlan {
+    pub on_kill: OnKill,
+    /// Orders of accounts with one owner never meet, those that close a position included.
+    pub owner: OwnerId,
 }
 
 /// An operator's word. Every one names its person and reason.
@@ -91,6 +105,14 @@ pub enum Input {
         account: AccountId,
         why: String,
     },
+    /// The rows of a lowering with that number, and of all before it, are durable, or are in the emergency file because the journal
+    /// does not take them.
+    Noted(u64),
+    /// When the account was last found to agree with its venue; `None` while its executor is down or has not compared yet.
+    Standing {
+        account: AccountId,
+        reconciled: Option<Timestamp>,
+    },
     /// The row of a raise is durable.
     Raised(Raising),
     /// The row of a raise was not taken.
@@ -107,6 +129,12 @@ pub enum Effect {
     SetGate(ModeTable),
     /// Tell risk and executors, and store the latch file.
     Publish(ModeTable),
+    /// Behind the rows of a lowering: `Noted` comes back to the machine, also when the journal does not take them.
+    Noted { number: u64 },
+    /// `modes` may be shown as what is in force.
+    Reported(ModeTable),
+    /// Somebody wants the account raised: its executor is to be up and to be held against the venue. `Standing` says when it was.
+    Reconcile { account: AccountId },
     /// Behind the row of a raise: `Raised` comes back to the machine, or `NotRaised`. Until then nothing is raised.
     Raise(Raising),
     /// Straight to the venue, on the kill switch's own connection. What is shown comes back with the round.
@@ -138,27 +166,53 @@ struct Sweep {
     open_orders: Option<usize>,
     /// Ends with the sweep; a halted account stays in `confirmed`.
     flattened: bool,
+    way: Option<clearing::Way>,
+    /// The rows that must be durable before what cannot be taken back, and the answer that waits for them.
+    note: u64,
+    held: Option<VenueSnapshot>,
 }
 
 /// The machine.
 #[derive(Debug, Clone)]
 pub struct KillSwitch {
     ladder: Ladder,
-    accounts: BTreeMap<AccountId, OnKill>,
+    accounts: BTreeMap<AccountId, KillPlan>,
     sweeps: BTreeMap<AccountId, Sweep>,
     confirmed: BTreeMap<AccountId, Timestamp>,
     /// What an earlier incarnation was emptying when it died, and whether it was closing positions.
     unfinished: BTreeMap<AccountId, bool>,
     rounds: u64,
+    /// Lowerings so far, how many of them are durable, and since when the rest is on its way.
+    notes: u64,
+    noted: u64,
+    noting_since: Option<Timestamp>,
+    /// When each account was last found to agree with its venue.
+    reconciled: BTreeMap<AccountId, Timestamp>,
+    /// Resumes that wait for that.
+    waiting: Vec<raise::Waiting>,
     epoch: Epoch,
     counter: u32,
 }
 
 impl KillSwitch {
     #[must_use]
-    pub fn new(ladder: Ladder, accounts: BTreeMap<AccountId, OnKill>, epoch: Epoch, incarnation: Incarnation) -> Self {
+    pub fn new(ladder: Ladder, accounts: BTreeMap<AccountId, KillPlan>, epoch: Epoch, incarnation: Incarnation) -> Self {
         let (sweeps, confirmed, unfinished) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { ladder, accounts, sweeps, confirmed, unfinished, rounds: 0, epoch, counter: first_order(incarnation) }
+        Self {
+            ladder,
+            accounts,
+            sweeps,
+            confirmed,
+            unfinished,
+            rounds: 0,
+            notes: 0,
+            noted: 0,
+            noting_since: None,
+            reconciled: BTreeMap::new(),
+            waiting: Vec::new(),
+            epoch,
+            counter: first_order(incarnation),
+        }
     }
 
     /// What an earlier incarnation was at is gone on with at the start.
@@ -179,13 +233,19 @@ impl KillSwitch {
         self.ladder.modes()
     }
 
+    /// Whether a lowering is on its way to the journal.
+    #[must_use]
+    pub const fn is_noting(&self) -> bool {
+        self.noting_since.is_some()
+    }
+
     /// Whether the account is halted and the venue itself showed no open order since.
     #[must_use]
     pub fn is_confirmed(&self, account: AccountId) -> bool {
         self.confirmed.contains_key(&account)
     }
 
-    pub fn set_accounts(&mut self, accounts: BTreeMap<AccountId, OnKill>) {
+    pub fn set_accounts(&mut self, accounts: BTreeMap<AccountId, KillPlan>) {
         self.accounts = accounts;
     }
 
@@ -193,6 +253,8 @@ impl KillSwitch {
     /// anew, because the life before may have died half way. So is what an earlier incarnation had not finished.
     pub fn start(&mut self, now: Timestamp, out: &mut Outbox<Record, Effect>) {
         self.tell_modes(out);
+        // What an earlier life or incarnation left is in the journal or in the latch.
+        out.push(Effect::Reported(self.modes().clone()));
         let mut sweeps = std::mem::take(&mut self.unfinished);
         for account in self.accounts.keys().filter(|account| self.modes().account(**account) == Mode::Halted) {
             *sweeps.entry(*account).or_default() |= self.flattens(*account);
@@ -221,16 +283,24 @@ impl KillSwitch {
                     sweep.last_why = why;
                 }
             }
+            Input::Noted(number) => self.note(now, number, out),
+            Input::Standing { account, reconciled } => self.stands(now, account, reconciled, out),
             Input::Raised(raising) => self.raised(now, &raising, out),
             Input::NotRaised { raising, why } => self.not_raised(&raising, &why, out),
-            Input::Tick => self.retry(now, out),
+            Input::Tick => {
+                self.look_at_notes(now, out);
+                self.look_at_waiting(now, out);
+                self.retry(now, out);
+            }
         }
     }
 
     /// The gate before everybody else.
     fn tell_modes(&self, out: &mut Outbox<Record, Effect>) {
-        out.push(Effect::SetGate(self.modes().clone()));
-        out.push(Effect::Publish(self.modes().clone()));
+        let mut modes = self.modes().clone();
+        modes.set_barred(self.bars());
+        out.push(Effect::SetGate(modes.clone()));
+        out.push(Effect::Publish(modes));
     }
 
     fn operator(&mut self, now: Timestamp, id: u64, order: &Order, out: &mut Outbox<Record, Effect>) {
@@ -242,7 +312,7 @@ impl KillSwitch {
             }
             Verb::Flatten => self.operator_lower(now, order, Mode::ReduceOnly, out),
             // Answered when it is durable, and not before.
-            Verb::Resume => match self.resume(id, order, out) {
+            Verb::Resume => match self.resume(now, id, order, out) {
                 Ok(()) => return,
                 Err(error) => Err(error),
             },
@@ -289,49 +359,9 @@ impl KillSwitch {
         }
     }
 
-    /// Up: durable first, then acted on. (Down is the other way round: a sick disk must not delay it.)
-    fn resume(&mut self, id: u64, order: &Order, out: &mut Outbox<Record, Effect>) -> Result<(), RaiseError> {
-        if let Some(account) = self.covered(order.scope).into_iter().find(|account| self.sweeps.contains_key(account)) {
-            let what = format!("orders of {account} still being cancelled");
-            return Err(RaiseError::NotReconciled { scope: order.scope, what });
-        }
-        let raise = self.ladder.begin_raise(order.scope, &order.by, &order.reason)?;
-        let rows = vec![mode_row(&raise.transition, Some(order)), command_row(order, &raised_text(&raise))];
-        if mutants::on(Mutant::RaisedBeforeDurable) {
-            out.push(Effect::Raise(Raising { raise, by: order.by.clone(), id }));
-            out.persist(rows, vec![]);
-            return Ok(());
-        }
-        out.persist(rows, vec![Effect::Raise(Raising { raise, by: order.by.clone(), id })]);
-        Ok(())
-    }
-
-    fn raised(&mut self, now: Timestamp, raising: &Raising, out: &mut Outbox<Record, Effect>) {
-        let (id, scope) = (raising.id, raising.raise.transition.scope);
-        if !self.ladder.finish_raise(now, &raising.raise) {
-            let text = format!("{scope} was lowered while its resume was being written, and is {}", self.modes().of(scope));
-            return out.push(Effect::Answer { id, accepted: false, text });
-        }
-        for account in self.covered(scope) {
-            self.confirmed.remove(&account);
-        }
-        self.tell_modes(out);
-        out.push(Effect::Answer { id, accepted: true, text: raised_text(&raising.raise) });
-    }
-
-    fn not_raised(&mut self, raising: &Raising, why: &str, out: &mut Outbox<Record, Effect>) {
-        let Transition { scope, from, to, .. } = raising.raise.transition;
-        if self.ladder.drop_raise(&raising.raise) {
-            // Whoever folds the row that was not taken folds this one behind it.
-            let cause = format!("not raised: {why}");
-            out.persist(vec![mode_row(&Transition { scope, from: to, to: from, cause }, None)], vec![]);
-        }
-        let text = format!("{scope} stays {}: the resume is not in the journal: {why}", self.modes().of(scope));
-        out.push(Effect::Answer { id: raising.id, accepted: false, text });
-    }
-
     fn lowered(&mut self, now: Timestamp, transition: &Transition, order: Option<&Order>, out: &mut Outbox<Record, Effect>) {
         self.tell_modes(out);
+        self.notes += 1;
         if transition.to == Mode::Halted {
             for account in self.covered(transition.scope) {
                 self.sweep(now, account, self.flattens(account), out);
@@ -339,7 +369,29 @@ impl KillSwitch {
         }
         let event = format!("{} → {}", transition.from, transition.to);
         let tripped = Record::KillSwitch { scope: transition.scope, event, detail: transition.cause.clone() };
-        out.persist(vec![mode_row(transition, order), tripped], vec![]);
+        self.noting_since.get_or_insert(now);
+        out.persist(vec![mode_row(transition, order), tripped], vec![Effect::Noted { number: self.notes }]);
+    }
+
+    /// A crash from here on does not forget the lowering: what is in force may be shown, and what waited for it goes on.
+    fn note(&mut self, now: Timestamp, number: u64, out: &mut Outbox<Record, Effect>) {
+        self.noted = self.noted.max(number);
+        if self.noted == self.notes {
+            self.noting_since = None;
+            out.push(Effect::Reported(self.modes().clone()));
+        }
+        let ready = self.sweeps.iter_mut().filter(|(_, sweep)| sweep.note <= number);
+        let ready: Vec<_> = ready.filter_map(|(account, sweep)| Some((*account, sweep.round, sweep.held.take()?))).collect();
+        for (account, round, snapshot) in ready {
+            self.shows(now, account, round, &snapshot, out);
+        }
+    }
+
+    /// A journal that says neither yes nor no holds nothing up for ever: the emergency file has the rows of what leaves from here on.
+    fn look_at_notes(&mut self, now: Timestamp, out: &mut Outbox<Record, Effect>) {
+        if self.noting_since.is_some_and(|since| now.since(since) >= NOTED_WITHIN) {
+            self.note(now, self.notes, out);
+        }
     }
 
     /// The accounts that a scope touches. A strategy or a symbol is stopped at risk and at the executors, which know
@@ -354,7 +406,7 @@ impl KillSwitch {
 
     /// What a halt does with the account's positions, as configured.
     fn flattens(&self, account: AccountId) -> bool {
-        self.accounts.get(&account) == Some(&OnKill::Flatten)
+        self.accounts.get(&account).is_some_and(|plan| plan.on_kill == OnKill::Flatten)
     }
 
     /// Empties an account, from the beginning: what the venue showed before does not count. Positions that a sweep before
@@ -375,6 +427,9 @@ impl KillSwitch {
             last_why: "no answer yet".to_owned(),
             open_orders: None,
             flattened: false,
+            way: None,
+            note: self.notes,
+            held: None,
         };
         self.sweeps.insert(account, sweep);
         out.push(Effect::Sweeping { account });
@@ -382,7 +437,11 @@ impl KillSwitch {
     }
 
     fn shows(&mut self, now: Timestamp, account: AccountId, round: u64, snapshot: &VenueSnapshot, out: &mut Outbox<Record, Effect>) {
-        let Some(sweep) = self.sweeps.get_mut(&account).filter(|sweep| sweep.round == round) else { return };
+        if self.sweeps.get(&account).is_none_or(|sweep| sweep.round != round) {
+            return self.shows_the_way(now, (account, round), snapshot, out);
+        }
+        let may_close = self.may_close(account, snapshot);
+        let Some(sweep) = self.sweeps.get_mut(&account) else { return };
         sweep.open_orders = Some(snapshot.open_orders.len());
         if !snapshot.open_orders.is_empty() && !mutants::on(Mutant::ConfirmedWhileOpen) {
             sweep.last_why = format!("the venue still shows {} open orders", snapshot.open_orders.len());
@@ -393,11 +452,20 @@ impl KillSwitch {
             sweep.last_why = format!("{} orders that left before have no answer yet and may still arrive", snapshot.on_their_way);
             return;
         }
+        if sweep.note > self.noted {
+            sweep.last_why = "the halt is not in the journal yet".to_owned();
+            sweep.held = Some(snapshot.clone());
+            return;
+        }
         let held: Vec<_> = snapshot.positions.iter().filter(|position| !position.to_close().is_zero()).collect();
         if sweep.flatten && sweep.flattened && !held.is_empty() {
             // Asked to be closed and not closed: the next try asks again. A kill whose orders failed is not done.
             sweep.last_why = format!("the venue still shows {} positions to close", held.len());
             return;
+        }
+        if sweep.flatten && !held.is_empty() && !may_close {
+            // Nothing of the owner's may stand in the way of what closes them; the next try asks again.
+            return self.clear_the_way(account, snapshot, out);
         }
         if sweep.flatten && !held.is_empty() {
             sweep.flattened = true;
@@ -424,7 +492,10 @@ impl KillSwitch {
             return;
         }
         let (tries, began) = (sweep.tries, sweep.began);
-        self.sweeps.remove(&account);
+        // What was barred for its closing orders may rest again.
+        if self.sweeps.remove(&account).is_some_and(|sweep| sweep.way.is_some()) {
+            self.tell_modes(out);
+        }
         let event = if self.modes().account(account) == Mode::Halted {
             self.confirmed.insert(account, now);
             out.push(Effect::Confirmed { account, tries, took: now.since(began) });
@@ -444,7 +515,10 @@ impl KillSwitch {
                 continue;
             }
             sweep.tries += 1;
-            sweep.flattened = false;
+            (sweep.flattened, sweep.held) = (false, None);
+            if let Some(way) = &sweep.way {
+                way.ask(sweep.round, out);
+            }
             // Slower with each try, to 16 × at most: a venue that is down must not be flooded by its clients' stops.
             sweep.next_try = now + RETRY_AFTER * 2u32.pow(sweep.tries.min(5) - 1);
             ask(*account, sweep.round, out);
@@ -462,10 +536,6 @@ impl KillSwitch {
 fn ask(account: AccountId, round: u64, out: &mut Outbox<Record, Effect>) {
     out.push(Effect::Send { account, round, command: VenueCommand::CancelAll { symbol: None } });
     out.push(Effect::Send { account, round, command: VenueCommand::Snapshot { trades: TradesWanted::new() } });
-}
-
-fn raised_text(raise: &Raise) -> String {
-    format!("{} is {}", raise.transition.scope, raise.transition.to)
 }
 
 fn command_row(order: &Order, outcome: &str) -> Record {
@@ -496,5 +566,4 @@ fn first_order(incarnation: Incarnation) -> u32 {
 }
 
 #[cfg(test)]
-#[path = "kill_switch_tests.rs"]
-mod tests;
+pub(crate) mod tests;
