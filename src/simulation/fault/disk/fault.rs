@@ -53,12 +53,15 @@ fn stall(random: &mut Random) -> Option<Duration> {
     (random.below(4) > 0).then(|| Duration::from_millis(span))
 }
 
+/// How often something has happened.
+type Count = fn(&Accidents) -> u64;
+
 impl Device {
     /// Classes that had an effect since the last look.
     #[must_use]
     pub fn take_fired(&self) -> Vec<Class> {
         let (now, then) = self.swap_looked_at();
-        let classes: [(Class, fn(&Accidents) -> u64); 8] = [
+        let classes: [(Class, Count); 8] = [
             (Class::F19SyncError, |a| a.syncs_failed),
             (Class::F19WriteError, |a| a.writes_failed),
             (Class::F19DiskFull, |a| a.refused_full),

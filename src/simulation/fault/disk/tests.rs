@@ -43,7 +43,7 @@ fn number(record: &Record) -> Option<u64> {
 }
 
 fn stored(device: &Device) -> Vec<Entry> {
-    let rows = Audit::open(&data(device)).unwrap().rows(&[], &AuditFilter::default()).unwrap();
+    let rows = Audit::open(data(device)).unwrap().rows(&[], &AuditFilter::default()).unwrap();
     rows.into_iter().map(|row| Entry { at: row.at, record: row.record.unwrap() }).collect()
 }
 
@@ -142,7 +142,7 @@ impl Scene {
 
     /// Everything promised is there, in order, whole; nothing is there that nobody wrote; the state is what the rows say.
     fn check(&mut self, state: &DaemonState) {
-        let verified = verify(&data(&self.device), |_| {}).unwrap();
+        let verified = verify(data(&self.device), |_| {}).unwrap();
         assert_eq!(verified.outcome, VerifyOutcome::Intact);
         let stored = stored(&self.device);
         let mut folded = DaemonState::default();
@@ -168,7 +168,7 @@ impl Scene {
         let once: BTreeSet<&u64> = found.iter().collect();
         assert_eq!(once.len(), found.len(), "what came through the emergency log came once: {found:?}");
         if let Some(latched) = self.latched {
-            let found = Latch::new(&data(&self.device)).load(self.now);
+            let found = Latch::new(data(&self.device)).load(self.now);
             assert_eq!(!found.halted.is_empty(), latched, "the latch is as it was stored: {found:?}");
             assert!(!latched || state.modes.of(Scope::Global) == Mode::Halted);
         }
@@ -224,7 +224,7 @@ fn a_bit_that_turned_over_is_found_or_changes_nothing_and_a_person_gets_out_of_i
         device.fault(fault);
         let opened = SimJournal::open(&device, Timestamp(1)).map(|(journal, _)| drop(journal.crash(false, &mut random)));
         device.heal();
-        let is_broken = |device: &Device| verify(&data(device), |_| {}).unwrap().outcome != VerifyOutcome::Intact;
+        let is_broken = |device: &Device| verify(data(device), |_| {}).unwrap().outcome != VerifyOutcome::Intact;
         // A start proves the rows since the last checkpoint; those before it are the audit's.
         let broken_before_the_checkpoint = opened.is_ok() && is_broken(&device);
         if opened.is_err() && persists || broken_before_the_checkpoint {
