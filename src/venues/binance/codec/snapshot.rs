@@ -208,9 +208,8 @@ pub fn holdings<'i>(
     let (wallet, as_of) = (Money(held(settlement.as_str())), account.update_time.map(Timestamp::from_millis));
     let purse = account.balances.iter().find(|balance| balance.asset.as_str() == settlement.as_str());
     // What is held counts at what it cost, which the venue does not know: of the equity only the cash is told.
-    let margin = purse
-        .and_then(|purse| purse.free.0)
-        .map(|free| VenueMargin { equity: wallet, available: Money(free), ..VenueMargin::default() });
+    let margin =
+        purse.and_then(|purse| purse.free.0).map(|free| VenueMargin { equity: wallet, available: Money(free), ..VenueMargin::default() });
     Ok(Held { wallet, positions, beside_holdings: true, as_of, margin })
 }
 
