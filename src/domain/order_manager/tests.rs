@@ -527,7 +527,7 @@ pub(crate) mod funds;
 #[path = "hop_tests.rs"]
 pub(crate) mod hop;
 #[path = "loss_tests.rs"]
-mod loss;
+pub(crate) mod loss;
 #[path = "reconcile_tests.rs"]
 mod reconciled;
 #[path = "spot_tests.rs"]
