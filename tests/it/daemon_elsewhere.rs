@@ -86,7 +86,7 @@ fn a_venue_that_is_not_there_holds_its_own_accounts_alone_until_it_comes() {
     };
     home.configure(&format!(
         "[[venues]]\nid = \"there\"\nkind = \"binance_usdm\"\nrest = \"http://{address}\"\nws = \"ws://{address}\"\n\
-         ws_api = \"ws://{address}/ws-fapi/v1\"\n[[accounts]]\nid = \"alpha\"\n\
+         ws_api = \"ws://{address}/ws-fapi/v1\"\n[[accounts]]\nid = \"alpha\"\nstarting_funds = \"100000\"\n\
          [[accounts]]\nid = \"mine\"\nvenue = \"there\"\nkey = {{ file = \"{}\" }}\n\
          [[symbols]]\nname = \"BTCUSDT\"\n[[symbols]]\nname = \"ETHUSDT\"\nvenue = \"there\"\n{}{}",
         key.display(),

@@ -99,7 +99,7 @@ fn by(mutant: Mutant) -> (Option<(Profile, Limits)>, Option<Named>) {
         Mutant::LatchNotRestored => (None, test!(kill_switch::tests::a_latch_from_an_earlier_life_closes_the_gate_and_sweeps_again)),
         Mutant::SilentSweep => (None, test!(kill_switch::tests::a_venue_that_never_answers_is_reported_and_tried_on)),
         Mutant::CursorJumps => {
-            (None, test!(order_manager::tests::a_fill_heard_before_the_snapshot_does_not_hide_the_ones_before_it_from_the_next_life))
+            (None, test!(order_manager::tests::loss::a_fill_heard_before_the_snapshot_does_not_hide_the_ones_before_it_from_the_next_life))
         }
         Mutant::OverfillUnseen => (None, test!(order_manager::tests::more_filled_than_ordered_is_an_invariant_fault)),
         Mutant::StaleSnapshotBelieved => {
