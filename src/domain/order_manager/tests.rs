@@ -371,19 +371,6 @@ pub(crate) fn unknown_is_not_failed_until_absent_twice_and_long_enough() {
 }
 
 #[test]
-fn an_order_without_an_answer_becomes_unknown_and_is_asked_for() {
-    let mut desk = Desk::ready();
-    let id = desk.submit(1, "2");
-    desk.on(1_999, Input::Tick);
-    assert_eq!(desk.status(id), OrderStatus::Submitted);
-    desk.on(2_001, Input::Tick);
-    assert_eq!(desk.status(id), OrderStatus::Unknown);
-    assert!(desk.sent.iter().any(|command| matches!(command, VenueCommand::Query { .. })));
-    desk.venue(2_100, VenueEvent::OrderIs { client_order_id: id, order: Some(listed(id, OrderStatus::Working, "0")) });
-    assert_eq!(desk.status(id), OrderStatus::Working);
-}
-
-#[test]
 pub(crate) fn a_refused_cancel_asks_for_the_order() {
     let mut desk = Desk::ready();
     let id = desk.submit(1, "2");

@@ -66,7 +66,10 @@ fn by(mutant: Mutant) -> (Option<(Profile, Limits)>, Option<Named>) {
         | Mutant::EntryTakenForPosition
         | Mutant::FailedSyncAcknowledged
         | Mutant::EpochNotRaised => (seeds(Storage, Wide), None),
-        Mutant::SentUnreconciled | Mutant::ReadyUnanswered => {
+        Mutant::SentUnreconciled => {
+            (None, test!(order_manager::tests::hop::nothing_is_taken_and_nothing_leaves_while_the_account_is_reconciled))
+        }
+        Mutant::ReadyUnanswered => {
             (None, test!(order_manager::tests::recovery_holds_orders_back_asks_for_each_open_one_books_missed_trades_and_then_resumes))
         }
         Mutant::GateUnread => (None, test!(gate::tests::a_slammed_gate_lets_nothing_pass_until_everything_is_halted_and_raised_again)),

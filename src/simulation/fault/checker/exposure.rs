@@ -81,10 +81,9 @@ impl Exposure {
                 self.unseen.insert(key(fill));
             }
             Observation::Venue(VenueFact::Traded(fill)) => self.held.entry((fill.account, fill.symbol)).or_default().book(fill),
-            Observation::Booked { fill } => {
-                if self.unseen.remove(&key(fill)) {
-                    self.held.entry((fill.account, fill.symbol)).or_default().book(fill);
-                }
+            Observation::Booked { fill } if self.unseen.contains(&key(fill)) => {
+                self.unseen.remove(&key(fill));
+                self.held.entry((fill.account, fill.symbol)).or_default().book(fill);
             }
             Observation::Approved { intent, .. } if !intent.reduce_only => self.approved(look, orders, intent),
             _ => {}

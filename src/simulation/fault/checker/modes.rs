@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::domain::ids::AccountId;
 use crate::domain::ladder::ModeTable;
 use crate::domain::mode::{Mode, Scope};
-use crate::domain::order::NewOrder;
+use crate::domain::order::{Fill, NewOrder};
 use crate::domain::record::Record;
 use crate::domain::time::Timestamp;
 
@@ -76,10 +76,8 @@ impl Modes {
                 self.asked.clear();
                 self.traded.clear();
             }
-            Observation::Booked { fill } if !fill.client_order_id.is_ours(fill.account) => {
-                if self.applied.account(fill.account) < Mode::ReduceOnly {
-                    self.traded.entry(fill.account).or_insert(look.now);
-                }
+            Observation::Booked { fill } if self.holds_back(fill) => {
+                self.traded.entry(fill.account).or_insert(look.now);
             }
             Observation::ActorDied { name, .. } => {
                 if let Some(account) = name.strip_prefix("executor/").and_then(|name| name.parse().ok()) {
@@ -94,10 +92,8 @@ impl Modes {
             Observation::Durable { rows } => rows.iter().for_each(|row| self.durable(look, row)),
             Observation::Latched { modes } => self.latched(look.now, modes),
             Observation::Gate { modes } => self.gate(look, modes),
-            Observation::HaltAsked { scope, .. } => {
-                if self.applied.of(*scope) != Mode::Halted {
-                    self.asked.entry(*scope).or_insert(look.now);
-                }
+            Observation::HaltAsked { scope, .. } if self.applied.of(*scope) != Mode::Halted => {
+                self.asked.entry(*scope).or_insert(look.now);
             }
             Observation::Left { account, by: Sender::Executor, order } => self.left(look, orders, *account, order),
             Observation::Confirmed { account } => self.confirm(look, orders, *account),
@@ -106,6 +102,11 @@ impl Modes {
             _ => {}
         }
         self.overdue(look);
+    }
+
+    /// A stranger's trade on an account that may still open.
+    fn holds_back(&self, fill: &Fill) -> bool {
+        !fill.client_order_id.is_ours(fill.account) && self.applied.account(fill.account) < Mode::ReduceOnly
     }
 
     /// What the disk has of a halt holds from the first moment on.
