@@ -99,7 +99,8 @@ fn it_says_when_it_is_ready_how_it_stands_that_it_reloads_and_that_it_stops() {
     manager.until("READY=1\n");
     let halted = daemon.post("/admin/halt", &json!({ "scope": "global", "by": "ann", "reason": "drill" }));
     assert_eq!(halted.0, 200, "{halted:?}");
-    assert!(manager.until("STATUS=Halted").contains("ann"));
+    let status = manager.until("STATUS=Halted");
+    assert!(status.contains("ann"), "{status}");
     daemon.signal(libc::SIGTERM);
     manager.until("STOPPING=1\n");
     assert_eq!(daemon.wait().code(), Some(0), "{}", daemon.home.log());
