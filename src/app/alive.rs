@@ -9,7 +9,7 @@ use super::safety::Safety;
 use super::tree::Plan;
 use crate::actors::names;
 use crate::api::Control;
-use crate::domain::mode::Scope;
+use crate::domain::mode::{Mode, Scope};
 use crate::domain::restart::ChildState;
 use crate::supervision::{Child, ServiceManager, Sign, SupervisorHandle, SupervisorRef, ThreadHeartbeat};
 
@@ -79,6 +79,7 @@ pub fn standing(plan: &Plan, control: &dyn Control) -> String {
         return format!("{mode}; waiting for {}", waiting.join(", "));
     }
     match control.health().degraded.as_slice() {
+        [] if mode != Mode::Normal => mode.to_string(),
         [] => format!("{mode}; {} accounts, all is well", plan.around.roster.get().accounts.len()),
         [one] => format!("{mode}; {one}"),
         [first, rest @ ..] => format!("{mode}; {first}, and {} more", rest.len()),

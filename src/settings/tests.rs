@@ -383,7 +383,7 @@ fn a_key_in_the_wrong_section_is_sent_to_the_right_one() {
     ringfence.toml:3: daemon.max_order_value: expected a known key of [daemon], found `max_order_value`; `max_order_value` belongs in [risk]
     ringfence.toml:4: daemon.starting_funds: expected a known key of [daemon], found `starting_funds`; `starting_funds` belongs in [[accounts]]
     ringfence.toml:5: daemon.weather: expected a known key of [daemon], found `weather`; known here: data_dir, http_bind, http_allowed_hosts, log, on_shutdown, shutdown_deadline, fault_injection
-    ringfence.toml:6: trading: expected a known section, found `trading`; known here: extends, daemon, telemetry, alerts, exchange, venues, accounts, symbols, risk, supervision, strategies, backtest
+    ringfence.toml:6: trading: expected a known section, found `trading`; known here: extends, daemon, journal, telemetry, alerts, exchange, venues, accounts, symbols, risk, supervision, strategies and 1 more
     "##);
 }
 

@@ -40,6 +40,9 @@ fn limits() -> risk::limits::RiskLimits {
     let mut limits = one(0);
     for index in [1, 2] {
         limits.accounts.extend(one(index).accounts);
+        for strategy in limits.strategies.values_mut() {
+            strategy.accounts.insert(account(index));
+        }
     }
     limits
 }
@@ -265,7 +268,11 @@ fn an_account_that_cannot_reach_its_venue_for_minutes_stops_nobody_else_and_trad
         house.trade(MINUTE);
         let after = house.fills();
         assert_eq!(after[0], 0, "nothing is known of it");
-        assert!([1, 2].iter().all(|index| after[*index] >= before[*index] + MINUTE as u64), "minute {minute}: {before:?} {after:?}");
+        assert!(
+            [1, 2].iter().all(|index| after[*index] >= before[*index] + MINUTE as u64),
+            "minute {minute}: {before:?} {after:?} {:?}",
+            house.refused.last()
+        );
     }
     assert_eq!([0, 1, 2].map(|index: usize| house.managers[index].mode()), [Mode::CancelOnly, Mode::Normal, Mode::Normal]);
     assert!(house.trips.is_empty() && house.faults.is_empty(), "an outage is no reason to hold it for good: {:?}", house.faults);

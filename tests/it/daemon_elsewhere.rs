@@ -86,9 +86,9 @@ fn a_venue_that_is_not_there_holds_its_own_accounts_alone_until_it_comes() {
     };
     home.configure(&format!(
         "[[venues]]\nid = \"there\"\nkind = \"binance_usdm\"\nrest = \"http://{address}\"\nws = \"ws://{address}\"\n\
-         ws_api = \"ws://{address}/ws-fapi/v1\"\n[[accounts]]\nid = \"alpha\"\n\
+         ws_api = \"ws://{address}/ws-fapi/v1\"\n[[accounts]]\nid = \"alpha\"\nvenue = \"embedded\"\nstarting_funds = \"100000\"\n\
          [[accounts]]\nid = \"mine\"\nvenue = \"there\"\nkey = {{ file = \"{}\" }}\n\
-         [[symbols]]\nname = \"BTCUSDT\"\n[[symbols]]\nname = \"ETHUSDT\"\nvenue = \"there\"\n{}{}",
+         [[symbols]]\nname = \"BTCUSDT\"\nvenue = \"embedded\"\n[[symbols]]\nname = \"ETHUSDT\"\nvenue = \"there\"\n{}{}",
         key.display(),
         strategy("inside", "alpha", "BTCUSDT"),
         strategy("outside", "mine", "ETHUSDT"),

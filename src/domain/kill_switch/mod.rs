@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::ids::{AccountId, ClientOrderId, Epoch, Incarnation, IntentId, OwnerId, Symbol};
 use super::ladder::{Ladder, ModeTable, Raise, RaiseError, Transition};
 use super::mode::{FaultClass, Mode, Scope};
-use super::order::{NewOrder, OrderKind, SelfTradePrevention, Side, TimeInForce, TradesWanted, VenueCommand, VenueSnapshot};
+use super::order::{NewOrder, OrderKind, SelfTradePrevention, Side, TimeInForce, TradesWanted, VenueCommand, VenuePosition, VenueSnapshot};
 use super::outbox::Outbox;
 use super::record::Record;
 use super::time::Timestamp;
@@ -468,27 +468,8 @@ impl KillSwitch {
             return self.clear_the_way(account, snapshot, out);
         }
         if sweep.flatten && !held.is_empty() {
-            sweep.flattened = true;
-            sweep.next_try = now + RETRY_AFTER;
-            let (epoch, mut counter) = (self.epoch, self.counter);
-            for position in held {
-                counter += 1;
-                let client_order_id = ClientOrderId::compose(account, epoch, IntentId::compose(epoch, SLOT, counter));
-                let order = NewOrder {
-                    client_order_id,
-                    symbol: position.symbol,
-                    side: if position.quantity.is_positive() { Side::Sell } else { Side::Buy },
-                    position_side: position.position_side,
-                    kind: OrderKind::Market,
-                    time_in_force: TimeInForce::GoodTilCanceled,
-                    quantity: position.to_close(),
-                    reduce_only: true,
-                    self_trade_prevention: SelfTradePrevention::ExpireMaker,
-                };
-                out.push(Effect::Send { account, round, command: VenueCommand::Place(order) });
-            }
-            self.counter = counter;
-            out.push(Effect::Send { account, round, command: VenueCommand::Snapshot { trades: TradesWanted::new() } });
+            (sweep.flattened, sweep.next_try) = (true, now + RETRY_AFTER);
+            self.close(account, round, &held, out);
             return;
         }
         let (tries, began) = (sweep.tries, sweep.began);
@@ -507,6 +488,27 @@ impl KillSwitch {
         let detail = format!("the venue shows no open order after {tries} tries");
         let row = Record::KillSwitch { scope: Scope::Account(account), event: event.to_owned(), detail };
         out.persist(vec![row], vec![]);
+    }
+
+    /// Closes each position at the market, and looks again.
+    fn close(&mut self, account: AccountId, round: u64, held: &[&VenuePosition], out: &mut Outbox<Record, Effect>) {
+        for position in held {
+            self.counter += 1;
+            let intent = IntentId::compose(self.epoch, SLOT, self.counter);
+            let order = NewOrder {
+                client_order_id: ClientOrderId::compose(account, self.epoch, intent),
+                symbol: position.symbol,
+                side: if position.quantity.is_positive() { Side::Sell } else { Side::Buy },
+                position_side: position.position_side,
+                kind: OrderKind::Market,
+                time_in_force: TimeInForce::GoodTilCanceled,
+                quantity: position.to_close(),
+                reduce_only: true,
+                self_trade_prevention: SelfTradePrevention::ExpireMaker,
+            };
+            out.push(Effect::Send { account, round, command: VenueCommand::Place(order) });
+        }
+        out.push(Effect::Send { account, round, command: VenueCommand::Snapshot { trades: TradesWanted::new() } });
     }
 
     fn retry(&mut self, now: Timestamp, out: &mut Outbox<Record, Effect>) {

@@ -275,3 +275,18 @@ fn trades_that_the_venue_says_and_does_not_list_are_not_asked_for_in_a_circle() 
     let snapshots = desk.sent.iter().filter(|command| matches!(command, VenueCommand::Snapshot { .. })).count();
     assert!(snapshots <= 2, "{snapshots} snapshots asked for in one instant");
 }
+
+/// A fill that is told while nobody is there is lost; the next one must not hide it from the successor of a successor.
+#[test]
+pub(crate) fn a_fill_heard_before_the_snapshot_does_not_hide_the_ones_before_it_from_the_next_life() {
+    let mut desk = Desk::ready();
+    let id = desk.submit(1, "4");
+    desk.venue(1, fill(id, 1, "1"));
+    // Trade 2 is told to nobody; trade 3 to a successor that dies before the venue has answered it.
+    let mut second = Desk::recovered(desk.replayed(), 1);
+    second.venue(2, fill(id, 3, "1"));
+    desk.rows.append(&mut second.rows);
+    let third = Desk::recovered(desk.replayed(), 1);
+    let VenueCommand::Snapshot { trades } = &third.sent[0] else { panic!("{:?}", third.sent) };
+    assert_eq!(*trades, TradesWanted::from([(symbol(), TradesFrom::Since(at(-1_000)))]), "from before the lost trade");
+}

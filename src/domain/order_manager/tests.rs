@@ -500,21 +500,6 @@ fn an_ended_order_that_the_venue_lists_after_all_is_cancelled_and_not_forgotten_
     assert_eq!(desk.status(id), OrderStatus::PendingCancel, "still tracked until the venue says that it ended");
 }
 
-/// A fill that is told while nobody is there is lost; the next one must not hide it from the successor of a successor.
-#[test]
-pub(crate) fn a_fill_heard_before_the_snapshot_does_not_hide_the_ones_before_it_from_the_next_life() {
-    let mut desk = Desk::ready();
-    let id = desk.submit(1, "4");
-    desk.venue(1, fill(id, 1, "1"));
-    // Trade 2 is told to nobody; trade 3 to a successor that dies before the venue has answered it.
-    let mut second = Desk::recovered(desk.replayed(), 1);
-    second.venue(2, fill(id, 3, "1"));
-    desk.rows.append(&mut second.rows);
-    let third = Desk::recovered(desk.replayed(), 1);
-    let VenueCommand::Snapshot { trades } = &third.sent[0] else { panic!("{:?}", third.sent) };
-    assert_eq!(*trades, TradesWanted::from([(symbol(), TradesFrom::Since(at(-1_000)))]), "from before the lost trade");
-}
-
 #[test]
 fn the_venue_decides_a_position_that_trades_do_not_explain() {
     let mut desk = Desk::ready();
@@ -542,7 +527,7 @@ pub(crate) mod funds;
 #[path = "hop_tests.rs"]
 pub(crate) mod hop;
 #[path = "loss_tests.rs"]
-mod loss;
+pub(crate) mod loss;
 #[path = "reconcile_tests.rs"]
 mod reconciled;
 #[path = "spot_tests.rs"]
