@@ -120,6 +120,7 @@ fn run(scene: &Arc<Scene>, profile: Profile, seeds: std::ops::Range<u64>, thread
     sum.finish()
 }
 
+#[allow(clippy::disallowed_methods, reason = "a rate on stderr is of wall time, and nothing else is")]
 fn add_in_order(sum: &mut Sum, first: u64, outcomes: &mpsc::Receiver<Outcome>) {
     let (began, mut told, mut next) = (Instant::now(), Instant::now(), first);
     let mut early: BTreeMap<u64, Outcome> = BTreeMap::new();

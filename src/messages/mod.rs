@@ -129,6 +129,7 @@ pub enum ExecutorMessage {
 
 /// To the kill switch. What must not be lost with an incarnation is not in here: it waits in the `KillInbox`.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a look at the venue is rare, and a message is moved a few times")]
 pub enum KillMessage {
     /// Words wait in the inbox.
     Wake,

@@ -17,6 +17,7 @@ pub struct NotTaken {
 
 /// What a stream of an account says.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "nearly every word is an event")]
 pub enum Heard {
     /// From here on everything is heard; what happened before may have been missed.
     Opened,

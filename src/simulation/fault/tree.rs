@@ -232,8 +232,8 @@ mod tests {
     }
 
     fn wake(orders: &[Order]) -> Timestamp {
-        let wakes = orders.iter().filter_map(|order| if let Order::Wake { at, .. } = order { Some(*at) } else { None });
-        wakes.last().unwrap()
+        let mut wakes = orders.iter().filter_map(|order| if let Order::Wake { at, .. } = order { Some(*at) } else { None });
+        wakes.next_back().unwrap()
     }
 
     #[test]

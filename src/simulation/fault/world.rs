@@ -399,7 +399,7 @@ impl World {
         let mut hub = self.hub.borrow_mut();
         let stands = self.app.trading_stands;
         let awake = |role: &Role, mailbox: &daemon::Mailbox| {
-            !mailbox.waiting.is_empty() && !mailbox.wedged && !mailbox.spinning && !(stands && role.is_trading())
+            !(mailbox.waiting.is_empty() || mailbox.wedged || mailbox.spinning || stands && role.is_trading())
         };
         let ready: Vec<Role> = hub.boxes.iter().filter(|(role, mailbox)| awake(role, mailbox)).map(|(role, _)| *role).collect();
         let Some(role) = hub.chances.order.pick(&ready).copied() else { return false };

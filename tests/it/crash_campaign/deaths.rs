@@ -92,7 +92,7 @@ impl Deaths {
     fn at_a_boundary(&mut self) -> Death {
         let all: Vec<&'static str> = IoFaults::boundaries().collect();
         let boundary = all[self.1 % all.len()];
-        let when = if self.1 / all.len() % 2 == 0 { When::Before } else { When::After };
+        let when = if (self.1 / all.len()).is_multiple_of(2) { When::Before } else { When::After };
         self.1 += 1;
         Death::AtBoundary { boundary, nth: self.0.random_range(1..6), when }
     }

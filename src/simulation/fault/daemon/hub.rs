@@ -276,9 +276,9 @@ impl Hub {
     ///
     /// # Errors
     /// The message, when nobody has it.
-    pub fn post(&mut self, to: Role, mail: Mail) -> Result<(), Mail> {
+    pub fn post(&mut self, to: Role, mail: Mail) -> Result<(), Box<Mail>> {
         let Some(mailbox) = self.boxes.get_mut(&to).filter(|mailbox| mailbox.published && mailbox.owner.is_some()) else {
-            return Err(mail);
+            return Err(Box::new(mail));
         };
         mailbox.waiting.push_back(mail);
         Ok(())

@@ -55,7 +55,7 @@ impl Ports<'_> {
             None => Ok(()),
         });
         // Invariant: what comes back is what was sent.
-        sent.map_err(|mail| unwrap(mail).expect("invariant: a mailbox gives back the mail that it was given"))
+        sent.map_err(|mail| unwrap(*mail).expect("invariant: a mailbox gives back the mail that it was given"))
     }
 }
 

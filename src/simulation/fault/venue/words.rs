@@ -32,6 +32,7 @@ pub struct Request(pub u64);
 
 /// What an account's connection says.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "nearly every word is an event")]
 pub enum Heard {
     /// From here on everything is heard. Said again whenever the user stream was opened anew.
     Opened,

@@ -191,10 +191,16 @@ impl Account {
     #[must_use]
     pub fn enter(&self, flight: u64, order: &NewOrder) -> Option<Box<dyn Send>> {
         let leaving = self.gate.enter(order)?;
+        self.depart(flight, order);
+        Some(leaving)
+    }
+
+    /// An order's bytes are about to leave: from here on it may arrive, until the venue has said what became of it or takes it no
+    /// longer.
+    pub fn depart(&self, flight: u64, order: &NewOrder) {
         let until = self.host().venue_time() + self.recv_window + VENUE_TOLERANCE;
         let NewOrder { symbol, client_order_id, .. } = *order;
         self.flying.lock().unwrap_or_else(PoisonError::into_inner).insert(flight, Flight { symbol, client_order_id, until });
-        Some(leaving)
     }
 
     /// The venue has said what became of it.

@@ -277,7 +277,7 @@ impl Caller {
     }
 
     async fn once(&self, purpose: Purpose, request: &Request, pass: Option<Pass<'_>>) -> Result<Reply, Failure> {
-        let (weight, mut lane) = self.way(purpose, request, pass.is_some().then_some(LANE_WAIT_MAX)).await?;
+        let (weight, mut lane) = self.way(purpose, request, (pass.is_some() && purpose != Purpose::Kill).then_some(LANE_WAIT_MAX)).await?;
         // Signed last: time has passed while it waited.
         let bytes = self.bytes(request);
         let closed = || not_sent("the halt gate is closed");

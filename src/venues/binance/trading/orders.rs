@@ -56,11 +56,17 @@ fn as_answer(reply: &Result<Reply, Failure>) -> Result<Answer<'_>, Failure> {
 async fn place(account: &Account, caller: &Caller, purpose: Purpose, order: &NewOrder) -> Done {
     account.translator().sending(order);
     let flight = account.flight();
-    let enter = || account.enter(flight, order);
-    // The kill switch's own orders are what the gate is closed for.
-    let pass: Option<Pass<'_>> = if purpose == Purpose::Kill { None } else { Some(&enter) };
+    // The kill switch's own orders are what the gate is closed for; on their way they are like all others.
+    let enter = || {
+        if purpose != Purpose::Kill {
+            return account.enter(flight, order);
+        }
+        account.depart(flight, order);
+        Some(Box::new(()) as Box<dyn Send>)
+    };
+    let pass: Pass<'_> = &enter;
     let reply = match caller.product().place(order) {
-        Ok(request) => caller.reply_past(purpose, &request, pass).await,
+        Ok(request) => caller.reply_past(purpose, &request, Some(pass)).await,
         Err(error) => Err(unsupported(&error)),
     };
     let Heard { events, failure } = account.translator().placed(account.now(), order, as_answer(&reply));

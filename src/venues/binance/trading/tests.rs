@@ -305,6 +305,19 @@ async fn a_cut_connection_leaves_the_outcome_unknown_and_is_not_sent_again() {
     assert_eq!((scene.orders(), scene.account.on_their_way()), (1, 1));
 }
 
+/// A halt must not be called done while an order of its own may still arrive.
+#[tokio::test]
+async fn an_order_of_the_kill_switch_without_an_answer_is_on_its_way_like_any_other() {
+    let scene = Scene::open().await;
+    scene.gate.open.store(false, Ordering::SeqCst);
+    scene.answers(&[Answer::HangUp]);
+    let told = scene.venue.ask(alpha(), order()).await.unwrap();
+    assert!(matches!(told[..], [VenueEvent::OutcomeUnknown { .. }]), "{told:?}");
+    assert_eq!((scene.orders(), scene.account.on_their_way()), (1, 1));
+    scene.venue.ask(alpha(), order()).await.unwrap();
+    assert_eq!((scene.orders(), scene.account.on_their_way()), (2, 1), "the second one was answered");
+}
+
 #[tokio::test]
 async fn a_ban_is_obeyed_by_everything_that_follows() {
     let mut scene = Scene::open().await;
